@@ -1,0 +1,22 @@
+"""Transformations side by side."""
+
+from gradtx._numbers import Static
+from gradtx._rules import NamedRule, Rule, parallel
+from gradtx._transformation import transformation
+
+
+@transformation
+def fork(join: Static, *branches: NamedRule, **named_branches: NamedRule) -> Rule:
+    """Several transformations of the same update, made one by a function.
+
+        u ← join(branch₁(u), branch₂(u), ...)   on every leaf
+
+    ``join`` takes one array a branch and returns one. Every branch sees the two signals as they come (see `chain`).
+    State: a mapping with the state of each branch under its name.
+
+    >>> from gradtx import scale
+    >>> tx = fork(jnp.maximum, scale(1.0), scale(-1.0))
+    >>> tx.update(jnp.array([4.0, -3.0]), tx.init(jnp.zeros(2)))[0]
+    Array([4., 3.], dtype=float32)
+    """
+    return parallel(branches, join)

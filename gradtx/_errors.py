@@ -1,0 +1,36 @@
+"""The one exception: it knows which link and which leaf went wrong."""
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TransformationError(ValueError, TypeError):
+    """An argument, a tree or a state that cannot be right.
+
+    The message reads from the outside in, ``adam: scale_by_ewma: leaf enc.w: expected shape (3,), found (1,)``. It is a
+    ``ValueError`` and a ``TypeError``, because a wrong argument may be caught as either.
+    """
+
+
+def within(name: str, function: Callable[P, R]) -> Callable[P, R]:
+    """The same function; an error that leaves it is told the name of the place."""
+
+    @wraps(function)
+    def located(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TransformationError as error:
+            raise TransformationError(f"{name}: {error}") from error.__cause__
+
+    return located
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'b1'?)``, or nothing where no known name is close."""
+    close = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

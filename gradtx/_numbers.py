@@ -1,0 +1,258 @@
+"""Numbers: which may stand before the star, how a decay is carried, and arithmetic that is exact to rounding.
+
+A decay such as 0.999 hurts in float32: ``1 - 0.999`` formed there is 1.3e-5 off, and all that an average has seen is off
+with it. So a decay travels as two numbers, the float32 nearest to it and what that rounding lost, and the few things
+that formulas do with it (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) are computed from both.
+"""
+
+import math
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx._errors import TransformationError
+
+
+class Interval(NamedTuple):
+    """What a number may be; checked where it is a concrete Python or NumPy number."""
+
+    low: float
+    high: float
+    closed: bool
+
+    def __contains__(self, x: Any) -> bool:
+        values = np.asarray(x, np.float64)
+        return bool(np.all((values >= self.low) & ((values <= self.high) if self.closed else (values < self.high))))
+
+    def __str__(self) -> str:
+        return f"[{self.low:g}, {self.high:g}{']' if self.closed else ')'}"
+
+
+class Kept(NamedTuple):
+    """Marks a parameter before the star that is no number: structure, a schedule kept whole, a link, a group of links."""
+
+    kind: str
+
+
+Decay = Annotated[Any, Interval(0.0, 1.0, closed=False)]
+"""A decay in [0, 1), carried to better than float32 (see `gradtx.transformation`)."""
+NonNegative = Annotated[Any, Interval(0.0, math.inf, closed=False)]
+"""A finite number ≥ 0, such as a learning rate."""
+Limit = Annotated[Any, Interval(0.0, math.inf, closed=True)]
+"""A number ≥ 0 that may be infinite, such as a norm to clip to."""
+Static = Annotated[Any, Kept("structure")]
+"""Structure that stands before the star: a mask, a label tree, a function that joins."""
+OfStep = Annotated[Any, Kept("whole")]
+"""A schedule that is not replaced by its value at the step."""
+Link = Annotated[Any, Kept("link")]
+"""A transformation."""
+Group = Annotated[Any, Kept("group")]
+"""A mapping from names to transformations."""
+
+
+# Floating point ------------------------------------------------------------------------------------------------------
+
+
+def real_dtype(*dtypes: Any) -> Any:
+    """The real dtype to compute in: float32, or float64 where one of the dtypes has 64 bits a number."""
+    return jnp.float64 if any(jnp.finfo(dtype).bits == 64 for dtype in dtypes) else jnp.float32
+
+
+def wide(x: jax.Array, real: Any = None) -> jax.Array:
+    """``x`` in float32 at least (complex stays complex), or at the precision of ``real``."""
+    real = real_dtype(x.dtype) if real is None else real
+    return x.astype(jnp.result_type(real, jnp.complex64) if jnp.iscomplexobj(x) else real)
+
+
+@jax.custom_jvp
+def root(x: Any) -> jax.Array:
+    """√x, with derivative 0 at 0, so that nothing that is differentiated through a zero gradient turns into NaN.
+
+    >>> float(root(4.0)), float(jax.grad(root)(0.0)), float(jax.grad(root)(4.0))
+    (2.0, 0.0, 0.25)
+    """
+    return jnp.sqrt(x)
+
+
+@root.defjvp
+def _root_jvp(primals: Any, tangents: Any) -> Any:
+    (x,), (dx,) = primals, tangents
+    y = root(x)
+    return y, jnp.where(y > 0, 0.5 / jnp.where(y > 0, y, 1), 0) * dx
+
+
+def abs_sq(x: jax.Array) -> jax.Array:
+    """|x|², real also where x is complex.
+
+    >>> float(abs_sq(jnp.asarray(3 + 4j)))
+    25.0
+    """
+    return jnp.real(x) ** 2 + jnp.imag(x) ** 2 if jnp.iscomplexobj(x) else x * x
+
+
+# Decays --------------------------------------------------------------------------------------------------------------
+
+
+def is_python(*numbers: Any) -> bool:
+    """Whether all are Python numbers, so that float64 arithmetic costs nothing."""
+    return all(isinstance(x, int | float) for x in numbers)
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class SplitDecay:
+    """A decay as ``near + rest``: the nearest float32 and what that rounding lost. Derivatives go to ``near``.
+
+    >>> b = SplitDecay.of(0.999)
+    >>> b.value, 1 - b == 1 - 0.999, b**2 == 0.999**2
+    (0.999, True, True)
+    """
+
+    __slots__ = ("near", "rest")
+
+    def __init__(self, near: Any, rest: Any):
+        self.near, self.rest = near, rest
+
+    @classmethod
+    def of(cls, x: Any) -> "SplitDecay":
+        if isinstance(x, float):
+            near = float(np.float32(x))
+            return cls(near, x - near)
+        if isinstance(x, np.ndarray):
+            near = x.astype(np.float32).astype(np.float64)
+            return cls(near, x - near)
+        return cls(x, jnp.zeros_like(x))
+
+    def tree_flatten_with_keys(self) -> Any:
+        key = jax.tree_util.GetAttrKey
+        return ((key("near"), self.near), (key("rest"), self.rest)), None
+
+    def tree_flatten(self) -> Any:
+        return (self.near, self.rest), None
+
+    @classmethod
+    def tree_unflatten(cls, _: None, children: Any) -> "SplitDecay":
+        return cls(*children)
+
+    @property
+    def value(self) -> Any:
+        return self.near + self.lost
+
+    @property
+    def lost(self) -> Any:
+        return self.rest if is_python(self.rest) else jax.lax.stop_gradient(self.rest)
+
+    def __rsub__(self, other: Any) -> Any:
+        return (other - self.near) - self.lost
+
+    def __mul__(self, x: Any) -> Any:
+        if is_python(self.near, self.rest):
+            return self.value * x if is_python(x) or self.near < 0.5 else x - (1 - self) * x
+        return x - (1 - self) * x
+
+    __rmul__ = __mul__
+
+    def __pow__(self, t: Any) -> Any:
+        return self.value**t if is_python(self.near, self.rest, t) else DecayPower(self, t)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __jax_array__(self) -> jax.Array:
+        return jnp.asarray(self.value)
+
+    def __add__(self, other: Any) -> Any:
+        return self.value + other
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self.value - other
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.value / other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / self.value
+
+    def __neg__(self) -> Any:
+        return -self.value
+
+
+class DecayPower:
+    """bᵗ, and 1 − bᵗ = −expm1(t·log1p(b − 1)), which keeps its digits where bᵗ is close to 1."""
+
+    __slots__ = ("decay", "t")
+
+    def __init__(self, decay: SplitDecay, t: Any):
+        self.decay, self.t = decay, t
+
+    def __rsub__(self, other: Any) -> Any:
+        lost = _one_minus_power(jnp.asarray(1 - self.decay), jnp.asarray(self.t))
+        return lost if is_python(other) and other == 1 else (other - 1) + lost
+
+    @property
+    def value(self) -> Any:
+        return 1 - (1 - self)
+
+    def __jax_array__(self) -> jax.Array:
+        return self.value
+
+    def __mul__(self, x: Any) -> Any:
+        return x - (1 - self) * x
+
+    __rmul__ = __mul__
+
+
+@jax.custom_jvp
+def _one_minus_power(complement: jax.Array, t: jax.Array) -> jax.Array:
+    return -jnp.expm1(t * jnp.log1p(-complement))
+
+
+@_one_minus_power.defjvp
+def _one_minus_power_jvp(primals: Any, tangents: Any) -> Any:
+    (complement, t), (d_complement, _) = primals, tangents
+    slope = t * jnp.power(1 - complement, t - 1)
+    return _one_minus_power(complement, t), slope * d_complement
+
+
+# What a caller may give ----------------------------------------------------------------------------------------------
+
+
+def as_number(x: Any, interval: Interval | None) -> Any:
+    """A number as it is kept: Python and NumPy scalars as floats, arrays in floating point, decays split.
+
+    Raises `TransformationError`: no real number; a concrete number outside the interval.
+    """
+    decay = interval is not None and interval.high == 1.0
+    if isinstance(x, SplitDecay):
+        return x if decay else x.value
+    if isinstance(x, bool | np.bool_ | str | bytes) or not hasattr(x, "dtype") and not isinstance(x, int | float):
+        raise TransformationError(f"expected a number, a schedule or a function of the step, found {x!r} ({type(x).__name__})")
+    if isinstance(x, int | float | np.generic | np.ndarray):
+        _check_kind(np.asarray(x).dtype)
+        x = float(x) if np.ndim(x) == 0 else np.asarray(x, np.float64)
+        if np.any(np.isnan(x)) or interval is not None and x not in interval:
+            raise TransformationError(f"expected a number{f' in {interval}' if interval else ''}, found {x}")
+    else:
+        _check_kind(x.dtype)
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+    return SplitDecay.of(x) if decay else x
+
+
+def _check_kind(dtype: Any) -> None:
+    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)):
+        raise TransformationError(f"expected a real number, found dtype {dtype}")
+
+
+def show(x: Any) -> str:
+    """A number as it is printed: a Python number so that it reads back, an array with its shape where it is long."""
+    x = x.value if isinstance(x, SplitDecay) else x
+    if isinstance(x, tuple):
+        return f"({', '.join(show(part) for part in x)}{',' if len(x) == 1 else ''})"
+    if isinstance(x, jax.core.Tracer):
+        return f"<traced {x.aval.str_short()}>"
+    if isinstance(x, jax.Array | np.ndarray):
+        return f"<{x.dtype}[{','.join(str(n) for n in x.shape)}]>" if np.size(x) > 8 else f"array({np.asarray(x).tolist()}, {x.dtype})"
+    return repr(x)

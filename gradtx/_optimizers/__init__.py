@@ -1,0 +1,1 @@
+"""Recipes: chains of links, nothing else."""

@@ -1,0 +1,286 @@
+"""The transformation as a value, the decorator that makes factories of them, and the functions that take one.
+
+A transformation is a call of a factory, kept (see `gradtx._value`). Its rule is made each time it is used, from the
+numbers as they are then: traced, swept or scheduled. That is cheap, because it happens while tracing.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, overload
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx import _rules as rules
+from gradtx import tree as trees
+from gradtx._errors import TransformationError, within
+from gradtx._numbers import Interval, SplitDecay, Static, wide
+from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree
+from gradtx._schedules import Schedule, as_number_or_schedule, at_step, is_scheduled
+from gradtx._value import Links, Value, factory
+
+P = ParamSpec("P")
+
+
+class GradientTransformation(Value):
+    """An optimizer or a part of one: ``init(params) -> state``, ``update(updates, state, params) -> (updates, state)``.
+
+    It is a pytree whose leaves are its numbers. So it goes through ``jit`` (a new learning rate does not compile again),
+    ``vmap`` (one program trains a whole sweep) and ``grad`` (with respect to its numbers); it prints as the call that
+    makes it, compares, hashes and pickles. Arguments are attributes (``tx.learning_rate``); `replace` exchanges them.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def _number(cls, x: Any, interval: Interval | None) -> Any:
+        return as_number_or_schedule(x, interval)
+
+    @classmethod
+    def _link(cls, x: Any) -> "GradientTransformation":
+        if isinstance(x, GradientTransformation):
+            return x
+        if callable(getattr(x, "init", None)) and callable(getattr(x, "update", None)):
+            return _foreign(x)
+        hint = f"; call it: {x.__name__}(...)" if callable(x) and hasattr(x, "call") else ""
+        raise TransformationError(f"expected a transformation, found {x!r}{hint}")
+
+    def init(self, params: Tree) -> State:
+        """The state before the first update: a mapping from names to trees like the parameters, or to scalars.
+
+        ``count`` is the number of updates so far, there only if something depends on it. Leaves that are frozen have no
+        state. Raises `TransformationError`: a leaf that is not in floating point, a stacked transformation.
+        """
+        return self._within(self._init)(params)
+
+    def _init(self, params: Tree) -> State:
+        rule = rule_of(self, 0)
+        params = _thaw(rule, params, params)
+        rules.check_floating(params, "parameter")
+        state = rule.init(trees.map(_as_array, params))
+        return {"count": jnp.zeros([], jnp.int32), **state} if rule.timed else state
+
+    def update(
+        self, updates: Tree, state: State, params: Tree = None, *, step: Any = None, **extra: Any
+    ) -> tuple[Tree, State]:
+        """From gradients to updates, which `apply_updates` adds to the parameters; and the next state.
+
+        The updates have the dtypes of the gradients. ``step`` replaces the count of the state (0 is the first update).
+        Extra keywords go to the links that ask for them. Raises `TransformationError`, at trace time: a leaf that is
+        missing, of another shape or not in floating point; parameters or a keyword that a link needs and did not get.
+        """
+        return self._within(self._update)(updates, state, params, step, extra)
+
+    def _update(self, updates: Tree, state: State, params: Tree, step: Any, extra: Mapping[str, Any]) -> Any:
+        if step is None and isinstance(state, Mapping):
+            step = state.get("count")
+        rule = rule_of(self, 0 if step is None else jnp.asarray(step))
+        if rule.timed and step is None:
+            raise TransformationError("the state has no 'count': it was made by another transformation")
+        gradients, params = _thaw(rule, updates, params), _thaw(rule, params, params)
+        rules.check_floating(gradients, "gradient")
+        arrays, params = (None if tree is None else trees.map(_as_array, tree) for tree in (gradients, params))
+        context = Context(params, None if step is None else jnp.asarray(step), extra)
+        signals, new = rule.update(Signals(arrays, arrays), state, context)
+        out = trees.map(lambda u, g: u if u.dtype == g.dtype else u.astype(g.dtype), signals.updates, arrays)
+        if rule.frozen is not None:
+            out = rules.fill(out, trees.map(lambda u: jnp.zeros_like(_as_array(u)), updates))
+        return out, {"count": _next(jnp.asarray(step)), **new} if rule.timed else new
+
+    def _within(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        return method if self._call.associative else within(self._link_name, method)
+
+
+def _as_array(x: Any) -> jax.Array:
+    x = x if isinstance(x, jax.Array) else jnp.asarray(x)
+    return x.astype(x.dtype) if x.weak_type else x  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _next(step: jax.Array) -> jax.Array:
+    top = jnp.iinfo(jnp.int32).max
+    return jnp.where(step < top, step + 1, top).astype(jnp.int32)
+
+
+def _thaw(rule: Rule, tree: Tree, like: Tree) -> Tree:
+    """The tree without the leaves that the rule freezes."""
+    if rule.frozen is None or tree is None:
+        return tree
+    return rules.keep(tree, trees.map(lambda frozen: not frozen, rule.frozen(tree if like is None else like)))
+
+
+# From a value to its rule ---------------------------------------------------------------------------------------------
+
+
+def rule_of(tx: GradientTransformation, step: Any) -> Rule:
+    """The rule of a transformation, with its schedules at ``step``. A recipe opens a scope of its own."""
+    given: dict[str, Any] = {}
+    links: list[NamedRule] = []
+    timed = False
+    for name, parameter in tx._call.parameters.items():
+        child = tx._given[name]
+        if isinstance(child, Links):
+            named = [_named(own, rule_of(link, step), scoped=bool(given)) for own, given, link in child.triples()]
+            timed = timed or any(link.rule.timed for link in named)
+            if parameter.kind == "links":
+                links = named
+            else:
+                given[name] = {link.name: link.rule for link in named}
+        elif parameter.kind == "link":
+            given[name] = rules.located(child._link_name, rule_of(child, step))
+            timed = timed or given[name].timed
+        elif parameter.kind == "structure":
+            given[name] = child.value
+        else:
+            timed = timed or is_scheduled(child)
+            given[name] = _one(name, child if parameter.kind == "whole" else at_step(child, step))
+    ahead = [given.pop(name) for name in tx._call.ahead]
+    made = tx._call.body(*ahead, *links, **given)
+    rule = made if isinstance(made, Rule) else rules.scope(rule_of(GradientTransformation._link(made), step))
+    return rule._replace(timed=True) if timed else rule
+
+
+def _named(name: str, rule: Rule, *, scoped: bool) -> NamedRule:
+    return NamedRule(name, rules.scope(rule) if scoped else rule)
+
+
+def _one(name: str, x: Any) -> Any:
+    for leaf in jax.tree.leaves(x):
+        if np.ndim(leaf):
+            raise TransformationError(
+                f"{name}: expected one number, found shape {np.shape(leaf)}: a stacked transformation works under jax.vmap"
+            )
+    return x
+
+
+@overload
+def transformation(body: Callable[P, Any], /) -> Callable[P, GradientTransformation]: ...
+@overload
+def transformation(
+    *, associative: bool = False
+) -> Callable[[Callable[P, Any]], Callable[P, GradientTransformation]]: ...
+def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
+    """A decorator that makes a factory of transformations of a function.
+
+    **Numbers before the star, structure after it.** What stands before ``*`` is a number: it may be traced, swept,
+    differentiated, scheduled (any function of the step), and must not be branched on; ``None`` is structure. Python ints
+    become floats. What stands after ``*`` is keyword-only and static: bools, strings, dtypes, masks, functions.
+    Annotations check concrete numbers at the call: `gradtx.Decay` is in [0, 1) and carried to better than float32, so
+    that ``1 - b``, ``b * x``, ``b**t`` and ``1 - b**t`` are exact to rounding; `gradtx.NonNegative` is finite and ≥ 0.
+
+    The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`) or another transformation: a recipe. A body with
+    ``*links`` gets them as pairs of a name and a rule. With ``associative=True`` a call of the factory among its own
+    unnamed links is spliced into them.
+
+    Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no number.
+
+    >>> from gradtx import Decay, chain, per_leaf, scale_by_learning_rate, zeros
+    >>> @transformation
+    ... def scale_by_average(decay: Decay = 0.9):
+    ...     def formula(u, mu):
+    ...         mu = decay * mu + (1 - decay) * u
+    ...         return mu, mu
+    ...     return per_leaf(formula, mu=zeros)
+    >>> @transformation
+    ... def averaged_sgd(learning_rate, decay: Decay = 0.9):
+    ...     return chain(scale_by_average(decay), scale_by_learning_rate(learning_rate))
+    >>> tx = averaged_sgd(0.5)
+    >>> tx
+    averaged_sgd(learning_rate=0.5, decay=0.9)
+    >>> updates, _ = tx.update(jnp.array([10.0]), tx.init(jnp.zeros(1)))
+    >>> [round(u, 6) for u in updates.tolist()]
+    [-0.5]
+    """
+    decorate = factory(GradientTransformation, associative=associative)
+    return decorate if body is None else decorate(body)
+
+
+# Transformations of other libraries -----------------------------------------------------------------------------------
+
+
+@transformation
+def foreign(transformation: Static, *, name: str = "foreign"):
+    """Anything with ``init`` and ``update``, such as a transformation of Optax, as a link.
+
+    It sees the update in the dtype of the parameters, where they are given, as it would outside; its state keeps its
+    dtypes. It conditions gradients if its state has no leaves (see `gradtx.chain`), and then has no entry in the state.
+    """
+    takes_extra = any(p.kind == p.VAR_KEYWORD for p in inspect.signature(transformation.update).parameters.values())
+
+    def init(params: Tree) -> Any:
+        state = transformation.init(params)
+        return state if jax.tree.leaves(state) else {}
+
+    def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+        params, updates = context.params, signals.updates
+        if params is not None:
+            rules.check_like(updates, params)
+        given = updates if params is None else trees.cast_like(updates, params)
+        if state == {}:
+            stateless = jax.eval_shape(transformation.init, given if params is None else params)
+            new, _ = transformation.update(given, stateless, params, **(context.extra if takes_extra else {}))
+            return signals.then(_widened(new), conditions=True), {}
+        new, after = transformation.update(given, state, params, **(context.extra if takes_extra else {}))
+        after = jax.tree.map(lambda x, was: x.astype(was.dtype) if hasattr(was, "dtype") else x, after, state)
+        return signals.then(_widened(new), conditions=False), after
+
+    return Rule(init, update)
+
+
+def _widened(updates: Tree) -> Tree:
+    return trees.map(lambda u: wide(_as_array(u)), updates)
+
+
+def _foreign(x: Any) -> GradientTransformation:
+    maker, _, local = getattr(x.init, "__qualname__", "").partition(".")
+    return foreign(x, name=maker if local and maker.isidentifier() else "foreign")
+
+
+# Functions of a transformation ----------------------------------------------------------------------------------------
+
+
+def apply_updates(params: Tree, updates: Tree) -> Tree:
+    """params + updates, leaf by leaf, in the dtype of the parameters. ``None`` leaves the parameter as it is.
+
+    Raises `TransformationError`: trees that differ, or a leaf that would broadcast.
+
+    >>> apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])})
+    {'w': Array([1.5, 1.5], dtype=float32)}
+    """
+    present = trees.map(lambda u, p: p, updates, params) if _alike(updates, params) else params
+    within("apply_updates", rules.check_like)(updates, present)
+    return jax.tree.map(
+        lambda u, p: p if u is None else (p + u).astype(jnp.result_type(p)), updates, params, is_leaf=lambda x: x is None
+    )
+
+
+def _alike(a: Tree, b: Tree) -> bool:
+    return trees.flatten(a)[1] == trees.flatten(b)[1]
+
+
+def hyperparameters(tx: GradientTransformation, state: State | None = None) -> dict[str, Any]:
+    """Every number of a transformation by its dotted name, as `GradientTransformation.replace` takes them.
+
+    Without a state, schedules are given as they are; with one, they are resolved to the values of the next update.
+
+    >>> from gradtx import adam, chain, clip_by_global_norm, linear_schedule
+    >>> tx = chain(clip_by_global_norm(1.0), adam(linear_schedule(1.0, 0.0, 10)))
+    >>> hyperparameters(tx)["clip_by_global_norm.max_norm"]
+    1.0
+    >>> float(hyperparameters(tx, tx.init(jnp.zeros(3)))["adam.learning_rate"])
+    1.0
+    """
+    if state is not None and "count" not in state and any(is_scheduled(x) for x in _numbers(tx, "").values()):
+        raise TransformationError("hyperparameters: the state has no 'count': it was made by another transformation")
+    numbers = _numbers(tx, "" if tx._call.associative else f"{tx._link_name}.")
+    return numbers if state is None else {name: at_step(x, state.get("count")) for name, x in numbers.items()}
+
+
+def _numbers(tx: Value, prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, part in tx.parts():
+        if isinstance(part, GradientTransformation):
+            found |= _numbers(part, f"{prefix}{name}.")
+        elif part is not None:
+            found[prefix + name] = part.value if isinstance(part, SplitDecay) else part
+    return found

@@ -1,0 +1,152 @@
+"""Trees of arrays: leaves by path, rules on paths, norms, casts, sizes.
+
+A path is written with dots, ``encoder.layers.0.w``. ``None`` is a leaf that is not there: every function keeps it.
+"""
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx._errors import TransformationError
+from gradtx._numbers import abs_sq, root, wide
+
+Tree = Any
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A key path of JAX as dotted text.
+
+    >>> [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path({"enc": [0.0, {"w": 1.0}]})]
+    ['enc.0', 'enc.1.w']
+    """
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def flatten(tree: Tree) -> tuple[list[Any], Any]:
+    """Leaves and structure, with ``None`` among the leaves."""
+    return jax.tree.flatten(tree, is_leaf=_is_none)
+
+
+def paths(tree: Tree) -> list[str]:
+    """The dotted path of every leaf, ``None`` included, in the order of `flatten`.
+
+    >>> paths({"b": None, "a": (1.0, 2.0)})
+    ['a.0', 'a.1', 'b']
+    """
+    return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_none)]
+
+
+def map(fn: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """``fn`` leaf by leaf; where the first tree has ``None``, the result has it too.
+
+    >>> map(lambda x, y: x + y, {"a": 1, "b": None}, {"a": 2, "b": None})
+    {'a': 3, 'b': None}
+    """
+    return jax.tree.map(lambda x, *xs: None if x is None else fn(x, *xs), tree, *rest, is_leaf=_is_none)
+
+
+def norm(tree: Tree) -> jax.Array:
+    """The Euclidean norm of all leaves together, √Σ|x|², accumulated in float32 at least.
+
+    Half-precision leaves are widened before they are squared, so a long vector of float16 does not overflow, and its
+    derivative at zero is 0.
+
+    >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0], jnp.float16), "c": None}))
+    5.0
+    """
+    squares = [jnp.sum(abs_sq(wide(jnp.asarray(x)))) for x in jax.tree.leaves(tree)]
+    return root(jnp.asarray(sum(squares[1:], start=squares[0]) if squares else 0.0))
+
+
+def cast(tree: Tree, dtype: Any) -> Tree:
+    """Every floating-point leaf in ``dtype``; other leaves as they are.
+
+    >>> cast({"w": jnp.ones(2), "n": jnp.arange(2)}, jnp.bfloat16)["w"].dtype
+    dtype(bfloat16)
+    """
+    return map(lambda x: x.astype(dtype) if jnp.issubdtype(jnp.asarray(x).dtype, jnp.floating) else x, tree)
+
+
+def cast_like(tree: Tree, like: Tree) -> Tree:
+    """Every leaf in the dtype of the leaf at its place in ``like``."""
+    return map(lambda x, y: jnp.asarray(x).astype(jnp.asarray(y).dtype), tree, like)
+
+
+def size(tree: Tree) -> int:
+    """How many numbers the leaves hold together.
+
+    >>> size({"w": jnp.ones((3, 4)), "b": jnp.ones(4)})
+    16
+    """
+    return sum(prod(jnp.shape(x)) for x in jax.tree.leaves(tree))
+
+
+def nbytes(tree: Tree) -> int:
+    """How many bytes the leaves hold together; shapes and dtypes are enough, so it works on ``jax.eval_shape`` too.
+
+    >>> nbytes({"w": jnp.ones((3, 4)), "b": jnp.ones(4, jnp.bfloat16)})
+    56
+    """
+    return sum(prod(jnp.shape(x)) * jnp.result_type(x).itemsize for x in jax.tree.leaves(tree))
+
+
+def labels(rule: Any, tree: Tree) -> Tree:
+    """A tree like ``tree`` with the label that ``rule`` gives to each leaf.
+
+    A rule is one of
+
+    - a mapping from patterns to labels, ``{"*.bias": "no_decay", "*": "decay"}``: the first that matches;
+    - a function of the tree, which returns a tree of labels;
+    - a tree of labels, or a prefix of one.
+
+    A pattern is a shell glob on the dotted path (``*`` crosses dots); it matches a leaf if it matches the path of the
+    leaf or of a branch above it.
+
+    Raises `TransformationError`: a leaf that no pattern matches; labels of another structure.
+
+    >>> labels({"enc": "slow", "*": "fast"}, {"enc": {"w": 0, "b": 0}, "out": 0})
+    {'enc': {'b': 'slow', 'w': 'slow'}, 'out': 'fast'}
+    """
+    rule = rule(tree) if callable(rule) else rule
+    leaves, treedef = flatten(tree)
+    if isinstance(rule, Mapping) and rule and not any(isinstance(x, Mapping | list | tuple) for x in rule.values()):
+        names = zip(paths(tree), leaves, strict=True)
+        return treedef.unflatten([None if leaf is None else _label(path, rule) for path, leaf in names])
+    try:
+        return jax.tree.map(lambda label, part: map(lambda _: label, part), rule, tree)
+    except ValueError as error:
+        raise TransformationError(f"the labels have another structure than the tree: {error}") from None
+
+
+def mask(rule: Any, tree: Tree) -> Tree:
+    """A tree like ``tree`` with True where ``rule`` chooses the leaf: as `labels`, and a pattern or several choose too.
+
+    >>> mask("*.b", {"enc": {"w": 0, "b": 0}, "b": 0})
+    {'b': False, 'enc': {'b': True, 'w': False}}
+    """
+    patterns = (rule,) if isinstance(rule, str) else rule
+    if isinstance(patterns, list | tuple) and patterns and all(isinstance(pattern, str) for pattern in patterns):
+        rule = {**dict.fromkeys(patterns, True), "*": False}
+    chosen = labels(rule, tree)
+    for path, choice in zip(paths(chosen), flatten(chosen)[0], strict=True):
+        if choice is not None and not isinstance(choice, bool) and getattr(choice, "dtype", None) != bool:
+            raise TransformationError(f"leaf {path}: a mask says True or False, found {choice!r}")
+    return map(bool, chosen)
+
+
+def _label(path: str, rule: Mapping[str, Any]) -> Any:
+    branches = path.split(".")
+    above = [".".join(branches[: n + 1]) for n in range(len(branches))]
+    for pattern, label in rule.items():
+        if any(fnmatchcase(name, str(pattern)) for name in above):
+            return label
+    known = ", ".join(repr(str(pattern)) for pattern in rule)
+    raise TransformationError(f"leaf {path}: no rule matches (there are {known}): add one, or '*' for all the rest")
