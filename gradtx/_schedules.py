@@ -122,7 +122,7 @@ def schedule(body: Callable[P, Any]) -> Callable[P, Schedule]:
 def _fraction(step: Any, begin: Any, length: Any) -> Any:
     """How much of a transition lies behind: 0 before ``begin``, 1 from its end on, and at once where it has no length."""
     fraction = (step - begin) / jnp.where(length > 0, length, 1)
-    return jnp.where(length > 0, jnp.clip(fraction, 0, 1), step >= begin)
+    return jnp.where(length > 0, jnp.clip(fraction, 0, 1), jnp.where(step >= begin, 1.0, 0.0))
 
 
 @schedule

@@ -34,7 +34,7 @@ def adam(
 
     ε is ``learning_rate``, β₁ and β₂ are ``b1`` and ``b2``. Source: Kingma & Ba 2015, Algorithm 1.
 
-    >>> tx = adam(0.5)
+    >>> tx = adam(0.5, b1=0.5, b2=0.5)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]  # the first step has the length ε
     Array([-0.5], dtype=float32)
     """
@@ -96,9 +96,9 @@ def nadam(
     The default keeps β₁ constant (Optax). With ``momentum_decay=0.004`` it warms up as in PyTorch and Keras (see
     `gradtx.nesterov_momentum_decay`). Source: Dozat 2016, Algorithm 2.
 
-    >>> tx = nadam(1.0, b1=0.5)
-    >>> tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))[0]  # (0.5·1.5/0.75 + 0.5·3/0.5)/3
-    Array([-1.3333334], dtype=float32)
+    >>> tx = nadam(3.0, b1=0.5, b2=0.5, eps=0.0)
+    >>> tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))[0]  # 3·(0.5·1.5/0.75 + 0.5·3/0.5)/3
+    Array([-4.], dtype=float32)
     """
     return chain(
         scale_by_ewma(b1, accumulator_dtype=mu_dtype),
@@ -127,7 +127,7 @@ def amsgrad(
 
     ``maximum="raw"`` takes the maximum before the correction (PyTorch). Source: Reddi, Kale & Kumar 2018, Algorithm 2.
 
-    >>> tx = amsgrad(0.5)
+    >>> tx = amsgrad(0.5, b1=0.5, b2=0.5)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]
     Array([-0.5], dtype=float32)
     """
@@ -149,7 +149,7 @@ def adamax(
 
     Source: Kingma & Ba 2015, Algorithm 2.
 
-    >>> tx = adamax(0.5)
+    >>> tx = adamax(0.5, b1=0.5)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]
     Array([-0.5], dtype=float32)
     """
