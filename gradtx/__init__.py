@@ -1,14 +1,16 @@
 """Gradient transformations for JAX that are values: pytrees of their numbers.
 
-A transformation has ``init(params)`` and ``update(updates, state, params)``. Build one from links with `chain`, or take a
-recipe such as `adam`; the README says how.
+A transformation has ``init(params)`` and ``update(updates, state, params)``. Build one from links with `chain`, or
+take a recipe such as `adam`; the README says how.
 """
 
-from gradtx import tree
+from gradtx import sweep, tree
 from gradtx._combinators.chain import chain, identity
 from gradtx._combinators.fork import fork
 from gradtx._combinators.groups import masked, partition, set_to_zero
 from gradtx._errors import TransformationError
+from gradtx._fit import Fit, fit, minimize
+from gradtx._leaf import per_leaf, real_zeros, zeros
 from gradtx._numbers import Decay, Group, Limit, Link, NonNegative, OfStep, Static, abs_sq, root
 from gradtx._optimizers.adaptive import adam, adamax, adamw, amsgrad, lion, nadam
 from gradtx._optimizers.classic import adagrad, rmsprop, sgd
@@ -32,7 +34,7 @@ from gradtx._primitives.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
-from gradtx._rules import Rule, per_leaf, real_zeros, whole_tree, zeros
+from gradtx._rules import Rule, whole_tree
 from gradtx._schedules import (
     Schedule,
     constant_schedule,
@@ -50,3 +52,80 @@ from gradtx._schedules import (
     warmup_cosine_decay_schedule,
 )
 from gradtx._transformation import GradientTransformation, apply_updates, foreign, hyperparameters, transformation
+
+__all__ = [
+    "Decay",
+    "Fit",
+    "GradientTransformation",
+    "Group",
+    "Limit",
+    "Link",
+    "NonNegative",
+    "OfStep",
+    "Rule",
+    "Schedule",
+    "Static",
+    "TransformationError",
+    "abs_sq",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "add_decayed_weights",
+    "amsgrad",
+    "apply_updates",
+    "bias_correction",
+    "centralize",
+    "chain",
+    "clip",
+    "clip_by_global_norm",
+    "constant_schedule",
+    "cosine_decay_schedule",
+    "exponential_decay",
+    "fit",
+    "foreign",
+    "fork",
+    "function_of_step",
+    "hyperparameters",
+    "identity",
+    "inverse_time_decay",
+    "join_schedules",
+    "linear_schedule",
+    "lion",
+    "masked",
+    "minimize",
+    "nadam",
+    "nesterov_bias_correction",
+    "nesterov_lookahead",
+    "nesterov_momentum_decay",
+    "partition",
+    "per_leaf",
+    "piecewise_constant_schedule",
+    "piecewise_interpolate_schedule",
+    "polynomial_schedule",
+    "real_zeros",
+    "rmsprop",
+    "root",
+    "scale",
+    "scale_by_ewma",
+    "scale_by_infinity_norm",
+    "scale_by_learning_rate",
+    "scale_by_lion",
+    "scale_by_max_rms",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_schedule",
+    "scale_by_sign",
+    "scale_by_stddev",
+    "schedule",
+    "set_to_zero",
+    "sgd",
+    "stretch",
+    "sweep",
+    "trace",
+    "transformation",
+    "tree",
+    "warmup_cosine_decay_schedule",
+    "whole_tree",
+    "zeros",
+]

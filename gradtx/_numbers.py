@@ -1,8 +1,8 @@
 """Numbers: which may stand before the star, how a decay is carried, and arithmetic that is exact to rounding.
 
-A decay such as 0.999 hurts in float32: ``1 - 0.999`` formed there is 1.3e-5 off, and all that an average has seen is off
-with it. So a decay travels as two numbers, the float32 nearest to it and what that rounding lost, and the few things
-that formulas do with it (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) are computed from both.
+A decay such as 0.999 hurts in float32: ``1 - 0.999`` formed there is 1.3e-5 off, and all that an average has seen is
+off with it. So a decay travels as two numbers, the float32 nearest to it and what that rounding lost, and the few
+things that formulas do with it (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) are computed from both.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradtx._errors import TransformationError
 
@@ -31,7 +32,7 @@ class Interval(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Marks a parameter before the star that is no number: structure, a schedule kept whole, a link, a group of links."""
+    """Marks a parameter before the star that is no number: structure, a schedule kept whole, a link, a group."""
 
     kind: str
 
@@ -228,12 +229,14 @@ def as_number(x: Any, interval: Interval | None) -> Any:
     decay = interval is not None and interval.high == 1.0
     if isinstance(x, SplitDecay):
         return x if decay else x.value
-    if isinstance(x, bool | np.bool_ | str | bytes) or not hasattr(x, "dtype") and not isinstance(x, int | float):
-        raise TransformationError(f"expected a number, a schedule or a function of the step, found {x!r} ({type(x).__name__})")
+    if isinstance(x, bool | np.bool_ | str | bytes) or (not hasattr(x, "dtype") and not isinstance(x, int | float)):
+        raise TransformationError(
+            f"expected a number, a schedule or a function of the step, found {x!r} ({type(x).__name__})"
+        )
     if isinstance(x, int | float | np.generic | np.ndarray):
         _check_kind(np.asarray(x).dtype)
         x = float(x) if np.ndim(x) == 0 else np.asarray(x, np.float64)
-        if np.any(np.isnan(x)) or interval is not None and x not in interval:
+        if np.any(np.isnan(x)) or (interval is not None and x not in interval):
             raise TransformationError(f"expected a number{f' in {interval}' if interval else ''}, found {x}")
     else:
         _check_kind(x.dtype)
@@ -251,8 +254,12 @@ def show(x: Any) -> str:
     x = x.value if isinstance(x, SplitDecay) else x
     if isinstance(x, tuple):
         return f"({', '.join(show(part) for part in x)}{',' if len(x) == 1 else ''})"
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         return f"<traced {x.aval.str_short()}>"
     if isinstance(x, jax.Array | np.ndarray):
-        return f"<{x.dtype}[{','.join(str(n) for n in x.shape)}]>" if np.size(x) > 8 else f"array({np.asarray(x).tolist()}, {x.dtype})"
+        return (
+            f"<{x.dtype}[{','.join(str(n) for n in x.shape)}]>"
+            if np.size(x) > 8
+            else f"array({np.asarray(x).tolist()}, {x.dtype})"
+        )
     return repr(x)

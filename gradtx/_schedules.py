@@ -1,8 +1,9 @@
 """Functions of the step, as pytrees of their numbers.
 
-A schedule is called with the step (0 at the first update) and returns a scalar. Every argument may be traced, swept with
-``vmap`` and differentiated; any of them may itself be a schedule. Schedules add, subtract, multiply and divide with each
-other and with numbers, follow each other (``a.then(b, after=100)``) and stretch (``s.stretch(2)`` takes twice as long).
+A schedule is called with the step (0 at the first update) and returns a scalar. Every argument may be traced, swept
+with ``vmap`` and differentiated; any of them may itself be a schedule. Schedules add, subtract, multiply and divide
+with each other and with numbers, follow each other (``a.then(b, after=100)``) and stretch (``s.stretch(2)`` takes
+twice as long).
 
 Lengths are in steps. To give them as fractions of a run, write the schedule for a run of length 1 and stretch it:
 ``warmup_cosine_decay_schedule(0.0, 1e-3, 0.1, 1.0).stretch(10_000)`` warms up for a tenth of 10,000 steps.
@@ -33,7 +34,9 @@ class Schedule(Value):
 
     def __call__(self, step: Any) -> jax.Array:
         given = {name: child.value if name in self._call.structure else child for name, child in self._given.items()}
-        numbers = {n: given[n] if p.kind == "whole" else at_step(given[n], step) for n, p in self._call.parameters.items()}
+        numbers = {
+            n: given[n] if p.kind == "whole" else at_step(given[n], step) for n, p in self._call.parameters.items()
+        }
         return jnp.asarray(self._call.body(**numbers)(jnp.asarray(step, jnp.result_type(float))))
 
     def then(self, other: Any, *, after: Any) -> "Schedule":
@@ -102,7 +105,7 @@ def at_step(x: Any, step: Any) -> Any:
 
 def is_scheduled(x: Any) -> bool:
     """Whether a child depends on the step."""
-    return isinstance(x, Schedule) or isinstance(x, tuple) and any(is_scheduled(part) for part in x)
+    return isinstance(x, Schedule) or (isinstance(x, tuple) and any(is_scheduled(part) for part in x))
 
 
 def schedule(body: Callable[P, Any]) -> Callable[P, Schedule]:
@@ -120,7 +123,7 @@ def schedule(body: Callable[P, Any]) -> Callable[P, Schedule]:
 
 
 def _fraction(step: Any, begin: Any, length: Any) -> Any:
-    """How much of a transition lies behind: 0 before ``begin``, 1 from its end on, and at once where it has no length."""
+    """How much of a transition is done: 0 before ``begin``, 1 from its end on; at once where it has no length."""
     fraction = (step - begin) / jnp.where(length > 0, length, 1)
     return jnp.where(length > 0, jnp.clip(fraction, 0, 1), jnp.where(step >= begin, 1.0, 0.0))
 

@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx import _rules as rules
 from gradtx import tree as trees
+from gradtx._checks import check_floating, check_like
+from gradtx._compose import fill, keep, located, scope
 from gradtx._errors import TransformationError, within
 from gradtx._numbers import Interval, SplitDecay, Static, wide
 from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree
-from gradtx._schedules import Schedule, as_number_or_schedule, at_step, is_scheduled
+from gradtx._schedules import as_number_or_schedule, at_step, is_scheduled
 from gradtx._value import Links, Value, factory
 
 P = ParamSpec("P")
@@ -26,9 +27,10 @@ P = ParamSpec("P")
 class GradientTransformation(Value):
     """An optimizer or a part of one: ``init(params) -> state``, ``update(updates, state, params) -> (updates, state)``.
 
-    It is a pytree whose leaves are its numbers. So it goes through ``jit`` (a new learning rate does not compile again),
-    ``vmap`` (one program trains a whole sweep) and ``grad`` (with respect to its numbers); it prints as the call that
-    makes it, compares, hashes and pickles. Arguments are attributes (``tx.learning_rate``); `replace` exchanges them.
+    It is a pytree whose leaves are its numbers. So it goes through ``jit`` (a new learning rate does not compile
+    again), ``vmap`` (one program trains a whole sweep) and ``grad`` (with respect to its numbers); it prints as the
+    call that makes it, compares, hashes and pickles. Arguments are attributes (``tx.learning_rate``); `replace`
+    exchanges them.
     """
 
     __slots__ = ()
@@ -57,7 +59,7 @@ class GradientTransformation(Value):
     def _init(self, params: Tree) -> State:
         rule = rule_of(self, 0)
         params = _thaw(rule, params, params)
-        rules.check_floating(params, "parameter")
+        check_floating(params, "parameter")
         state = rule.init(trees.map(_as_array, params))
         return {"count": jnp.zeros([], jnp.int32), **state} if rule.timed else state
 
@@ -79,13 +81,13 @@ class GradientTransformation(Value):
         if rule.timed and step is None:
             raise TransformationError("the state has no 'count': it was made by another transformation")
         gradients, params = _thaw(rule, updates, params), _thaw(rule, params, params)
-        rules.check_floating(gradients, "gradient")
+        check_floating(gradients, "gradient")
         arrays, params = (None if tree is None else trees.map(_as_array, tree) for tree in (gradients, params))
         context = Context(params, None if step is None else jnp.asarray(step), extra)
         signals, new = rule.update(Signals(arrays, arrays), state, context)
         out = trees.map(lambda u, g: u if u.dtype == g.dtype else u.astype(g.dtype), signals.updates, arrays)
         if rule.frozen is not None:
-            out = rules.fill(out, trees.map(lambda u: jnp.zeros_like(_as_array(u)), updates))
+            out = fill(out, trees.map(lambda u: jnp.zeros_like(_as_array(u)), updates))
         return out, {"count": _next(jnp.asarray(step)), **new} if rule.timed else new
 
     def _within(self, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,7 +108,7 @@ def _thaw(rule: Rule, tree: Tree, like: Tree) -> Tree:
     """The tree without the leaves that the rule freezes."""
     if rule.frozen is None or tree is None:
         return tree
-    return rules.keep(tree, trees.map(lambda frozen: not frozen, rule.frozen(tree if like is None else like)))
+    return keep(tree, trees.map(lambda frozen: not frozen, rule.frozen(tree if like is None else like)))
 
 
 # From a value to its rule ---------------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ def rule_of(tx: GradientTransformation, step: Any) -> Rule:
             else:
                 given[name] = {link.name: link.rule for link in named}
         elif parameter.kind == "link":
-            given[name] = rules.located(child._link_name, rule_of(child, step))
+            given[name] = located(child._link_name, rule_of(child, step))
             timed = timed or given[name].timed
         elif parameter.kind == "structure":
             given[name] = child.value
@@ -136,19 +138,19 @@ def rule_of(tx: GradientTransformation, step: Any) -> Rule:
             given[name] = _one(name, child if parameter.kind == "whole" else at_step(child, step))
     ahead = [given.pop(name) for name in tx._call.ahead]
     made = tx._call.body(*ahead, *links, **given)
-    rule = made if isinstance(made, Rule) else rules.scope(rule_of(GradientTransformation._link(made), step))
+    rule = made if isinstance(made, Rule) else scope(rule_of(GradientTransformation._link(made), step))
     return rule._replace(timed=True) if timed else rule
 
 
 def _named(name: str, rule: Rule, *, scoped: bool) -> NamedRule:
-    return NamedRule(name, rules.scope(rule) if scoped else rule)
+    return NamedRule(name, scope(rule) if scoped else rule)
 
 
 def _one(name: str, x: Any) -> Any:
     for leaf in jax.tree.leaves(x):
         if np.ndim(leaf):
             raise TransformationError(
-                f"{name}: expected one number, found shape {np.shape(leaf)}: a stacked transformation works under jax.vmap"
+                f"{name}: expected one number, found shape {np.shape(leaf)}: use a stacked transformation under jax.vmap"
             )
     return x
 
@@ -163,16 +165,18 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
     """A decorator that makes a factory of transformations of a function.
 
     **Numbers before the star, structure after it.** What stands before ``*`` is a number: it may be traced, swept,
-    differentiated, scheduled (any function of the step), and must not be branched on; ``None`` is structure. Python ints
-    become floats. What stands after ``*`` is keyword-only and static: bools, strings, dtypes, masks, functions.
+    differentiated, scheduled (any function of the step), and must not be branched on; ``None`` is structure. Python
+    ints become floats. What stands after ``*`` is keyword-only and static: bools, strings, dtypes, masks, functions.
     Annotations check concrete numbers at the call: `gradtx.Decay` is in [0, 1) and carried to better than float32, so
-    that ``1 - b``, ``b * x``, ``b**t`` and ``1 - b**t`` are exact to rounding; `gradtx.NonNegative` is finite and ≥ 0.
+    that ``1 - b``, ``b * x``, ``b**t`` and ``1 - b**t`` are exact to rounding; `gradtx.NonNegative` is finite and ≥
+    0.
 
-    The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`) or another transformation: a recipe. A body with
-    ``*links`` gets them as pairs of a name and a rule. With ``associative=True`` a call of the factory among its own
-    unnamed links is spliced into them.
+    The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`) or another transformation: a recipe. A body
+    with ``*links`` gets them as pairs of a name and a rule. With ``associative=True`` a call of the factory among its
+    own unnamed links is spliced into them.
 
-    Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no number.
+    Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no
+    number.
 
     >>> from gradtx import Decay, chain, per_leaf, scale_by_learning_rate, zeros
     >>> @transformation
@@ -214,7 +218,7 @@ def foreign(transformation: Static, *, name: str = "foreign"):
     def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
         params, updates = context.params, signals.updates
         if params is not None:
-            rules.check_like(updates, params)
+            check_like(updates, params)
         given = updates if params is None else trees.cast_like(updates, params)
         if state == {}:
             stateless = jax.eval_shape(transformation.init, given if params is None else params)
@@ -240,7 +244,7 @@ def _foreign(x: Any) -> GradientTransformation:
 
 
 def apply_updates(params: Tree, updates: Tree) -> Tree:
-    """params + updates, leaf by leaf, in the dtype of the parameters. ``None`` leaves the parameter as it is.
+    """The sum of parameters and updates, leaf by leaf, in the dtype of the parameters. ``None`` leaves the parameter as it is.
 
     Raises `TransformationError`: trees that differ, or a leaf that would broadcast.
 
@@ -248,9 +252,12 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
     {'w': Array([1.5, 1.5], dtype=float32)}
     """
     present = trees.map(lambda u, p: p, updates, params) if _alike(updates, params) else params
-    within("apply_updates", rules.check_like)(updates, present)
+    within("apply_updates", check_like)(updates, present)
     return jax.tree.map(
-        lambda u, p: p if u is None else (p + u).astype(jnp.result_type(p)), updates, params, is_leaf=lambda x: x is None
+        lambda u, p: p if u is None else (p + u).astype(jnp.result_type(p)),
+        updates,
+        params,
+        is_leaf=lambda x: x is None,
     )
 
 

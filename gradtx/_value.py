@@ -12,15 +12,17 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from gradtx._errors import TransformationError, suggest, within
-from gradtx._numbers import Interval, Kept, SplitDecay, as_number, show
+from gradtx._frozen import Frozen
+from gradtx._numbers import Interval, Kept, SplitDecay, show
 
 ATTRIBUTE = jax.tree_util.GetAttrKey
 
 
 class Parameter(NamedTuple):
-    """One parameter of a factory: ``kind`` is number, whole (a schedule that is kept), structure, link, links (*) or group (a mapping)."""
+    """A parameter: ``kind`` is number, whole (a schedule that is kept), structure, link, links or group."""
 
     kind: str
     interval: Interval | None
@@ -60,11 +62,21 @@ class Call:
             known = [n for n, p in self.signature.parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
             unknown = [name for name in kwargs if name not in known]
             hint = suggest(unknown[0], known) if unknown else ""
-            keyword = [name for name in self.structure if self.signature.parameters[name].kind == inspect.Parameter.KEYWORD_ONLY]
-            by_keyword = f"; {', '.join(keyword)} must be given by keyword" if "too many" in str(error) and keyword else ""
-            raise TransformationError(f"{self.name}: {error}{hint}{by_keyword}; it takes {self.name}{self.plain}") from None
+            keyword = [
+                name
+                for name in self.structure
+                if self.signature.parameters[name].kind == inspect.Parameter.KEYWORD_ONLY
+            ]
+            by_keyword = (
+                f"; {', '.join(keyword)} must be given by keyword" if "too many" in str(error) and keyword else ""
+            )
+            raise TransformationError(
+                f"{self.name}: {error}{hint}{by_keyword}; it takes {self.name}{self.plain}"
+            ) from None
         bound.apply_defaults()
-        star = [(p.kind, n) for n, p in self.signature.parameters.items() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        star = [
+            (p.kind, n) for n, p in self.signature.parameters.items() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
         together = {kind: bound.arguments.pop(name) for kind, name in star}
         if together:
             kinds = inspect.Parameter
@@ -110,10 +122,7 @@ def _parameters(body: Callable[..., Any], signature: inspect.Signature) -> dict[
         marks = get_args(hints.get(name))[1:] if get_origin(hints.get(name)) is Annotated else ()
         kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
         interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
-        if p.kind == p.KEYWORD_ONLY or kept == "structure":
-            kind = "structure"
-        else:
-            kind = kept or "number"
+        kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
         found[name] = Parameter(kind, interval, p.default)
     return found
 
@@ -138,6 +147,11 @@ class Value:
     def _link(cls, x: Any) -> Any:
         raise TransformationError(f"{cls.__name__} takes no links, found {x!r}")
 
+    @classmethod
+    def _exchange(cls, part: Any, x: Any) -> Any:
+        """What may stand where ``part`` stood: a link for a link, a number for a number."""
+        return cls._link(x) if isinstance(part, cls) else cls._number(x, None)
+
     # Making and taking apart ------------------------------------------------------------------------------------------
 
     @classmethod
@@ -157,9 +171,11 @@ class Value:
         return tuple((ATTRIBUTE(name), self._given[name]) for name in self._call.children), self._aux()
 
     @classmethod
-    def _unflatten(cls, aux: Any, children: Any) -> "Value":
+    def _unflatten(cls, aux: Any, children: Any) -> Any:
         call, structure = aux
-        return cls._make(call, dict(zip(call.children, children)) | dict(zip(call.structure, structure)))
+        return cls._make(
+            call, dict(zip(call.children, children, strict=True)) | dict(zip(call.structure, structure, strict=True))
+        )
 
     def __reduce__(self) -> Any:
         return _rebuild, (self._call.function, self._given)
@@ -221,8 +237,7 @@ class Value:
             if path == name or path.startswith(f"{name}."):
                 inside = path[len(name) + 1 :]
                 if not inside:
-                    new = within(f"{call.name}: {name}", call.cls._link if isinstance(part, call.cls) else call.cls._number)
-                    new = new(x) if isinstance(part, call.cls) else call.cls._number(x, None)
+                    new = within(f"{call.name}: {name}", call.cls._exchange)(part, x)
                 elif isinstance(part, Value):
                     new = within(call.name, part.replace)({inside: x})
                 else:
@@ -280,7 +295,7 @@ def _put(given: dict[str, Any], name: str, new: Any) -> dict[str, Any]:
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    tracer = jax.core.Tracer
+    tracer = Tracer
     if isinstance(a, tracer) or isinstance(b, tracer) or isinstance(a, float) != isinstance(b, float):
         return False
     try:
@@ -329,13 +344,16 @@ class Links:
         return list(zip(self.names(), self.given_names, self.values, strict=True))
 
     def words(self, factory: str) -> list[str]:
-        """How they are written in the call; a run in which a named link stands before an unnamed one is a call of its own."""
+        """How they are written in the call; what ends with a named link before an unnamed one is a call of its own."""
         words = [repr(link) if name is None else f"{name}={link!r}" for name, link in self.pairs]
         last = max((n for n, name in enumerate(self.given_names) if name is None), default=-1)
         early = next((n for n, name in enumerate(self.given_names) if name is not None), len(words))
         if early > last:
             return words
-        return [f"{factory}({', '.join(Links(self.given_names[:last], self.values[:last]).words(factory))})", *words[last:]]
+        return [
+            f"{factory}({', '.join(Links(self.given_names[:last], self.values[:last]).words(factory))})",
+            *words[last:],
+        ]
 
     def tree_flatten_with_keys(self) -> Any:
         return tuple((ATTRIBUTE(n), v) for n, v in zip(self.names(), self.values, strict=True)), self.given_names
@@ -351,51 +369,6 @@ class Links:
         return "{" + ", ".join(f"{n!r}: {v!r}" for n, v in zip(self.names(), self.values, strict=True)) + "}"
 
 
-class Frozen:
-    """Structure of any kind, hashable: compared by content, printed as it was given."""
-
-    __slots__ = ("_key", "value")
-
-    def __init__(self, value: Any):
-        self.value = value if isinstance(value, str | bool | int | float | None) else _plain(value)
-        self._key = _key(self.value)
-
-    def __eq__(self, other: Any) -> bool:
-        return isinstance(other, Frozen) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __repr__(self) -> str:
-        return getattr(self.value, "__qualname__", None) or repr(self.value)
-
-    def __reduce__(self) -> Any:
-        return Frozen, (self.value,)
-
-
-def _plain(value: Any) -> Any:
-    """A dtype by its name, so that ``jnp.bfloat16`` and ``"bfloat16"`` are the same structure."""
-    is_dtype = isinstance(value, np.dtype) or isinstance(value, type) and issubclass(value, np.generic)
-    return np.dtype(value).name if is_dtype or type(value).__name__ == "_ScalarMeta" else value
-
-
-def _key(x: Any) -> Any:
-    if isinstance(x, Mapping):
-        return type(x), tuple((_key(k), _key(v)) for k, v in x.items())
-    if isinstance(x, list | tuple):
-        return type(x), tuple(_key(part) for part in x)
-    if isinstance(x, np.ndarray | jax.Array):
-        return str(x.dtype), x.shape, np.asarray(x).tobytes()
-    try:
-        hash(x)
-    except TypeError:
-        leaves, treedef = jax.tree.flatten(x)
-        if len(leaves) == 1 and leaves[0] is x:
-            raise TransformationError(f"expected something hashable, or a tree of such things, found {x!r}") from None
-        return treedef, tuple(_key(leaf) for leaf in leaves)
-    return type(x), x
-
-
 def factory(cls: type[Value], **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A decorator: the body becomes a function that keeps its call as a value of class ``cls``."""
 
@@ -406,8 +379,7 @@ def factory(cls: type[Value], **options: Any) -> Callable[[Callable[..., Any]], 
         def keep(*args: Any, **kwargs: Any) -> Any:
             return call(*args, **kwargs)
 
-        keep.__signature__ = call.plain  # pyright: ignore[reportAttributeAccessIssue]
-        keep.call = call  # pyright: ignore[reportFunctionMemberAccess]
+        keep.__dict__.update(call=call, __signature__=call.plain)
         call.function = keep
         return keep
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx._errors import TransformationError
 from gradtx._numbers import abs_sq, root, wide
@@ -137,7 +138,7 @@ def mask(rule: Any, tree: Tree) -> Tree:
         rule = {**dict.fromkeys(patterns, True), "*": False}
     chosen = labels(rule, tree)
     for path, choice in zip(paths(chosen), flatten(chosen)[0], strict=True):
-        if choice is not None and not isinstance(choice, bool) and getattr(choice, "dtype", None) != bool:
+        if choice is not None and not isinstance(choice, bool) and getattr(choice, "dtype", None) != np.bool_:
             raise TransformationError(f"leaf {path}: a mask says True or False, found {choice!r}")
     return map(bool, chosen)
 

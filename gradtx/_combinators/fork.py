@@ -1,12 +1,15 @@
 """Transformations side by side."""
 
+from typing import Any
+
+from gradtx._compose import parallel
 from gradtx._numbers import Static
-from gradtx._rules import NamedRule, Rule, parallel
+from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
 
 @transformation
-def fork(join: Static, *branches: NamedRule, **named_branches: NamedRule) -> Rule:
+def fork(join: Static, *branches: Any, **named_branches: Any) -> Rule:
     """Several transformations of the same update, made one by a function.
 
         u ← join(branch₁(u), branch₂(u), ...)   on every leaf

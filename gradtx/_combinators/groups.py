@@ -3,9 +3,11 @@
 from typing import Any
 
 from gradtx import tree as trees
+from gradtx._compose import any_frozen, fill, keep, restrict
 from gradtx._errors import TransformationError, suggest
+from gradtx._leaf import per_leaf
 from gradtx._numbers import Group, Link, Static
-from gradtx._rules import Context, Rule, Signals, State, Tree, any_frozen, fill, keep, per_leaf, restrict
+from gradtx._rules import Context, Rule, Signals, State, Tree
 from gradtx._transformation import transformation
 
 
@@ -15,11 +17,11 @@ def masked(inner: Link, mask: Static) -> Rule:
 
         u ← inner(u) where the mask is True,   u elsewhere
 
-    ``mask`` is a path pattern (``"*.w"``) or several, a mapping from patterns to bools, a tree of bools or a prefix of one,
-    or a function of the parameters that returns one. The leaves that are not chosen have no state and do not count in
-    norms. The trap: what passes through is the update as it is, so as a whole optimizer this leaves raw gradients where
-    the mask is False; to train some leaves and hold others still, use `partition` with `set_to_zero`. State: that of
-    ``inner``, with ``None`` where the mask is False.
+    ``mask`` is a path pattern (``"*.w"``) or several, a mapping from patterns to bools, a tree of bools or a prefix
+    of one, or a function of the parameters that returns one. The leaves that are not chosen have no state and do not
+    count in norms. The trap: what passes through is the update as it is, so as a whole optimizer this leaves raw
+    gradients where the mask is False; to train some leaves and hold others still, use `partition` with `set_to_zero`.
+    State: that of ``inner``, with ``None`` where the mask is False.
 
     >>> from gradtx import scale
     >>> tx = masked(scale(-1.0), "*w")
@@ -35,7 +37,8 @@ def set_to_zero() -> Rule:
 
         u ← 0
 
-    As a group of `partition` it freezes the leaves of that group: they have no state, no update, and no part in any norm.
+    As a group of `partition` it freezes the leaves of that group: they have no state, no update, and no part in any
+    norm.
 
     >>> set_to_zero().update(jnp.array([4.0]), {})[0]
     Array([0.], dtype=float32)
@@ -51,10 +54,10 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
 
     ``transforms`` maps labels to transformations. ``param_labels`` says which leaf has which label: a mapping from path
     patterns to labels, of which the first that matches counts (``{"*.b": "bias", "*": "rest"}``), a tree of labels or a
-    prefix of one, or a function of the parameters that returns one. Each group sees its own leaves alone, so a norm inside
-    it is the norm of the group; a clip before the partition takes one norm over all that is trained. A group whose
-    transformation is `set_to_zero` is frozen: its leaves may even be integers. State: a mapping with the state of each
-    group under its label.
+    prefix of one, or a function of the parameters that returns one. Each group sees its own leaves alone, so a norm
+    inside it is the norm of the group; a clip before the partition takes one norm over all that is trained. A group
+    whose transformation is `set_to_zero` is frozen: its leaves may even be integers. State: a mapping with the state
+    of each group under its label.
 
     Raises `TransformationError`: a leaf that no pattern matches, a label that is no group.
 

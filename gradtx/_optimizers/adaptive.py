@@ -62,8 +62,8 @@ def adamw(
 
         θ ← θ − ε (m̂/(√(ν̂ + eps_root) + eps) + λθ)
 
-    λ is ``weight_decay``; ``mask`` chooses the leaves that decay (see `gradtx.add_decayed_weights`). Source: Loshchilov &
-    Hutter 2019, Algorithm 2.
+    λ is ``weight_decay``; ``mask`` chooses the leaves that decay (see `gradtx.add_decayed_weights`). Source:
+    Loshchilov & Hutter 2019, Algorithm 2.
 
     >>> tx = adamw(0.5, weight_decay=0.25)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)), jnp.array([4.0]))[0]

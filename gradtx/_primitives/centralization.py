@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from gradtx._rules import Rule, per_leaf
+from gradtx._leaf import per_leaf
+from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
 

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._errors import TransformationError
+from gradtx._leaf import per_leaf
 from gradtx._numbers import Limit
-from gradtx._rules import Rule, per_leaf, whole_tree
+from gradtx._rules import Rule, whole_tree
 from gradtx._transformation import transformation
 
 

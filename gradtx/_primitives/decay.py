@@ -2,9 +2,10 @@
 
 from typing import Any
 
-
 from gradtx import tree as trees
-from gradtx._rules import Rule, per_leaf, restrict
+from gradtx._compose import restrict
+from gradtx._leaf import per_leaf
+from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
 
@@ -14,10 +15,10 @@ def add_decayed_weights(weight_decay=0.0, *, mask: Any = None) -> Rule:
 
         u ← uₜ + λθₜ
 
-    λ is ``weight_decay``, a number or a function of the step, θ the parameters. First in a chain it is L2 regularisation,
-    which every later link sees as part of the gradient; between a preconditioner and the learning rate it is decoupled
-    decay (AdamW). ``mask`` chooses leaves: a path pattern (``"*.w"``) or several, a tree of bools, a function of the
-    parameters that returns one. Source: Loshchilov & Hutter 2019, Algorithm 2. State: none.
+    λ is ``weight_decay``, a number or a function of the step, θ the parameters. First in a chain it is L2
+    regularisation, which every later link sees as part of the gradient; between a preconditioner and the learning
+    rate it is decoupled decay (AdamW). ``mask`` chooses leaves: a path pattern (``"*.w"``) or several, a tree of
+    bools, a function of the parameters that returns one. Source: Loshchilov & Hutter 2019, Algorithm 2. State: none.
 
     >>> add_decayed_weights(0.5).update(jnp.array([1.0]), {}, jnp.array([4.0]))[0]
     Array([3.], dtype=float32)

@@ -5,8 +5,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from gradtx._leaf import per_leaf, zeros
 from gradtx._numbers import Decay, NonNegative, real_dtype
-from gradtx._rules import Rule, per_leaf, zeros
+from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
 
@@ -84,7 +85,8 @@ def nesterov_lookahead(decay: Decay) -> Rule:
 
         u ← gₜ + αuₜ
 
-    α is the ``decay`` of the trace, g the gradient that entered the chain. Source: Bengio et al. 2013, eq. 7. State: none.
+    α is the ``decay`` of the trace, g the gradient that entered the chain. Source: Bengio et al. 2013, eq. 7. State:
+    none.
 
     >>> from gradtx import chain
     >>> tx = chain(trace(0.5), nesterov_lookahead(0.5))

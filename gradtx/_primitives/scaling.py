@@ -2,8 +2,9 @@
 
 import jax.numpy as jnp
 
+from gradtx._leaf import per_leaf
 from gradtx._numbers import NonNegative
-from gradtx._rules import Rule, per_leaf
+from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
 
@@ -49,7 +50,8 @@ def scale_by_schedule(step_size_fn) -> Rule:
 
         u ← step_size_fn(s) · uₜ,   s = 0 at the first update
 
-    The trap: it does not flip the sign; `scale_by_learning_rate` does, and takes schedules too. State: the chain's count.
+    The trap: it does not flip the sign; `scale_by_learning_rate` does, and takes schedules too. State: the chain's
+    count.
 
     >>> tx = scale_by_schedule(lambda step: 1.0 / (step + 1))
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))

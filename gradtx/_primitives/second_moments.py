@@ -10,8 +10,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradtx._errors import TransformationError
+from gradtx._leaf import full, per_leaf, real_zeros, zeros
 from gradtx._numbers import Decay, NonNegative, abs_sq, root
-from gradtx._rules import Rule, full, per_leaf, real_zeros, zeros
+from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
 
@@ -29,9 +30,10 @@ def scale_by_rms(
 
         νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale;   u ← uₜ/(√(νₜ/(1 − βᵗ) + eps_root) + eps)
 
-    β is ``decay``, g the gradient that entered the chain; ``bias_correction=False`` leaves 1 − βᵗ out. The trap: Optax's
-    link of this name has other defaults (decay 0.9, eps inside the root, no correction); those are in `rmsprop`.
-    Source: Kingma & Ba 2015, Algorithm 1; Tieleman & Hinton 2012. State: ``nu``, real, shaped like the parameters.
+    β is ``decay``, g the gradient that entered the chain; ``bias_correction=False`` leaves 1 − βᵗ out. The trap:
+    Optax's link of this name has other defaults (decay 0.9, eps inside the root, no correction); those are in
+    `rmsprop`. Source: Kingma & Ba 2015, Algorithm 1; Tieleman & Hinton 2012. State: ``nu``, real, shaped like the
+    parameters.
 
     >>> tx = scale_by_rms(eps=0.0)
     >>> tx.update(jnp.array([-4.0]), tx.init(jnp.zeros(1)))[0]
@@ -63,8 +65,9 @@ def scale_by_stddev(
         μₜ = βμₜ₋₁ + (1 − β)gₜ;   νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale
         u ← uₜ/(√(νₜ − |μₜ|² + eps_root) + eps)
 
-    β is ``decay``, g the gradient that entered the chain; ``bias_correction`` divides both averages by 1 − βᵗ. Here Optax
-    adds its eps inside the root: that is ``eps_root``. Source: Graves 2013, eqs. 38 to 45. State: ``mu``, ``nu``.
+    β is ``decay``, g the gradient that entered the chain; ``bias_correction`` divides both averages by 1 − βᵗ. Here
+    Optax adds its eps inside the root: that is ``eps_root``. Source: Graves 2013, eqs. 38 to 45. State: ``mu``,
+    ``nu``.
 
     >>> tx = scale_by_stddev(0.5, eps=0.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0]  # 2/√(2 − 1)
@@ -102,8 +105,8 @@ def scale_by_max_rms(
         νₜ = βνₜ₋₁ + (1 − β)|gₜ|²;   ν̄ₜ = max(ν̄ₜ₋₁, νₜ/(1 − βᵗ));   u ← uₜ/(√(ν̄ₜ + eps_root) + eps)
 
     ``maximum="corrected"`` takes the maximum of the corrected average (Optax), ``"raw"`` of the raw one, and corrects
-    that (PyTorch); ``bias_correction=False`` corrects neither (the paper). Source: Reddi, Kale & Kumar 2018, Algorithm 2.
-    State: ``nu``, ``nu_max``, real, shaped like the parameters.
+    that (PyTorch); ``bias_correction=False`` corrects neither (the paper). Source: Reddi, Kale & Kumar 2018,
+    Algorithm 2. State: ``nu``, ``nu_max``, real, shaped like the parameters.
 
     >>> tx = scale_by_max_rms(0.5, eps=0.0)
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))

@@ -1,0 +1,155 @@
+"""Rules made of rules: one after the other, side by side, in a scope, on some of the leaves."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from gradtx import tree as trees
+from gradtx._errors import TransformationError, within
+from gradtx._leaf import fuse, lift
+from gradtx._rules import Context, LeafRule, NamedRule, Rule, Signals, State, Surroundings, Tree
+
+
+def scope(rule: Rule) -> Rule:
+    """The rule in a scope of its own: its gradient is what enters it."""
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        inner, state = rule.update(Signals(signals.updates, signals.updates), state, context)
+        return signals.then(inner.updates, conditions=inner.updates is inner.gradient), state
+
+    leaf = rule.leaf
+    if leaf is None:
+        return rule._replace(update=update)
+
+    def formula(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
+        return leaf.formula(u, state, around._replace(gradient=u))
+
+    return lift(leaf._replace(formula=formula))._replace(timed=rule.timed, frozen=rule.frozen)
+
+
+def serial(links: Sequence[NamedRule]) -> Rule:
+    """Rules one after the other; the state of each under its name, and formulas that are neighbours fused."""
+    if any(name == "count" for name, _ in links):
+        raise TransformationError("no link may be named 'count': that is where a chain keeps the step")
+    runs: list[list[NamedRule]] = []
+    for link in links:
+        if runs and link.rule.leaf and runs[-1][-1].rule.leaf:
+            runs[-1].append(link)
+        else:
+            runs.append([link])
+    steps = [lift(fuse(run)) if run[0].rule.leaf else _filed(*run[0]) for run in runs]
+    timed, frozen = any(rule.timed for _, rule in links), any_frozen([rule for _, rule in links])
+    if len(steps) == 1:
+        return steps[0]._replace(timed=timed, frozen=frozen)
+
+    def init(params: Tree) -> State:
+        return {name: entry for step in steps for name, entry in step.init(params).items()}
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        new: State = {}
+        for step in steps:
+            signals, entries = step.update(signals, state, context)
+            new |= entries
+        return signals, new
+
+    return Rule(init, update, timed, None, frozen)
+
+
+def located(name: str, rule: Rule) -> Rule:
+    """The rule, whose errors say its name."""
+    return rule._replace(init=within(name, rule.init), update=within(name, rule.update), leaf=None)
+
+
+def _filed(name: str, rule: Rule) -> Rule:
+    """A rule whose state stands under its name, and is no entry at all where there is none."""
+    rule = located(name, rule)
+
+    def init(params: Tree) -> State:
+        state = rule.init(params)
+        return {name: state} if state != {} else {}
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        signals, entry = rule.update(signals, state.get(name, {}), context)
+        return signals, {name: entry} if entry != {} else {}
+
+    return rule._replace(init=init, update=update)
+
+
+def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
+    """Rules side by side, each from the same signals; ``join`` makes one array of theirs. State under their names."""
+    timed, frozen = any(rule.timed for _, rule in links), any_frozen([rule for _, rule in links])
+    leaves = [rule.leaf for _, rule in links]
+    if all(leaves):
+        return lift(_join(links, join))._replace(timed=timed, frozen=frozen)
+    steps = [_filed(*link) for link in links]
+
+    def init(params: Tree) -> State:
+        return {name: entry for step in steps for name, entry in step.init(params).items()}
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        made = [step.update(signals, state, context) for step in steps]
+        joined = trees.map(join, *(branch.updates for branch, _ in made))
+        return signals.then(joined, conditions=False), {k: v for _, entries in made for k, v in entries.items()}
+
+    return Rule(init, update, timed, None, frozen)
+
+
+def _join(links: Sequence[NamedRule], join: Callable[..., Any]) -> LeafRule:
+    fused = fuse(links)
+
+    def formula(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
+        rest, made, outs = list(state), [], []
+        for _, rule in links:
+            assert rule.leaf
+            own, rest = tuple(rest[: len(rule.leaf.fields)]), rest[len(rule.leaf.fields) :]
+            out, own = rule.leaf.formula(u, own, around)
+            outs.append(out)
+            made += own
+        return join(*outs), tuple(made)
+
+    return fused._replace(formula=formula, conditions=False)
+
+
+def any_frozen(rules: Sequence[Rule]) -> Callable[[Tree], Tree] | None:
+    """Which leaves at least one of the rules freezes."""
+    asked = [rule.frozen for rule in rules if rule.frozen]
+    if not asked:
+        return None
+    return lambda tree: jax.tree.map(lambda *any_of: any(any_of), *(frozen(tree) for frozen in asked))
+
+
+def restrict(rule: Rule, chosen: Callable[[Tree], Tree]) -> Rule:
+    """The rule on the leaves that ``chosen(tree)`` marks True; the others pass through and have no state."""
+
+    def init(params: Tree) -> State:
+        return rule.init(keep(params, chosen(params)))
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        mask = chosen(signals.updates if context.params is None else context.params)
+        updates = keep(signals.updates, mask)
+        gradient = updates if signals.gradient is signals.updates else keep(signals.gradient, mask)
+        params = None if context.params is None else keep(context.params, mask)
+        inner, state = rule.update(Signals(updates, gradient), state, context._replace(params=params))
+        filled = fill(inner.updates, signals.updates)
+        return signals.then(filled, conditions=inner.updates is inner.gradient), state
+
+    def frozen(tree: Tree) -> Tree:
+        mask = chosen(tree)
+        inner = rule.frozen(keep(tree, mask)) if rule.frozen else {}
+        return fill(inner, trees.map(lambda _: False, tree))
+
+    return rule._replace(init=init, update=update, leaf=None, frozen=frozen if rule.frozen else None)
+
+
+def keep(tree: Tree, mask: Tree) -> Tree:
+    """The tree with ``None`` where the mask is not True."""
+    leaves, treedef = trees.flatten(tree)
+    chosen = trees.flatten(mask)[0]
+    return treedef.unflatten([leaf if choice else None for leaf, choice in zip(leaves, chosen, strict=True)])
+
+
+def fill(tree: Tree, other: Tree) -> Tree:
+    """The tree with the leaves of ``other`` where it has ``None``."""
+    leaves, treedef = trees.flatten(other)
+    return treedef.unflatten([b if a is None else a for a, b in zip(trees.flatten(tree)[0], leaves, strict=True)])

@@ -1,0 +1,290 @@
+"""Compiled training loops: `minimize` a function of the parameters, `fit` a loss to data.
+
+Steps run in chunks: one ``scan`` each, compiled once. Between chunks the host looks at a progress bar. Called under a
+trace (``jit``, ``grad``, ``vmap``) the whole run is one chunk.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from gradtx import tree as trees
+from gradtx._errors import TransformationError
+from gradtx._progress import progress
+from gradtx._transformation import GradientTransformation, apply_updates
+
+Tree = Any
+Loss = Callable[..., Any]
+
+CHUNKS = 50  # how often the host looks up, about
+RECORDS = 1000  # how many losses are kept, at the most
+
+REASONS = (
+    "all steps were taken",
+    "the step was no longer than tol",
+    "the gradient was no longer than gradient_tol",
+    "the loss changed by no more than loss_tol",
+    "the loss was not finite",
+)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Fit:
+    """What a run came to.
+
+    ``params``, ``state``: after the last step. ``loss``: the training loss before each step, or its mean over every
+    ``record_every`` steps. ``final_loss``: of the final parameters, over all data. ``steps``: how many were taken.
+    ``stopped``: the index of ``reason``, which says why there were no more.
+    """
+
+    params: Tree
+    state: Tree
+    loss: jax.Array
+    final_loss: jax.Array
+    steps: jax.Array
+    stopped: jax.Array
+
+    @property
+    def reason(self) -> str:
+        """Why the run ended, in words."""
+        return REASONS[int(self.stopped)]
+
+
+def advance(loss: Loss, tx: GradientTransformation, params: Tree, state: Tree, *batch: Tree) -> Any:
+    """One step: the new parameters and state, the loss before it, the gradient and the update."""
+    value_fn = functools.partial(_evaluate, loss, batch)
+    value, gradient = jax.value_and_grad(value_fn)(params)
+    updates, state = tx.update(gradient, state, params, value=value, grad=gradient, value_fn=value_fn)
+    return apply_updates(params, updates), state, value, gradient, updates
+
+
+def _evaluate(loss: Loss, batch: tuple[Tree, ...], params: Tree) -> Any:
+    return loss(params, *batch)
+
+
+# Minimize -------------------------------------------------------------------------------------------------------------
+
+
+def minimize(
+    loss: Loss,
+    params: Tree,
+    tx: GradientTransformation,
+    *,
+    steps: int,
+    tol: float | None = None,
+    gradient_tol: float | None = None,
+    loss_tol: float | None = None,
+    progress: bool | None = None,
+) -> Fit:
+    """Minimize ``loss(params)`` from ``params`` with a transformation, for ``steps`` steps or until a rule says stop.
+
+        θ ← θ + update(∇loss(θ)),   until  ‖update‖ ≤ tol,  ‖∇loss‖ ≤ gradient_tol,  or  |Δloss| ≤ loss_tol
+
+    The rules that are given are looked at after every step; a loss that is not finite stops a run that has any. The
+    result says which it was (`Fit.reason`). ``progress`` shows a bar: on a terminal if not given. Works under
+    ``jit``, ``vmap`` and ``grad`` (then without a bar, and ``loss`` keeps its last value after the stop).
+
+    Raises `TransformationError`: a loss that is no scalar, ``steps`` below 1.
+
+    >>> from gradtx import sgd
+    >>> run = minimize(lambda x: x**2, jnp.array(10.0), sgd(0.2), steps=100, tol=1e-3)
+    >>> [round(float(x), 4) for x in run.loss[:3]], int(run.steps), run.reason
+    ([100.0, 36.0, 12.96], 18, 'the step was no longer than tol')
+    """
+    steps = _count("minimize", "steps", steps)
+    params = jax.tree.map(jnp.asarray, params)
+    _check_scalar("minimize", loss, params)
+    rules = {"tol": tol, "gradient_tol": gradient_tol, "loss_tol": loss_tol}
+    given = {name: rule for name, rule in rules.items() if rule is not None}
+    carry = (params, tx.init(params), jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32), jnp.asarray(jnp.inf))
+    run = functools.partial(_minimize_chunk, loss, tx, given)
+    (params, state, taken, stopped, _), values = _in_chunks(
+        "minimize", run, carry, steps, 1, progress, lambda carry: bool(carry[3]), (tx, params)
+    )
+    final = jax.jit(loss)(params)
+    return Fit(params, state, values if _traced(taken) else values[: int(taken)], final, taken, stopped)
+
+
+@functools.partial(jax.jit, static_argnames=("loss", "steps"))
+def _minimize_chunk(loss: Loss, tx: Any, rules: dict[str, Any], carry: Any, first: Any, *, steps: int) -> Any:
+    del first
+
+    def step(carry: Any) -> Any:
+        params, state, taken, _, before = carry
+        params, state, value, gradient, updates = advance(loss, tx, params, state)
+        stopped = jnp.zeros([], jnp.int32)
+        if rules:
+            stopped = jnp.where(jnp.isfinite(value), 0, 4)
+        if "loss_tol" in rules:
+            stopped = jnp.where(jnp.abs(before - value) <= rules["loss_tol"], 3, stopped)
+        if "gradient_tol" in rules:
+            stopped = jnp.where(trees.norm(gradient) <= rules["gradient_tol"], 2, stopped)
+        if "tol" in rules:
+            stopped = jnp.where(trees.norm(updates) <= rules["tol"], 1, stopped)
+        return params, state, taken + 1, stopped.astype(jnp.int32), value.astype(before.dtype)
+
+    def body(carry: Any, _: None) -> Any:
+        carry = jax.lax.cond(carry[3] > 0, lambda same: same, step, carry) if rules else step(carry)
+        return carry, carry[4]
+
+    return jax.lax.scan(body, carry, length=steps)
+
+
+# Fit ------------------------------------------------------------------------------------------------------------------
+
+
+def fit(
+    loss: Loss,
+    params: Tree,
+    tx: GradientTransformation,
+    data: Tree,
+    *,
+    steps: int,
+    batch_size: int | None = None,
+    seed: int = 0,
+    record_every: int | None = None,
+    progress: bool | None = None,
+) -> Fit:
+    """Fit ``loss(params, batch)`` to data with a transformation.
+
+    ``data`` is a tree of arrays with one leading axis, the rows. ``batch_size`` rows make a mini-batch, drawn on the
+    device without replacement: every epoch is a new permutation, and rows that do not fill a batch wait for the next
+    one. Without it every step sees all the data. The batch of a step depends on ``seed`` and the step alone.
+    ``record_every`` steps make one entry of ``loss``, their mean (1 up to 1,000 steps). ``progress`` shows a bar: on
+    a terminal if not given. Works under ``jit``, ``vmap`` and ``grad`` (then without a bar).
+
+    Raises `TransformationError`: data whose leaves disagree in length, a batch larger than the data, a loss that is no
+    scalar.
+
+    >>> from gradtx import adam
+    >>> x = jnp.linspace(-1.0, 1.0, 100)
+    >>> squares = lambda params, batch: jnp.mean((batch["y"] - params * batch["x"]) ** 2)
+    >>> run = fit(squares, jnp.array(0.0), adam(0.1), {"x": x, "y": 3.0 * x}, steps=200, batch_size=20)
+    >>> round(float(run.params), 2)
+    3.0
+    """
+    data, every = check_data("fit", loss, params, data, steps, batch_size, record_every)
+    params = jax.tree.map(jnp.asarray, params)
+    run = functools.partial(_fit_chunk, loss, tx, data, jax.random.key(seed), every=every, batch_size=batch_size)
+    (params, state), values = _in_chunks(
+        "fit", run, (params, tx.init(params)), steps, every, progress, None, (tx, params, data, seed)
+    )
+    final = jax.jit(loss)(params, data)
+    zero = jnp.zeros([], jnp.int32)
+    return Fit(params, state, values, final, zero + steps, zero)
+
+
+@functools.partial(jax.jit, static_argnames=("loss", "steps", "every", "batch_size"))
+def _fit_chunk(
+    loss: Loss, tx: Any, data: Tree, key: Any, carry: Any, first: Any, *, steps: int, every: int, batch_size: int | None
+) -> Any:
+    return fit_steps(loss, tx, data, rows_of(data, key, first, steps, batch_size), carry, steps=steps, every=every)
+
+
+def fit_steps(loss: Loss, tx: Any, data: Tree, rows: Any, carry: Any, *, steps: int, every: int) -> Any:
+    """``steps`` steps on the batches of ``rows`` (all the data where it is None), and the mean losses of ``every``."""
+
+    def step(carry: Any, chosen: Any) -> Any:
+        batch = data if chosen is None else jax.tree.map(lambda x: x[chosen], data)
+        params, state, value, *_ = advance(loss, tx, *carry, batch)
+        return (params, state), value
+
+    carry, values = jax.lax.scan(step, carry, rows, length=steps)
+    whole = steps - steps % every
+    means = jnp.mean(values[:whole].reshape(-1, every), axis=1)
+    return carry, means if whole == steps else jnp.append(means, jnp.mean(values[whole:]))
+
+
+def rows_of(data: Tree, key: Any, first: Any, steps: int, batch_size: int | None) -> Any:
+    """The rows of each of ``steps`` batches from step ``first`` on, (steps, batch_size), or None for all the data."""
+    if batch_size is None:
+        return None
+    size = len(jax.tree.leaves(data)[0])
+    per_epoch = size // batch_size
+    epochs = first // per_epoch + jnp.arange(steps // per_epoch + 2)
+    orders = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), size))(epochs)
+    batches = orders[:, : per_epoch * batch_size].reshape(-1, batch_size)
+    return jax.lax.dynamic_slice_in_dim(batches, first % per_epoch, steps)
+
+
+# Chunks ---------------------------------------------------------------------------------------------------------------
+
+
+def _in_chunks(
+    label: str, run: Callable[..., Any], carry: Any, steps: int, every: int, show: bool | None, done: Any, inputs: Any
+) -> Any:
+    """The run in chunks, with a bar; one chunk under a trace. ``done(carry)`` ends it early."""
+    if any(_traced(x) for x in jax.tree.leaves((inputs, carry))):
+        return run(carry, 0, steps=steps)
+    values = []
+    with progress(label, steps, show) as bar:
+        for first, n in chunks(steps, every):
+            carry, chunk = run(carry, jnp.asarray(first), steps=n)
+            values.append(chunk)
+            bar(n, f"loss {float(chunk[-1]):.4g}")
+            if done is not None and done(carry):
+                break
+    return carry, jnp.concatenate(values)
+
+
+def chunks(steps: int, every: int) -> list[tuple[int, int]]:
+    """Where each chunk begins and how long it is: whole records, about `CHUNKS` of them, equal if that can be."""
+    records = -(-steps // every)
+    wanted = max(1, records // CHUNKS)
+    fitting = [n for n in range(wanted, 4 * wanted + 1) if steps % (n * every) == 0]
+    length = (fitting[0] if fitting else wanted) * every
+    return [(first, min(length, steps - first)) for first in range(0, steps, length)]
+
+
+def _traced(x: Any) -> bool:
+    return isinstance(x, Tracer)
+
+
+# Checks ---------------------------------------------------------------------------------------------------------------
+
+
+def check_data(
+    who: str, loss: Loss, params: Tree, data: Tree, steps: int, batch_size: int | None, record_every: int | None
+) -> tuple[Tree, int]:
+    """The data on the device, and how many steps make a record; or a `TransformationError`."""
+    _count(who, "steps", steps)
+    every = -(-steps // RECORDS) if record_every is None else _count(who, "record_every", record_every)
+    leaves = dict(zip(trees.paths(data), trees.flatten(data)[0], strict=True))
+    if not leaves:
+        raise TransformationError(f"{who}: data: expected a tree of arrays, found {data!r}")
+    scalars = [path for path, x in leaves.items() if jnp.ndim(x) == 0]
+    if scalars:
+        raise TransformationError(f"{who}: data: leaf {scalars[0]}: expected a leading axis of rows, found a scalar")
+    first, size = next((path, len(x)) for path, x in leaves.items())
+    for path, x in leaves.items():
+        if len(x) != size:
+            raise TransformationError(
+                f"{who}: data: leaf {path}: expected {size} rows, as many as leaf {first} has, found {len(x)}"
+            )
+    if batch_size is not None and _count(who, "batch_size", batch_size) > size:
+        raise TransformationError(
+            f"{who}: batch_size: expected at most {size}, the rows of the data, found {batch_size}"
+        )
+    data = jax.tree.map(jnp.asarray, data)
+    few = size if batch_size is None else batch_size
+    _check_scalar(who, loss, params, jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:few], tree), data))
+    return data, every
+
+
+def _check_scalar(who: str, loss: Loss, *args: Any) -> None:
+    value = jax.eval_shape(loss, *args)
+    if not hasattr(value, "shape") or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        found = value if hasattr(value, "shape") else f"{type(value).__name__}"
+        raise TransformationError(f"{who}: loss: expected one real number, found {found}")
+
+
+def _count(who: str, name: str, n: Any) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
+        raise TransformationError(f"{who}: {name}: expected a whole number, 1 or more, found {n!r}")
+    return int(n)
