@@ -35,9 +35,9 @@ def expect_close(expected: Tree, found: Tree, where: str = "") -> None:
     for path, x, y in _present(expected, found):
         exact = not jnp.issubdtype(x.dtype, jnp.inexact)
         rounding = 0.0 if exact else ULPS * float(jnp.finfo(x.dtype).eps)
-        x, y = (np.asarray(leaf).astype(np.complex128) for leaf in (x, y))
-        bound = rounding * np.max(np.abs(x), initial=0, where=np.isfinite(x))
-        expect(np.allclose(y, x, rtol=0, atol=bound, equal_nan=True), f"{where}leaf {path}", x, y)
+        a, b = (np.asarray(leaf).astype(np.complex128) for leaf in (x, y))
+        bound = rounding * np.max(np.abs(a), initial=0, where=np.isfinite(a))
+        expect(np.allclose(b, a, rtol=0, atol=bound, equal_nan=True), f"{where}leaf {path}", x, y)
 
 
 def expect_equal(expected: Tree, found: Tree, where: str = "") -> None:

@@ -47,7 +47,8 @@ def formula(name: str) -> str:
 def symbolic(function: Callable[..., Any]) -> Value | None:
     """A call with symbols for numbers, which print as their names; None where it needs more than numbers."""
     parameters = function.call.parameters  # pyright: ignore[reportFunctionMemberAccess]
-    if any(p.kind not in ("number", "structure") for p in parameters.values()):
+    needed = inspect.Parameter.empty
+    if any(p.kind != "number" and (p.kind != "structure" or p.default is needed) for p in parameters.values()):
         return None
     return function(**{n: Symbol(n) for n, p in parameters.items() if p.kind == "number" and p.default is not None})
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx import tree as trees
-from gradtx._errors import TransformationError
+from gradtx._errors import TransformationError, within
 from gradtx._progress import progress
 from gradtx._transformation import GradientTransformation, apply_updates
 
@@ -97,7 +97,7 @@ def minimize(
     >>> [round(float(x), 4) for x in run.loss[:3]], int(run.steps), run.reason
     ([100.0, 36.0, 12.96], 18, 'the step was no longer than tol')
     """
-    steps = _count("minimize", "steps", steps)
+    steps, tx = _count("minimize", "steps", steps), as_transformation("minimize", tx)
     params = jax.tree.map(jnp.asarray, params)
     _check_scalar("minimize", loss, params)
     rules = {"tol": tol, "gradient_tol": gradient_tol, "loss_tol": loss_tol}
@@ -169,6 +169,7 @@ def fit(
     >>> round(float(run.params), 2)
     3.0
     """
+    tx = as_transformation("fit", tx)
     data, every = check_data("fit", loss, params, data, steps, batch_size, record_every)
     params = jax.tree.map(jnp.asarray, params)
     run = functools.partial(_fit_chunk, loss, tx, data, jax.random.key(seed), every=every, batch_size=batch_size)
@@ -275,6 +276,11 @@ def check_data(
     few = size if batch_size is None else batch_size
     _check_scalar(who, loss, params, jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:few], tree), data))
     return data, every
+
+
+def as_transformation(who: str, tx: Any) -> GradientTransformation:
+    """The transformation, one of another library as a link; or a `TransformationError`."""
+    return within(f"{who}: tx", GradientTransformation._link)(tx)
 
 
 def _check_scalar(who: str, loss: Loss, *args: Any) -> None:

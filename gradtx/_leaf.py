@@ -120,10 +120,8 @@ def lift(leaf: LeafRule) -> Rule:
 
 def _on_arrays(leaf: LeafRule, context: Context) -> Callable[..., Any]:
     """The formula with its casts: at the widest precision of what it is given, state back in the dtype that it had."""
-    reals = (
-        dict.fromkeys(jnp.dtype(real) for real in (jnp.float32, jnp.result_type(float))) if "t" in leaf.needs else {}
-    )
-    times = {real: (context.step + 1).astype(real) for real in reals}  # outside the inner jit, once
+    reals = {jnp.dtype(real): real for real in (jnp.float32, jnp.result_type(float)) if "t" in leaf.needs}
+    times = {dtype: (context.step + 1).astype(real) for dtype, real in reals.items()}  # outside the inner jit, once
 
     def step(gradient: Any, param: Any, u: jax.Array, *state: jax.Array) -> tuple[jax.Array, ...]:
         present = [x for x in (gradient, param, u, *state) if x is not None]

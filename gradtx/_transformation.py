@@ -150,7 +150,7 @@ def _one(name: str, x: Any) -> Any:
     for leaf in jax.tree.leaves(x):
         if np.ndim(leaf):
             raise TransformationError(
-                f"{name}: expected one number, found shape {np.shape(leaf)}: use a stacked transformation under jax.vmap"
+                f"{name}: expected one number, found shape {np.shape(leaf)}; a stacked transformation needs jax.vmap"
             )
     return x
 
@@ -244,7 +244,7 @@ def _foreign(x: Any) -> GradientTransformation:
 
 
 def apply_updates(params: Tree, updates: Tree) -> Tree:
-    """The sum of parameters and updates, leaf by leaf, in the dtype of the parameters. ``None`` leaves the parameter as it is.
+    """The sum of parameters and updates, leaf by leaf, in the dtype of the parameters. ``None`` is no update.
 
     Raises `TransformationError`: trees that differ, or a leaf that would broadcast.
 

@@ -285,6 +285,8 @@ def run(
 
     Raises `TransformationError`: as `gradtx.fit`.
     """
+    if not isinstance(population, Population):
+        raise TransformationError(f"sweep.run: population: expected one of grid, sample or stack, found {population!r}")
     data, every = check_data("sweep.run", loss, params, data, steps, batch_size, record_every)
     params = jax.tree.map(jnp.asarray, params)
     tx, key = population.tx, jax.random.key(seed)

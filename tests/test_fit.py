@@ -1,0 +1,199 @@
+"""Training loops: what they compute, when they stop, and what they refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradtx
+from gradtx._fit import chunks, rows_of
+
+
+def squares(params, batch):
+    return jnp.mean((batch["x"] @ params["w"] - batch["y"]) ** 2)
+
+
+def line(n=60, d=3, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d)).astype(np.float32)
+    return {"x": x, "y": (x @ np.arange(1.0, d + 1)).astype(np.float32)}
+
+
+START = {"w": np.zeros(3, np.float32)}
+
+
+def test_minimize_takes_the_lectures_steps_on_a_parabola():
+    for rate, expected in ((0.2, [6.0, 3.6, 2.16]), (0.05, [9.0, 8.1, 7.29])):
+        for steps, x in enumerate(expected, start=1):
+            run = gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(rate), steps=steps)
+            assert float(run.params) == pytest.approx(x, rel=1e-6)
+            assert float(run.final_loss) == pytest.approx(x**2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"tol": 1e-3}, "the step was no longer than tol"),
+        ({"gradient_tol": 1e-2}, "the gradient was no longer than gradient_tol"),
+        ({"loss_tol": 1e-4}, "the loss changed by no more than loss_tol"),
+        ({}, "all steps were taken"),
+    ],
+)
+def test_minimize_says_which_rule_stopped_it_and_stops_there(rule, reason):
+    x, losses, steps = 10.0, [], 0
+    while steps < 40:  # the same rules by hand, on θ ← θ − 0.2 · 2θ
+        losses.append(x**2)
+        step, gradient = 0.4 * x, 2 * x
+        x, steps = x - step, steps + 1
+        near = len(losses) > 1 and abs(losses[-2] - losses[-1]) <= rule.get("loss_tol", -1)
+        if step <= rule.get("tol", -1) or gradient <= rule.get("gradient_tol", -1) or near:
+            break
+    run = gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(0.2), steps=40, **rule)
+    assert (run.reason, int(run.steps)) == (reason, steps)
+    np.testing.assert_allclose(run.loss, losses, rtol=1e-4)
+    assert float(run.params) == pytest.approx(x, rel=1e-5)
+
+
+def test_minimize_stops_where_the_loss_is_not_finite():
+    run = gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(1e20), steps=30, tol=1e-9)
+    assert run.reason == "the loss was not finite"
+    assert int(run.steps) < 30
+
+
+def test_minimize_under_jit_and_vmap_is_minimize():
+    def settle(tx):
+        return gradtx.minimize(lambda x: x**2, jnp.array(10.0), tx, steps=40, tol=1e-3)
+
+    rates = jnp.array([0.1, 0.2, 0.3])
+    together = jax.vmap(settle)(jax.vmap(gradtx.sgd)(rates))
+    for n, rate in enumerate(rates):
+        alone, traced = settle(gradtx.sgd(rate)), jax.jit(settle)(gradtx.sgd(rate))
+        for run in (traced, jax.tree.map(lambda x, n=n: x[n], together)):
+            assert int(run.steps) == int(alone.steps)
+            np.testing.assert_allclose(run.params, alone.params, rtol=1e-6)
+
+
+def test_fit_on_all_data_is_the_plain_loop():
+    data, tx = line(), gradtx.adam(0.1)
+    params, state, losses = START, tx.init(START), []
+    for _ in range(30):
+        value, gradient = jax.value_and_grad(squares)(params, data)
+        updates, state = tx.update(gradient, state, params)
+        params = gradtx.apply_updates(params, updates)
+        losses.append(value)
+    run = gradtx.fit(squares, START, tx, data, steps=30)
+    np.testing.assert_allclose(run.params["w"], params["w"], rtol=1e-6)
+    np.testing.assert_allclose(run.loss, losses, rtol=1e-5)
+    np.testing.assert_allclose(run.final_loss, squares(params, data), rtol=1e-5)
+    assert jax.tree.structure(run.state) == jax.tree.structure(state)
+
+
+def test_an_epoch_sees_every_row_once_and_the_next_one_in_another_order():
+    data, key = {"x": jnp.arange(20)}, jax.random.key(3)
+    rows = rows_of(data, key, jnp.asarray(0), 12, 5)
+    epochs = np.asarray(rows).reshape(3, 20)
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs.tolist())
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) == 3
+
+
+def test_a_step_draws_the_same_batch_wherever_its_chunk_begins():
+    data, key = {"x": jnp.arange(23)}, jax.random.key(1)
+    whole = rows_of(data, key, jnp.asarray(0), 30, 4)
+    for first in (1, 5, 17):
+        np.testing.assert_array_equal(rows_of(data, key, jnp.asarray(first), 9, 4), whole[first : first + 9])
+
+
+def test_the_gradients_of_all_batches_average_to_the_full_gradient():
+    data = line(n=60)
+    rows = np.asarray(rows_of(data, jax.random.key(0), jnp.asarray(0), 6, 10))
+    params = {"w": jnp.ones(3)}
+    parts = [jax.grad(squares)(params, {k: v[batch] for k, v in data.items()})["w"] for batch in rows]
+    np.testing.assert_allclose(np.mean(parts, axis=0), jax.grad(squares)(params, data)["w"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 7, 50, 97, 1000, 2501])
+@pytest.mark.parametrize("every", [1, 3])
+def test_chunks_cover_every_step_once_in_whole_records(steps, every):
+    parts = chunks(steps, every)
+    assert [first for first, _ in parts] == np.cumsum([0, *(n for _, n in parts[:-1])]).tolist()
+    assert sum(n for _, n in parts) == steps
+    assert all(n % every == 0 for _, n in parts[:-1])
+
+
+def test_records_are_means_of_the_losses():
+    data, tx = line(), gradtx.sgd(0.01)
+    each = gradtx.fit(squares, START, tx, data, steps=10, batch_size=7).loss
+    every = gradtx.fit(squares, START, tx, data, steps=10, batch_size=7, record_every=4).loss
+    np.testing.assert_allclose(every, [np.mean(each[:4]), np.mean(each[4:8]), np.mean(each[8:])], rtol=1e-6)
+
+
+def test_the_same_seed_is_the_same_run_and_another_seed_another():
+    data, tx = line(), gradtx.sgd(0.01)
+    first, again, other = (gradtx.fit(squares, START, tx, data, steps=9, batch_size=7, seed=s).loss for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+def test_fit_compiles_once_for_any_number_of_learning_rates():
+    data, traces = line(), []
+
+    def loss(params, batch):
+        traces.append(1)
+        return squares(params, batch)
+
+    gradtx.fit(loss, START, gradtx.adam(0.1), data, steps=40)
+    before = len(traces)
+    for rate in (0.2, 0.3, 0.4):
+        gradtx.fit(loss, START, gradtx.adam(rate), data, steps=40)
+    assert len(traces) - before <= 3  # the check of its shape, once a call; no tracing of the loop
+
+
+def test_fit_can_be_differentiated_in_the_transformation():
+    data = line()
+
+    def after(tx):
+        return gradtx.fit(squares, START, tx, data, steps=8).final_loss
+
+    slope = jax.grad(after)(gradtx.sgd(0.02, momentum=0.5))
+    h = 1e-3
+    rates = [gradtx.fit(squares, START, gradtx.sgd(0.02 + s * h, momentum=0.5), data, steps=8) for s in (1, -1)]
+    decays = [gradtx.fit(squares, START, gradtx.sgd(0.02, momentum=0.5 + s * h), data, steps=8) for s in (1, -1)]
+    for derivative, (up, down) in ((slope.learning_rate, rates), (slope.momentum, decays)):
+        expected = (float(up.final_loss) - float(down.final_loss)) / (2 * h)
+        assert float(derivative) == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {"x": np.zeros((4, 3)), "y": np.zeros(5)}}, r"fit: data: leaf y: expected 4 rows.*leaf x.*found 5"),
+        ({"data": {"x": np.zeros((4, 3)), "y": 1.0}}, r"fit: data: leaf y: expected a leading axis of rows"),
+        ({"data": {}}, r"fit: data: expected a tree of arrays"),
+        ({"batch_size": 61}, r"fit: batch_size: expected at most 60, the rows of the data, found 61"),
+        ({"batch_size": 0}, r"fit: batch_size: expected a whole number, 1 or more, found 0"),
+        ({"batch_size": 2.5}, r"fit: batch_size: expected a whole number.*found 2.5"),
+        ({"steps": 0}, r"fit: steps: expected a whole number, 1 or more, found 0"),
+        ({"loss": lambda params, batch: batch["x"] @ params["w"]}, r"fit: loss: expected one real number, found.*60"),
+        ({"tx": "adam"}, r"fit: tx: expected a transformation, found 'adam'"),
+        ({"tx": gradtx.adam}, r"fit: tx: expected a transformation.*call it: adam\(\.\.\.\)"),
+    ],
+)
+def test_fit_refuses(change, message):
+    given = {"loss": squares, "params": START, "tx": gradtx.sgd(0.1), "data": line(), "steps": 3} | change
+    with pytest.raises(gradtx.TransformationError, match=message):
+        gradtx.fit(**given)
+
+
+def test_fit_takes_transformations_of_optax():
+    optax = pytest.importorskip("optax")
+    ours = gradtx.fit(squares, START, gradtx.adam(0.1), line(), steps=20)
+    with jax.numpy_dtype_promotion("standard"):  # Optax multiplies floats by integers
+        theirs = gradtx.fit(squares, START, optax.adam(0.1), line(), steps=20)
+    np.testing.assert_allclose(ours.params["w"], theirs.params["w"], rtol=1e-4)
+
+
+def test_a_bar_is_shown_where_it_is_asked_for(capfd):
+    gradtx.fit(squares, START, gradtx.sgd(0.1), line(), steps=20, progress=True)
+    shown = capfd.readouterr().err
+    assert "fit" in shown
+    assert "20/20" in shown

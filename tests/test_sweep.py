@@ -1,0 +1,172 @@
+"""Sweeps: populations, lanes that are single runs, divergence that stays where it is, tables and files."""
+
+import csv
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradtx
+from gradtx import sweep
+
+from .test_fit import START, line, squares
+
+
+def test_a_grid_has_every_combination_and_its_lanes_are_the_single_transformations():
+    population = sweep.grid(gradtx.adam, learning_rate=[0.1, 0.2], b1=(0.5, 0.9, 0.99), eps=1e-6)
+    assert population.size == 6
+    expected = [{"learning_rate": lr, "b1": b, "eps": 1e-6} for lr in (0.1, 0.2) for b in (0.5, 0.9, 0.99)]
+    assert population.points == expected
+    for n, point in enumerate(population.points):
+        lane = population.lane(n)
+        for name, value in gradtx.hyperparameters(gradtx.adam(**point)).items():
+            assert float(gradtx.hyperparameters(lane)[name]) == pytest.approx(value, rel=1e-7)
+
+
+def test_axes_may_be_arrays_and_schedule_arguments_and_fixed_structure():
+    def factory(peak, warmup, nesterov):
+        return gradtx.sgd(gradtx.warmup_cosine_decay_schedule(0.0, peak, warmup, 50), 0.9, nesterov=nesterov)
+
+    population = sweep.grid(factory, peak=np.geomspace(1e-3, 1e-1, 3), warmup=range(5, 15, 5), nesterov=True)
+    assert population.size == 6
+    assert population.tx.learning_rate.peak_value.shape == (6,)
+    assert population.points[3] == {"peak": pytest.approx(1e-2), "warmup": 10, "nesterov": True}
+
+
+def test_draws_are_independent_repeatable_and_within_their_bounds():
+    space = {"learning_rate": sweep.log_uniform(1e-4, 1e-1), "b1": sweep.uniform(0.8, 0.99), "eps": 1e-8}
+    one, again = (sweep.sample(gradtx.adam, 2000, seed=7, **space).points for _ in range(2))
+    other = sweep.sample(gradtx.adam, 2000, seed=8, **space).points
+    assert one == again != other
+    rates, decays = (np.array([point[name] for point in one]) for name in ("learning_rate", "b1"))
+    assert rates.min() >= 1e-4
+    assert rates.max() <= 1e-1
+    assert 0.8 <= decays.min() <= decays.max() < 0.99
+    shares = np.histogram(np.log10(rates), bins=[-4, -3, -2, -1])[0] / 2000
+    np.testing.assert_allclose(shares, 1 / 3, atol=4 * math.sqrt(2 / 9 / 2000))  # four standard deviations
+    assert abs(np.corrcoef(np.log(rates), decays)[0, 1]) < 4 / math.sqrt(2000)
+
+
+def test_a_choice_is_one_of_its_values():
+    points = sweep.sample(gradtx.sgd, 200, seed=0, learning_rate=sweep.choice([0.1, 0.2, 0.4])).points
+    assert {point["learning_rate"] for point in points} == {0.1, 0.2, 0.4}
+
+
+@pytest.mark.parametrize("factory", [gradtx.adam, gradtx.rmsprop, gradtx.lion], ids=lambda f: f.__name__)
+def test_a_lane_is_the_single_run_with_its_numbers_baked_in(factory):
+    rates = [0.003, 0.01, 0.03]
+    result = sweep.run(
+        squares, START, sweep.grid(factory, learning_rate=rates), line(), steps=140, batch_size=7, seed=3
+    )
+    for n, rate in enumerate(rates):
+        alone = gradtx.fit(squares, START, factory(rate), line(), steps=140, batch_size=7, seed=3)
+        np.testing.assert_allclose(result.params["w"][n], alone.params["w"], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(result.loss[n], alone.loss, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(result.final_loss[n], alone.final_loss, rtol=2e-5)
+
+
+def test_a_lane_that_diverges_leaves_its_neighbours_bit_for_bit():
+    def run(rates):
+        return sweep.run(squares, START, sweep.grid(gradtx.sgd, learning_rate=rates), line(), steps=60, batch_size=7)
+
+    sound, ill = run([0.01, 0.02, 0.03, 0.04]), run([0.01, 0.02, 1e30, 0.04])
+    assert not np.isfinite(ill.final_loss[2])
+    for n in (0, 1, 3):
+        np.testing.assert_array_equal(ill.params["w"][n], sound.params["w"][n])
+        np.testing.assert_array_equal(ill.loss[n], sound.loss[n])
+        np.testing.assert_array_equal(ill.final_loss[n], sound.final_loss[n])
+    assert ill.order[-1] == 2
+    assert ill.table()[-1]["lane"] == 2
+
+
+def test_one_program_trains_a_population_and_the_next_one_of_its_size():
+    traces = []
+
+    def loss(params, batch):
+        traces.append(1)
+        return squares(params, batch)
+
+    sweep.run(loss, START, sweep.grid(gradtx.adam, learning_rate=[0.1, 0.2]), line(), steps=100)
+    first = len(traces)
+    sweep.run(loss, START, sweep.grid(gradtx.adam, learning_rate=[0.3, 0.4]), line(), steps=100)
+    assert first <= 3  # the check of its shape, the loop, the final loss
+    assert len(traces) == first
+
+
+def test_the_best_lane_is_a_number_and_knows_what_it_learned():
+    population = sweep.grid(gradtx.sgd, learning_rate=[1e-4, 0.1, 1e-3])
+    result = sweep.run(
+        squares, START, population, line(), steps=50, evaluate=lambda params: {"norm": gradtx.tree.norm(params)}
+    )
+    best = result.best
+    assert best == 1
+    assert best.point == result.points[best] == {"learning_rate": 0.1}
+    assert best.final_loss == result.final_loss[1] == min(result.final_loss)
+    np.testing.assert_array_equal(best.params["w"], result.params["w"][1])
+    assert float(best.tx.learning_rate) == pytest.approx(0.1)
+    assert [row["lane"] for row in result.table()] == [1, 2, 0]
+    assert result.table()[0]["norm"] == pytest.approx(float(np.linalg.norm(best.params["w"])), rel=1e-6)
+
+
+def test_a_sweep_saves_its_table_its_losses_and_its_pictures(tmp_path):
+    population = sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1], b1=[0.5, 0.9])
+    result = sweep.run(squares, START, population, line(), steps=20)
+    folder = result.save(tmp_path / "out")
+    with open(folder / "table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [{k: float(v) for k, v in row.items()} for row in rows] == result.table()
+    np.testing.assert_array_equal(np.load(folder / "loss.npz")["loss"], result.loss)
+    for name in ("curves.png", "heatmap.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    assert len(result.plot().axes) == 4  # the curves, the heat map, and a scale for each
+
+
+def test_stacking_takes_any_transformations_of_one_structure():
+    chains = [gradtx.chain(gradtx.clip_by_global_norm(c), gradtx.adam(lr)) for c, lr in ((1.0, 0.1), (2.0, 0.2))]
+    population = sweep.stack(chains)
+    assert population.points[1]["clip_by_global_norm.max_norm"] == 2.0
+    result = sweep.run(squares, START, population, line(), steps=10)
+    alone = gradtx.fit(squares, START, chains[1], line(), steps=10)
+    np.testing.assert_allclose(result.params["w"][1], alone.params["w"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: sweep.grid(gradtx.sgd, learning_rate=[0.1], momentum=[None, 0.9]), r"differ in numbers alone.*lane 1"),
+        (lambda: sweep.grid(gradtx.sgd, learning_rate=[]), r"grid: learning_rate: expected at least one value"),
+        (
+            lambda: sweep.grid(gradtx.sgd, learning_rate=[0.1, -0.1]),
+            r"sgd: learning_rate: expected a number in \[0, inf\)",
+        ),
+        (lambda: sweep.grid(gradtx.sgd, rate=[0.1]), r"sgd: .*'?rate"),
+        (lambda: sweep.stack([]), r"at least one transformation"),
+        (lambda: sweep.stack([gradtx.sgd(0.1), gradtx.adam(0.1)]), r"lane 0 is sgd\(.*lane 1 is adam\("),
+        (lambda: sweep.log_uniform(0.0, 1.0), r"log_uniform: expected 0 < low"),
+        (lambda: sweep.uniform(2.0, 1.0), r"uniform: expected low ≤ high, found 2.0 and 1.0"),
+        (lambda: sweep.choice([]), r"choice: expected at least one value"),
+        (lambda: sweep.run(squares, START, gradtx.adam(0.1), line(), steps=3), r"sweep.run: population: expected"),
+        (
+            lambda: sweep.run(
+                squares, START, sweep.grid(gradtx.sgd, learning_rate=[0.1]), line(), steps=3, batch_size=99
+            ),
+            r"sweep.run: batch_size: expected at most 60.*found 99",
+        ),
+    ],
+)
+def test_a_sweep_refuses(make, message):
+    with pytest.raises(gradtx.TransformationError, match=message):
+        make()
+
+
+def test_a_population_is_trained_by_vmap_without_the_loop_too():
+    population = sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1])
+
+    def train(tx):
+        return gradtx.fit(squares, START, tx, line(), steps=25).final_loss
+
+    result = sweep.run(squares, START, population, line(), steps=25)
+    np.testing.assert_allclose(jax.vmap(train)(population.tx), result.final_loss, rtol=1e-5)
+    assert isinstance(population.tx.learning_rate, jnp.ndarray)
