@@ -4,14 +4,14 @@ A transformation has ``init(params)`` and ``update(updates, state, params)``. Bu
 take a recipe such as `adam`; the README says how.
 """
 
-from gradtx import sweep, tree
+from gradtx import sweep, testing, tree
 from gradtx._combinators.chain import chain, identity
 from gradtx._combinators.fork import fork
 from gradtx._combinators.groups import masked, partition, set_to_zero
 from gradtx._errors import TransformationError
 from gradtx._fit import Fit, fit, minimize
 from gradtx._leaf import per_leaf, real_zeros, zeros
-from gradtx._numbers import Decay, Group, Limit, Link, NonNegative, OfStep, Static, abs_sq, root
+from gradtx._numbers import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static, abs_sq, ewma, root
 from gradtx._optimizers.adaptive import adam, adamax, adamw, amsgrad, lion, nadam
 from gradtx._optimizers.classic import adagrad, rmsprop, sgd
 from gradtx._primitives.centralization import centralize
@@ -35,32 +35,30 @@ from gradtx._primitives.second_moments import (
     scale_by_stddev,
 )
 from gradtx._rules import Rule, whole_tree
+from gradtx._schedule import Schedule, function_of_step, join_schedules, schedule, stretch
 from gradtx._schedules import (
-    Schedule,
     constant_schedule,
     cosine_decay_schedule,
     exponential_decay,
-    function_of_step,
     inverse_time_decay,
-    join_schedules,
     linear_schedule,
     piecewise_constant_schedule,
     piecewise_interpolate_schedule,
     polynomial_schedule,
-    schedule,
-    stretch,
     warmup_cosine_decay_schedule,
 )
 from gradtx._transformation import GradientTransformation, apply_updates, foreign, hyperparameters, transformation
 
 __all__ = [
     "Decay",
+    "Dtype",
     "Fit",
     "GradientTransformation",
     "Group",
     "Limit",
     "Link",
     "NonNegative",
+    "Numbers",
     "OfStep",
     "Rule",
     "Schedule",
@@ -81,6 +79,7 @@ __all__ = [
     "clip_by_global_norm",
     "constant_schedule",
     "cosine_decay_schedule",
+    "ewma",
     "exponential_decay",
     "fit",
     "foreign",
@@ -122,6 +121,7 @@ __all__ = [
     "sgd",
     "stretch",
     "sweep",
+    "testing",
     "trace",
     "transformation",
     "tree",

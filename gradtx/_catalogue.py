@@ -7,10 +7,11 @@ from textwrap import dedent
 from typing import Any
 
 import gradtx
+from gradtx._links import Links
 from gradtx._rules import Rule
-from gradtx._schedules import Schedule
+from gradtx._schedule import Schedule
 from gradtx._transformation import GradientTransformation
-from gradtx._value import Links, Value
+from gradtx._value import Value
 
 KINDS = {
     "_optimizers": "optimizers",
@@ -18,6 +19,7 @@ KINDS = {
     "_primitives": "links",
     "_transformation": "combinators",
     "_schedules": "schedules",
+    "_schedule": "schedules",
 }
 
 

@@ -1,5 +1,6 @@
 """Do two trees belong together? Errors that name the leaf and say what was expected and what was found."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,6 +10,11 @@ from gradtx import tree as trees
 from gradtx._errors import TransformationError
 
 Tree = Any
+KNOWN = {
+    float,
+    complex,
+    *(jnp.dtype(name) for name in ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")),
+}
 
 
 def describe(leaf: Any) -> str:
@@ -21,6 +27,11 @@ def leaf_error(path: str, expected: Any, found: Any) -> TransformationError:
     return TransformationError(
         f"leaf {path}: expected {describe(expected)}, found {describe(found).removeprefix('shape ')}"
     )
+
+
+def complex_error(path: str, found: Any) -> TransformationError:
+    """A complex gradient where a real one belongs."""
+    return TransformationError(f"leaf {path}: expected a real gradient, found {found.dtype}")
 
 
 def structure_error(expected: Tree, found: Tree) -> TransformationError:
@@ -40,25 +51,65 @@ def structure_error(expected: Tree, found: Tree) -> TransformationError:
     )
 
 
+def check_structure(updates: Tree, params: Tree) -> None:
+    """Raise `TransformationError` unless the updates have the structure of the parameters."""
+    if trees.flatten(updates)[1] != trees.flatten(params)[1]:
+        raise structure_error(params, updates)
+
+
 def check_like(updates: Tree, params: Tree) -> None:
     """Raise `TransformationError` unless the updates have the structure and the shapes of the parameters."""
-    (found, found_def), (expected, expected_def) = trees.flatten(updates), trees.flatten(params)
-    if found_def != expected_def:
-        raise structure_error(params, updates)
-    for n, (update, param) in enumerate(zip(found, expected, strict=True)):
+    check_structure(updates, params)
+    pairs = zip(trees.flatten(updates)[0], trees.flatten(params)[0], strict=True)
+    for n, (update, param) in enumerate(pairs):
         if (update is None) != (param is None) or (update is not None and jnp.shape(update) != jnp.shape(param)):
             raise leaf_error(trees.paths(updates)[n], param, update)
+        if jnp.iscomplexobj(update) and not jnp.iscomplexobj(param):
+            raise complex_error(trees.paths(updates)[n], update)
 
 
 def check_floating(tree: Tree, what: str) -> None:
     """Raise `TransformationError` unless every leaf is an array (or a number) in floating point."""
     for n, leaf in enumerate(trees.flatten(tree)[0]):
-        if leaf is None:
-            continue
         dtype = getattr(leaf, "dtype", type(leaf))
-        if dtype not in (float, complex) and not (hasattr(leaf, "dtype") and jnp.issubdtype(dtype, jnp.inexact)):
+        known = isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) or dtype in KNOWN
+        if leaf is not None and not (known and jnp.issubdtype(dtype, jnp.inexact)):
             found = getattr(dtype, "__name__", str(dtype))
             raise TransformationError(
                 f"leaf {trees.paths(tree)[n]}: expected a floating-point {what}, found {found}; leave such a leaf out "
                 "(None), or freeze it: partition({..., 'frozen': set_to_zero()}, ...)"
             )
+
+
+def check_gradients(updates: Tree, params: Tree) -> None:
+    """Raise `TransformationError` unless the updates are in floating point, and like the parameters if there are any."""
+    check_floating(updates, "gradient")
+    if params is not None:
+        check_like(updates, params)
+
+
+def as_arrays(tree: Tree) -> Tree:
+    """The tree with arrays of JAX for leaves, none weakly typed; what can be none is left for `check_floating`."""
+    return trees.map(_as_array, tree)
+
+
+def _as_array(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array):
+        try:
+            leaf = jnp.asarray(leaf)
+        except (TypeError, ValueError):
+            return leaf
+    return leaf.astype(leaf.dtype) if leaf.weak_type else leaf  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def check_state(state: Any, known: Any, path: str = "") -> None:
+    """Raise `TransformationError` where the state has an entry that the transformation does not know."""
+    if not isinstance(known, dict):
+        return
+    if not isinstance(state, Mapping):
+        raise TransformationError(f"expected a state (a mapping, what init returned), found {type(state).__name__}")
+    for name, entry in state.items():
+        if name not in known:
+            raise TransformationError(f"the state has {path + str(name)!r}: it was made by another transformation")
+        if isinstance(known[name], dict):
+            check_state(entry, known[name], f"{path}{name}.")

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from gradtx import tree as trees
+from gradtx._checks import check_gradients
 from gradtx._errors import TransformationError, within
 from gradtx._leaf import fuse, lift
 from gradtx._rules import Context, LeafRule, NamedRule, Rule, Signals, State, Surroundings, Tree
@@ -30,8 +31,6 @@ def scope(rule: Rule) -> Rule:
 
 def serial(links: Sequence[NamedRule]) -> Rule:
     """Rules one after the other; the state of each under its name, and formulas that are neighbours fused."""
-    if any(name == "count" for name, _ in links):
-        raise TransformationError("no link may be named 'count': that is where a chain keeps the step")
     runs: list[list[NamedRule]] = []
     for link in links:
         if runs and link.rule.leaf and runs[-1][-1].rule.leaf:
@@ -78,6 +77,8 @@ def _filed(name: str, rule: Rule) -> Rule:
 
 def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
     """Rules side by side, each from the same signals; ``join`` makes one array of theirs. State under their names."""
+    if not links:
+        raise TransformationError("expected at least one branch, found none")
     timed, frozen = any(rule.timed for _, rule in links), any_frozen([rule for _, rule in links])
     leaves = [rule.leaf for _, rule in links]
     if all(leaves):
@@ -96,19 +97,18 @@ def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
 
 
 def _join(links: Sequence[NamedRule], join: Callable[..., Any]) -> LeafRule:
-    fused = fuse(links)
+    formulas = [(len(rule.leaf.fields), within(name, rule.leaf.formula)) for name, rule in links if rule.leaf]
 
     def formula(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
         rest, made, outs = list(state), [], []
-        for _, rule in links:
-            assert rule.leaf
-            own, rest = tuple(rest[: len(rule.leaf.fields)]), rest[len(rule.leaf.fields) :]
-            out, own = rule.leaf.formula(u, own, around)
+        for width, branch in formulas:
+            own, rest = tuple(rest[:width]), rest[width:]
+            out, own = branch(u, own, around)
             outs.append(out)
             made += own
         return join(*outs), tuple(made)
 
-    return fused._replace(formula=formula, conditions=False)
+    return fuse(links)._replace(formula=formula, conditions=False)
 
 
 def any_frozen(rules: Sequence[Rule]) -> Callable[[Tree], Tree] | None:
@@ -126,6 +126,7 @@ def restrict(rule: Rule, chosen: Callable[[Tree], Tree]) -> Rule:
         return rule.init(keep(params, chosen(params)))
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        check_gradients(signals.updates, context.params)
         mask = chosen(signals.updates if context.params is None else context.params)
         updates = keep(signals.updates, mask)
         gradient = updates if signals.gradient is signals.updates else keep(signals.gradient, mask)

@@ -15,7 +15,7 @@ class Frozen:
     __slots__ = ("_key", "value")
 
     def __init__(self, value: Any):
-        self.value = value if isinstance(value, str | bool | int | float | None) else _plain(value)
+        self.value = _own(value)
         self._key = _key(self.value)
 
     def __eq__(self, other: Any) -> bool:
@@ -31,10 +31,16 @@ class Frozen:
         return Frozen, (self.value,)
 
 
-def _plain(value: Any) -> Any:
-    """A dtype by its name, so that ``jnp.bfloat16`` and ``"bfloat16"`` are the same structure."""
-    is_dtype = isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic))
-    return np.dtype(value).name if is_dtype or type(value).__name__ == "_ScalarMeta" else value
+def _own(x: Any) -> Any:
+    """Structure that nobody else can change; a dtype by its name (``jnp.bfloat16`` and ``"bfloat16"`` are the same)."""
+    if type(x) is dict:
+        return {name: _own(part) for name, part in x.items()}
+    if type(x) in (list, tuple):
+        return type(x)(_own(part) for part in x)
+    if isinstance(x, np.ndarray):
+        return x.copy()
+    is_dtype = isinstance(x, np.dtype) or (isinstance(x, type) and issubclass(x, np.generic))
+    return np.dtype(x).name if is_dtype or type(x).__name__ == "_ScalarMeta" else x
 
 
 def _key(x: Any) -> Any:

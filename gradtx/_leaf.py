@@ -6,15 +6,15 @@ Formulas compose to a formula (`fuse`), so neighbours in a chain are lifted once
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
 
 from gradtx import tree as trees
-from gradtx._checks import check_like, leaf_error, structure_error
+from gradtx._checks import check_gradients, complex_error, leaf_error, structure_error
 from gradtx._errors import TransformationError, within
 from gradtx._numbers import real_dtype, wide
 from gradtx._rules import Context, LeafRule, NamedRule, Rule, Signals, State, Surroundings, Tree, keywords, missing
@@ -35,8 +35,8 @@ def real_zeros(param: Any, dtype: Any = None) -> jax.Array:
 def full(param: Any, value: Any, dtype: Any = None) -> jax.Array:
     """``value`` everywhere, shaped and sharded like ``param``, in ``dtype`` or in float32 at least."""
     made = jnp.full_like(param, value, dtype=jax.eval_shape(wide, param).dtype if dtype is None else dtype)
-    if isinstance(param, Tracer) and param.ndim:  # under jit nothing else ties the state to the parameters
-        made = shard_alike(jax.lax.stop_gradient(param), made)[1]
+    if isinstance(param, Tracer) and param.ndim:  # under jit a constant is tied to no sharding, so it depends on param
+        made = made + jnp.zeros((), made.dtype) * jnp.isfinite(jax.lax.stop_gradient(param)).astype(made.dtype)
     return made
 
 
@@ -59,25 +59,27 @@ def per_leaf(formula: Callable[..., Any], *, conditions: bool = False, **fields:
         made = made if fields else (made,)
         return made[0], tuple(made[1:])
 
-    return lift(LeafRule(leaf, {(name,): start for name, start in fields.items()}, conditions, needs))
+    asked = dict.fromkeys(needs, ())
+    return lift(LeafRule(leaf, {(name,): start for name, start in fields.items()}, conditions, asked))
 
 
 def fuse(neighbours: Sequence[NamedRule]) -> LeafRule:
     """The formulas of neighbouring links as one; the state of each is filed under its name."""
     links = [(name, rule.leaf) for name, rule in neighbours if rule.leaf]
-    fields = {(name, *path): start for name, link in links for path, start in link.fields.items()}
+    formulas = [(len(link.fields), link.conditions, within(name, link.formula)) for name, link in links]
 
     def formula(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
         rest, made, shared = list(state), [], around.gradient is u
-        for _, link in links:
-            own, rest = tuple(rest[: len(link.fields)]), rest[len(link.fields) :]
-            u, own = link.formula(u, own, around)
+        for width, conditions, link in formulas:
+            own, rest = tuple(rest[:width]), rest[width:]
+            u, own = link(u, own, around)
             made += own
-            shared = shared and link.conditions
+            shared = shared and conditions
             around = around._replace(gradient=u) if shared else around
         return u, tuple(made)
 
-    needs = frozenset[str]().union(*(link.needs for _, link in links))
+    fields = {(name, *path): start for name, link in links for path, start in link.fields.items()}
+    needs = {asked: (name, *path) for name, link in reversed(links) for asked, path in link.needs.items()}
     culprit = next(((name, *link.blame) for name, link in links if link.fields), (links[0][0], *links[0][1].blame))
     return LeafRule(formula, fields, all(link.conditions for _, link in links), needs, culprit)
 
@@ -91,31 +93,32 @@ def lift(leaf: LeafRule) -> Rule:
             _file(state, path, trees.map(start, params))
         return state
 
-    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+    def checked(signals: Signals, state: State, context: Context) -> tuple[Any, list[tuple[Any, ...]]]:
+        """The rows of the table that has a leaf in each row: gradient, parameter, update, state."""
+        check_gradients(signals.updates, context.params)
         updates, treedef = trees.flatten(signals.updates)
-        if context.params is not None:
-            check_like(signals.updates, context.params)
-        columns = [
-            updates,
-            *(_column(_find(state, path), treedef, signals.updates, start) for path, start in leaf.fields.items()),
-        ]
-        same = signals.gradient is signals.updates
-        gradients = [None] * len(updates) if same else trees.flatten(signals.gradient)[0]
-        params = trees.flatten(context.params)[0] if "param" in leaf.needs else [None] * len(updates)
+        nothing = [None] * len(updates)
+        gradients = nothing if signals.gradient is signals.updates else trees.flatten(signals.gradient)[0]
+        params = trees.flatten(context.params)[0] if "param" in leaf.needs and context.params is not None else nothing
+        fields = (_column(_find(state, path), signals.updates, start) for path, start in leaf.fields.items())
+        return treedef, list(zip(gradients, params, updates, *fields, strict=True))
+
+    for name in reversed(leaf.blame):
+        checked = within(name, checked)
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         there = {"gradient", "t", *context.extra} | ({"param"} if context.params is not None else set())
-        absent = leaf.needs - there
-        if absent:
-            raise missing(min(absent))
-        made = _each(_on_arrays(leaf, context), list(zip(gradients, params, *columns, strict=True)))
+        for asked, path in leaf.needs.items():
+            if asked not in there:
+                raise TransformationError(": ".join([*path, str(missing(asked))]))
+        treedef, rows = checked(signals, state, context)
+        made = _each(_on_arrays(leaf, context), rows, signals.updates)
         new: State = {}
         for n, path in enumerate(leaf.fields):
             _file(new, path, treedef.unflatten([row[n + 1] for row in made]))
         return signals.then(treedef.unflatten([row[0] for row in made]), conditions=leaf.conditions), new
 
-    blamed = update
-    for name in reversed(leaf.blame):
-        blamed = within(name, blamed)
-    return Rule(init, blamed, "t" in leaf.needs, leaf)
+    return Rule(init, update, "t" in leaf.needs, leaf)
 
 
 def _on_arrays(leaf: LeafRule, context: Context) -> Callable[..., Any]:
@@ -130,20 +133,32 @@ def _on_arrays(leaf: LeafRule, context: Context) -> Callable[..., Any]:
         gradient, param = (None if x is None else wide(x, real) for x in (gradient, param))
         t = times.get(jnp.dtype(real))
         around = Surroundings(u if gradient is None else gradient, param, t, context.extra)
-        new, made = leaf.formula(u, tuple(old), around)
+        mixed = any(jnp.iscomplexobj(x) for x in present)  # complex numbers are scaled by real ones
+        with jax.numpy_dtype_promotion("standard") if mixed else nullcontext():
+            new, made = leaf.formula(u, tuple(old), around)
+        for before, after in zip((u, *old), (new, *made), strict=True):
+            if jnp.shape(after) != before.shape:
+                raise TransformationError(
+                    f"a formula made shape {jnp.shape(after)} of an array of shape {before.shape}"
+                )
         return new.astype(u.dtype), *(x.astype(was.dtype) for x, was in zip(made, state, strict=True))
 
     return step
 
 
-def _each(step: Callable[..., Any], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def _each(step: Callable[..., Any], rows: list[tuple[Any, ...]], tree: Tree) -> list[tuple[Any, ...]]:
     """``step`` on every row; under a trace, rows of a kind that repeats share one inner jit."""
-    width = len(rows[0]) - 1 if rows else 0
     kinds = [None if row[2] is None else tuple(x if x is None else jax.typeof(x) for x in row) for row in rows]
     often = Counter(kinds)
-    shared = jax.jit(step) if any(isinstance(row[2], Tracer) for row in rows) else step
-    call = {kind: shared if count > 1 else step for kind, count in often.items()}
-    return [(None,) * width if kind is None else call[kind](*row) for kind, row in zip(kinds, rows, strict=True)]
+    traced = any(isinstance(row[2], Tracer) for row in rows)
+    shared = jax.jit(step) if traced else step
+    made = []
+    for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
+        try:
+            made.append(row[2:] if kind is None else (shared if often[kind] > 1 else step)(*row))
+        except TransformationError as error:
+            raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
+    return made
 
 
 # State by path -------------------------------------------------------------------------------------------------------
@@ -163,16 +178,20 @@ def _file(state: State, path: tuple[str, ...], entry: Any) -> None:
     state[path[-1]] = entry
 
 
-def _column(field: Tree, treedef: Any, updates: Tree, start: Callable[..., jax.Array]) -> list[Any]:
+def _column(field: Tree, updates: Tree, start: Callable[..., jax.Array]) -> list[Any]:
     """The leaves of a state field, beside those of the updates that they belong to."""
-    leaves, structure = trees.flatten(field)
+    (leaves, structure), (found, treedef) = trees.flatten(field), trees.flatten(updates)
     if structure != treedef:
         raise structure_error(field, updates)
-    for path, leaf, update in zip(trees.paths(updates), leaves, trees.flatten(updates)[0], strict=True):
+    for n, (leaf, update) in enumerate(zip(leaves, found, strict=True)):
         if leaf is None and update is None:
             continue
         if leaf is None or update is None:
-            raise leaf_error(path, leaf, update)
-        if leaf.shape != jnp.shape(update) and leaf.shape != jax.eval_shape(start, update).shape:
-            raise leaf_error(path, leaf, update)
+            raise leaf_error(trees.paths(updates)[n], leaf, update)
+        alike = leaf.shape == update.shape and jnp.iscomplexobj(leaf) == jnp.iscomplexobj(update)
+        expected = leaf if alike else jax.eval_shape(start, update)
+        if leaf.shape != expected.shape:
+            raise leaf_error(trees.paths(updates)[n], leaf, update)
+        if jnp.iscomplexobj(leaf) != jnp.iscomplexobj(expected):
+            raise complex_error(trees.paths(updates)[n], update)
     return leaves

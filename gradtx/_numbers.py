@@ -45,6 +45,10 @@ Limit = Annotated[Any, Interval(0.0, math.inf, closed=True)]
 """A number ≥ 0 that may be infinite, such as a norm to clip to."""
 Static = Annotated[Any, Kept("structure")]
 """Structure that stands before the star: a mask, a label tree, a function that joins."""
+Numbers = Annotated[Any, Kept("numbers")]
+"""A number, or a tuple of numbers, however deep."""
+Dtype = Annotated[Any, Kept("dtype")]
+"""A floating-point dtype or its name, or None."""
 OfStep = Annotated[Any, Kept("whole")]
 """A schedule that is not replaced by its value at the step."""
 Link = Annotated[Any, Kept("link")]
@@ -64,7 +68,8 @@ def real_dtype(*dtypes: Any) -> Any:
 def wide(x: jax.Array, real: Any = None) -> jax.Array:
     """``x`` in float32 at least (complex stays complex), or at the precision of ``real``."""
     real = real_dtype(x.dtype) if real is None else real
-    return x.astype(jnp.result_type(real, jnp.complex64) if jnp.iscomplexobj(x) else real)
+    whole = jnp.complex128 if real == jnp.float64 else jnp.complex64
+    return x.astype(whole if jnp.iscomplexobj(x) else real)
 
 
 @jax.custom_jvp
@@ -82,6 +87,18 @@ def _root_jvp(primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     y = root(x)
     return y, jnp.where(y > 0, 0.5 / jnp.where(y > 0, y, 1), 0) * dx
+
+
+def ewma(decay: Any, average: Any, x: Any) -> Any:
+    """The next value of an exponentially weighted moving average, βm + (1 − β)x.
+
+    Computed as m + (1 − β)(x − m), which rounds once: over thousands of equal gradients the two products of the other
+    form are off by their own rounding, always in the same direction.
+
+    >>> ewma(0.75, 4.0, 8.0)
+    5.0
+    """
+    return average + (1 - decay) * (x - average)
 
 
 def abs_sq(x: jax.Array) -> jax.Array:
@@ -117,6 +134,7 @@ class SplitDecay:
 
     @classmethod
     def of(cls, x: Any) -> "SplitDecay":
+        """Split a number: from float64 where it is concrete."""
         if isinstance(x, float):
             near = float(np.float32(x))
             return cls(near, x - near)
@@ -124,6 +142,9 @@ class SplitDecay:
             near = x.astype(np.float32).astype(np.float64)
             return cls(near, x - near)
         return cls(x, jnp.zeros_like(x))
+
+    def __reduce__(self) -> Any:
+        return SplitDecay, (self.near, self.rest)
 
     def tree_flatten_with_keys(self) -> Any:
         key = jax.tree_util.GetAttrKey
@@ -138,10 +159,13 @@ class SplitDecay:
 
     @property
     def value(self) -> Any:
-        return self.near + self.lost
+        """The decay as one number (whatever stands in its place, where that is no number)."""
+        numeric = is_python(self.near) or isinstance(self.near, jax.Array | np.ndarray)
+        return self.near + self.lost if numeric else self.near
 
     @property
     def lost(self) -> Any:
+        """What the rounding to float32 lost, without a derivative."""
         return self.rest if is_python(self.rest) else jax.lax.stop_gradient(self.rest)
 
     def __rsub__(self, other: Any) -> Any:
@@ -235,12 +259,12 @@ def as_number(x: Any, interval: Interval | None) -> Any:
         )
     if isinstance(x, int | float | np.generic | np.ndarray):
         _check_kind(np.asarray(x).dtype)
-        x = float(x) if np.ndim(x) == 0 else np.asarray(x, np.float64)
+        x = float(x) if np.ndim(x) == 0 else np.array(x, np.float64)  # a copy: a value does not change
         if np.any(np.isnan(x)) or (interval is not None and x not in interval):
             raise TransformationError(f"expected a number{f' in {interval}' if interval else ''}, found {x}")
     else:
         _check_kind(x.dtype)
-        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+        x = wide(x) if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
     return SplitDecay.of(x) if decay else x
 
 
@@ -254,12 +278,11 @@ def show(x: Any) -> str:
     x = x.value if isinstance(x, SplitDecay) else x
     if isinstance(x, tuple):
         return f"({', '.join(show(part) for part in x)}{',' if len(x) == 1 else ''})"
+    if isinstance(x, float) and not math.isfinite(x):
+        return f"float('{x}')"
     if isinstance(x, Tracer):
         return f"<traced {x.aval.str_short()}>"
     if isinstance(x, jax.Array | np.ndarray):
-        return (
-            f"<{x.dtype}[{','.join(str(n) for n in x.shape)}]>"
-            if np.size(x) > 8
-            else f"array({np.asarray(x).tolist()}, {x.dtype})"
-        )
+        many = f"<{x.dtype}[{','.join(str(n) for n in x.shape)}]>"
+        return many if np.size(x) > 8 else f"array({np.asarray(x).tolist()}, {x.dtype})"
     return repr(x)

@@ -6,13 +6,16 @@ tree; after the first rule that does not, it changes the update alone.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from gradtx._checks import check_like
+from gradtx import tree as trees
+from gradtx._checks import check_gradients, check_like
 from gradtx._errors import TransformationError
+from gradtx._numbers import wide
 
 Tree = Any
 State = dict[str, Any]
@@ -58,12 +61,16 @@ class NamedRule(NamedTuple):
 
 
 class LeafRule(NamedTuple):
-    """A formula for one array. ``fields`` maps the path of a state field to how it starts; ``blame`` names the link."""
+    """A formula for one array, and what it takes.
+
+    ``fields`` maps the path of each state field to how it starts, ``needs`` what the formula asks for to the path of
+    the link that asks; ``blame`` is the path of the link that is named when trees do not fit.
+    """
 
     formula: Callable[[jax.Array, tuple[Any, ...], "Surroundings"], tuple[jax.Array, tuple[Any, ...]]]
     fields: dict[tuple[str, ...], Callable[[jax.Array], jax.Array]]
     conditions: bool
-    needs: frozenset[str]
+    needs: dict[str, tuple[str, ...]]
     blame: tuple[str, ...] = ()
 
 
@@ -75,14 +82,14 @@ class Surroundings(NamedTuple):
     t: Any
     extra: Mapping[str, Any]
 
-    def ask(self, names: frozenset[str]) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in names & {"gradient", "param", "t"}}
-        return own | {name: self.extra[name] for name in names - own.keys()}
+    def ask(self, names: Iterable[str]) -> dict[str, Any]:
+        """What is asked for, by name."""
+        return {name: getattr(self, name) if name in self._fields else self.extra[name] for name in names}
 
 
-def keywords(function: Callable[..., Any]) -> frozenset[str]:
+def keywords(function: Callable[..., Any]) -> list[str]:
     """The names that a formula asks for: its keyword-only parameters."""
-    return frozenset(p.name for p in inspect.signature(function).parameters.values() if p.kind == p.KEYWORD_ONLY)
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind == p.KEYWORD_ONLY]
 
 
 def missing(name: str) -> TransformationError:
@@ -90,6 +97,11 @@ def missing(name: str) -> TransformationError:
     given = "state, params)" if name in ("param", "params") else f"state, params, {name}=...)"
     what = "the parameters" if name in ("param", "params") else repr(name)
     return TransformationError(f"it needs {what}: call update(updates, {given}")
+
+
+def widened(tree: Tree) -> Tree:
+    """Every leaf in float32 at least."""
+    return trees.map(lambda x: wide(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
 
 def whole_tree(
@@ -114,15 +126,20 @@ def whole_tree(
     needs = keywords(update)
 
     def on_trees(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
-        given = {"gradient": signals.gradient, "params": context.params, **context.extra}
+        check_gradients(signals.updates, context.params)
+        updates = widened(signals.updates)
+        given = {**context.extra, "gradient": updates, "params": None, "t": None}
+        if signals.gradient is not signals.updates:
+            given["gradient"] = widened(signals.gradient)
+        if "params" in needs and context.params is not None:
+            given["params"] = widened(context.params)
         if "t" in needs:
             given["t"] = context.step + 1
-        absent = {name for name in needs if given.get(name) is None}
+        absent = [name for name in needs if given.get(name) is None]
         if absent:
-            raise missing(min(absent))
-        if context.params is not None:
-            check_like(signals.updates, context.params)
-        new, state = update(signals.updates, state, **{name: given[name] for name in needs})
+            raise missing(absent[0])
+        new, state = update(updates, state, **{name: given[name] for name in needs})
+        check_like(new, updates)
         return signals.then(new, conditions=conditions), state
 
     return Rule(init or (lambda params: {}), on_trees, "t" in needs)

@@ -1,125 +1,14 @@
-"""Functions of the step, as pytrees of their numbers.
-
-A schedule is called with the step (0 at the first update) and returns a scalar. Every argument may be traced, swept
-with ``vmap`` and differentiated; any of them may itself be a schedule. Schedules add, subtract, multiply and divide
-with each other and with numbers, follow each other (``a.then(b, after=100)``) and stretch (``s.stretch(2)`` takes
-twice as long).
-
-Lengths are in steps. To give them as fractions of a run, write the schedule for a run of length 1 and stretch it:
-``warmup_cosine_decay_schedule(0.0, 1e-3, 0.1, 1.0).stretch(10_000)`` warms up for a tenth of 10,000 steps.
-"""
+"""Curves: the schedules of the field, under Optax's names. What a schedule is, `gradtx._schedule` says."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec
+from typing import Annotated, Any, Literal
 
-import jax
 import jax.numpy as jnp
 
-from gradtx._errors import TransformationError
-from gradtx._numbers import Interval, NonNegative, OfStep, Static, as_number
-from gradtx._value import Value, factory
+from gradtx._numbers import Kept, NonNegative, Numbers
+from gradtx._schedule import schedule
 
-P = ParamSpec("P")
-
-
-class Schedule(Value):
-    """A function of the step that is a pytree of its numbers; ``schedule(step)`` is its value there."""
-
-    __slots__ = ()
-
-    @classmethod
-    def _number(cls, x: Any, interval: Interval | None) -> Any:
-        return as_number_or_schedule(x, interval)
-
-    def __call__(self, step: Any) -> jax.Array:
-        given = {name: child.value if name in self._call.structure else child for name, child in self._given.items()}
-        numbers = {
-            n: given[n] if p.kind == "whole" else at_step(given[n], step) for n, p in self._call.parameters.items()
-        }
-        return jnp.asarray(self._call.body(**numbers)(jnp.asarray(step, jnp.result_type(float))))
-
-    def then(self, other: Any, *, after: Any) -> "Schedule":
-        """This schedule for ``after`` steps, then ``other``, which starts from its own step 0.
-
-        >>> float(constant_schedule(1.0).then(linear_schedule(1.0, 0.0, 10), after=100)(105))
-        0.5
-        """
-        return join_schedules((self, other), (after,))
-
-    def stretch(self, factor: Any) -> "Schedule":
-        """The same curve, ``factor`` times as long.
-
-        >>> float(linear_schedule(0.0, 1.0, 10).stretch(2)(10))
-        0.5
-        """
-        return stretch(self, factor)
-
-    def __add__(self, other: Any) -> "Schedule":
-        return _add(self, other)
-
-    def __radd__(self, other: Any) -> "Schedule":
-        return _add(other, self)
-
-    def __sub__(self, other: Any) -> "Schedule":
-        return _subtract(self, other)
-
-    def __rsub__(self, other: Any) -> "Schedule":
-        return _subtract(other, self)
-
-    def __mul__(self, other: Any) -> "Schedule":
-        return _multiply(self, other)
-
-    def __rmul__(self, other: Any) -> "Schedule":
-        return _multiply(other, self)
-
-    def __truediv__(self, other: Any) -> "Schedule":
-        return _divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> "Schedule":
-        return _divide(other, self)
-
-    def __neg__(self) -> "Schedule":
-        return _multiply(-1.0, self)
-
-
-def as_number_or_schedule(x: Any, interval: Interval | None) -> Any:
-    """What may stand before the star: a number, a schedule, a function of the step, a tuple of these, or None."""
-    if x is None or isinstance(x, Schedule):
-        return x
-    if isinstance(x, Mapping):
-        x = sorted(x.items())
-    if isinstance(x, list | tuple):
-        return tuple(as_number_or_schedule(part, interval) for part in x)
-    if callable(x) and not hasattr(x, "dtype"):
-        return function_of_step(x)
-    return as_number(x, interval)
-
-
-def at_step(x: Any, step: Any) -> Any:
-    """A child with the schedules in it replaced by their values at ``step``."""
-    if isinstance(x, Schedule):
-        return x(step)
-    return tuple(at_step(part, step) for part in x) if isinstance(x, tuple) else x
-
-
-def is_scheduled(x: Any) -> bool:
-    """Whether a child depends on the step."""
-    return isinstance(x, Schedule) or (isinstance(x, tuple) and any(is_scheduled(part) for part in x))
-
-
-def schedule(body: Callable[P, Any]) -> Callable[P, Schedule]:
-    """A factory of schedules, for a curve of your own: the body takes numbers and returns a function of the step.
-
-    >>> @schedule
-    ... def inverse_square_root(peak_value):
-    ...     return lambda step: peak_value / jnp.sqrt(step + 1.0)
-    >>> inverse_square_root(0.1)
-    inverse_square_root(peak_value=0.1)
-    >>> float(inverse_square_root(0.5)(3))
-    0.25
-    """
-    return factory(Schedule)(body)
+Interpolation = Annotated[Literal["linear", "cosine"], Kept("structure")]
 
 
 def _fraction(step: Any, begin: Any, length: Any) -> Any:
@@ -128,10 +17,21 @@ def _fraction(step: Any, begin: Any, length: Any) -> Any:
     return jnp.where(length > 0, jnp.clip(fraction, 0, 1), jnp.where(step >= begin, 1.0, 0.0))
 
 
-@schedule
-def function_of_step(function: Static):
-    """A plain function of the step as a schedule: what a lambda, or a schedule of Optax, becomes as an argument."""
-    return function
+def _power(base: Any, exponent: Any) -> Any:
+    """base^exponent for base ≥ 0, with derivative 0 at 0, where that of a power below 1 is infinite."""
+    positive = base > 0
+    return jnp.where(positive, jnp.where(positive, base, 1) ** exponent, jnp.where(exponent == 0, 1.0, 0.0))
+
+
+def _periods(step: Any, begin: Any, length: Any, staircase: bool) -> Any:
+    """How many lengths have passed since ``begin``, whole ones in a staircase; none where there is no length."""
+    elapsed = jnp.maximum(step - begin, 0)
+    count = elapsed / jnp.where(length > 0, length, 1)
+    if staircase:  # division by a constant may be compiled to a product, a rounding short of a whole number
+        whole = jnp.floor(count)
+        late, early = elapsed >= (whole + 1) * length, elapsed < whole * length
+        count = whole + jnp.where(late, 1.0, 0.0) - jnp.where(early, 1.0, 0.0)
+    return jnp.where(length > 0, count, 0)
 
 
 @schedule
@@ -158,7 +58,7 @@ def polynomial_schedule(
     [1.0, 0.25, 0.0]
     """
     return lambda step: (
-        end_value + (init_value - end_value) * (1 - _fraction(step, transition_begin, transition_steps)) ** power
+        end_value + (init_value - end_value) * _power(1 - _fraction(step, transition_begin, transition_steps), power)
     )
 
 
@@ -196,11 +96,12 @@ def exponential_decay(
     """
 
     def value(step):
-        power = jnp.maximum(step - transition_begin, 0) / transition_steps
-        decayed = init_value * decay_rate ** (jnp.floor(power) if staircase else power)
+        power = _periods(step, transition_begin, transition_steps, staircase)
         if end_value is None:
-            return decayed
-        return jnp.where(decay_rate < 1, jnp.maximum(decayed, end_value), jnp.minimum(decayed, end_value))
+            return init_value * decay_rate**power
+        decayed = init_value * decay_rate**power
+        over = jnp.where(decay_rate < 1, decayed < end_value, decayed > end_value)
+        return jnp.where(over, end_value, init_value * decay_rate ** jnp.where(over, 0, power))
 
     return value
 
@@ -225,8 +126,7 @@ def inverse_time_decay(
     """
 
     def value(step):
-        power = jnp.maximum(step - transition_begin, 0) / transition_steps
-        return init_value / (1 + decay_rate * (jnp.floor(power) if staircase else power))
+        return init_value / (1 + decay_rate * _periods(step, transition_begin, transition_steps, staircase))
 
     return value
 
@@ -243,7 +143,7 @@ def cosine_decay_schedule(init_value, decay_steps: NonNegative, alpha=0.0, expon
 
     def value(step):
         half_cosine = 0.5 * (1 + jnp.cos(jnp.pi * _fraction(step, 0.0, decay_steps)))
-        return init_value * ((1 - alpha) * half_cosine**exponent + alpha)
+        return init_value * ((1 - alpha) * _power(half_cosine, exponent) + alpha)
 
     return value
 
@@ -273,13 +173,13 @@ def warmup_cosine_decay_schedule(
     def value(step):
         up = init_value + (peak_value - init_value) * _fraction(step, 0.0, warmup_steps)
         half_cosine = 0.5 * (1 + jnp.cos(jnp.pi * _fraction(step, warmup_steps, decay_steps - warmup_steps)))
-        return jnp.where(step < warmup_steps, up, end_value + (peak_value - end_value) * half_cosine**exponent)
+        return jnp.where(step < warmup_steps, up, end_value + (peak_value - end_value) * _power(half_cosine, exponent))
 
     return value
 
 
 @schedule
-def piecewise_constant_schedule(init_value, boundaries_and_scales=None):
+def piecewise_constant_schedule(init_value, boundaries_and_scales: Numbers = None):
     """A value that is multiplied by a factor at each boundary.
 
         value(s) = init · Π {scaleₖ : boundaryₖ ≤ s}
@@ -298,7 +198,7 @@ def piecewise_constant_schedule(init_value, boundaries_and_scales=None):
 
 
 @schedule
-def piecewise_interpolate_schedule(interpolate_type: Static, init_value, boundaries_and_scales=None):
+def piecewise_interpolate_schedule(interpolate_type: Interpolation, init_value, boundaries_and_scales: Numbers = None):
     """From init to init · scale₁ by the first boundary, from there to init · scale₁ · scale₂ by the second, and so on.
 
     ``interpolate_type`` is ``"linear"`` or ``"cosine"`` (half a cosine from one value to the next).
@@ -307,8 +207,6 @@ def piecewise_interpolate_schedule(interpolate_type: Static, init_value, boundar
     >>> [float(s(n)) for n in (0, 5, 10, 15, 20, 30)]
     [1.0, 0.75, 0.5, 0.375, 0.25, 0.25]
     """
-    if interpolate_type not in ("linear", "cosine"):
-        raise TransformationError(f"interpolate_type: expected 'linear' or 'cosine', found {interpolate_type!r}")
 
     def value(step):
         begin, current = 0.0, jnp.asarray(init_value)
@@ -320,57 +218,3 @@ def piecewise_interpolate_schedule(interpolate_type: Static, init_value, boundar
         return current
 
     return value
-
-
-@schedule
-def join_schedules(schedules: OfStep, boundaries):
-    """One schedule after another; each starts from its own step 0 at its boundary.
-
-        value(s) = schedulesₖ(s − boundariesₖ₋₁)   for boundariesₖ₋₁ ≤ s < boundariesₖ
-
-    Raises `TransformationError`: not one boundary fewer than schedules.
-
-    >>> s = join_schedules([constant_schedule(1.0), linear_schedule(1.0, 0.0, 10)], [100])
-    >>> [float(s(n)) for n in (99, 100, 105)]
-    [1.0, 1.0, 0.5]
-    """
-    if not isinstance(schedules, tuple) or len(boundaries) != len(schedules) - 1:
-        raise TransformationError("join_schedules: expected one boundary fewer than schedules")
-
-    def value(step):
-        joined = at_step(schedules[0], step)
-        for boundary, following in zip(boundaries, schedules[1:], strict=True):
-            joined = jnp.where(step < boundary, joined, at_step(following, jnp.maximum(step - boundary, 0)))
-        return joined
-
-    return value
-
-
-@schedule
-def stretch(inner: OfStep, factor: NonNegative):
-    """The schedule ``inner``, ``factor`` times as long: value(s) = inner(s/factor)."""
-    return lambda step: at_step(inner, step / factor)
-
-
-def _operator(symbol: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return factory(Schedule, symbol=symbol)
-
-
-@_operator("+")
-def _add(left, right):
-    return lambda step: jnp.asarray(left + right)
-
-
-@_operator("-")
-def _subtract(left, right):
-    return lambda step: jnp.asarray(left - right)
-
-
-@_operator("*")
-def _multiply(left, right):
-    return lambda step: jnp.asarray(left * right)
-
-
-@_operator("/")
-def _divide(left, right):
-    return lambda step: jnp.asarray(left / right)

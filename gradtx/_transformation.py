@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree as trees
-from gradtx._checks import check_floating, check_like
+from gradtx._checks import as_arrays, check_floating, check_gradients, check_like, check_state, check_structure
 from gradtx._compose import fill, keep, located, scope
 from gradtx._errors import TransformationError, within
-from gradtx._numbers import Interval, SplitDecay, Static, wide
-from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree
-from gradtx._schedules import as_number_or_schedule, at_step, is_scheduled
-from gradtx._value import Links, Value, factory
+from gradtx._links import Links
+from gradtx._numbers import Interval, SplitDecay, Static
+from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree, widened
+from gradtx._schedule import as_number_or_schedule, at_step, is_scheduled
+from gradtx._value import Value, factory
 
 P = ParamSpec("P")
 
@@ -57,10 +58,10 @@ class GradientTransformation(Value):
         return self._within(self._init)(params)
 
     def _init(self, params: Tree) -> State:
-        rule = rule_of(self, 0)
+        rule = rule_of(self, jnp.zeros([], jnp.int32))
         params = _thaw(rule, params, params)
         check_floating(params, "parameter")
-        state = rule.init(trees.map(_as_array, params))
+        state = rule.init(as_arrays(params))
         return {"count": jnp.zeros([], jnp.int32), **state} if rule.timed else state
 
     def update(
@@ -75,28 +76,39 @@ class GradientTransformation(Value):
         return self._within(self._update)(updates, state, params, step, extra)
 
     def _update(self, updates: Tree, state: State, params: Tree, step: Any, extra: Mapping[str, Any]) -> Any:
-        if step is None and isinstance(state, Mapping):
+        if step is not None:
+            _check_step(step)
+        elif isinstance(state, Mapping):
             step = state.get("count")
-        rule = rule_of(self, 0 if step is None else jnp.asarray(step))
+        rule = rule_of(self, jnp.asarray(0 if step is None else step))
         if rule.timed and step is None:
             raise TransformationError("the state has no 'count': it was made by another transformation")
-        gradients, params = _thaw(rule, updates, params), _thaw(rule, params, params)
-        check_floating(gradients, "gradient")
-        arrays, params = (None if tree is None else trees.map(_as_array, tree) for tree in (gradients, params))
+        if rule.frozen is not None and params is not None:
+            check_structure(updates, params)
+        gradients, given, params = _thaw(rule, updates, params), params, _thaw(rule, params, params)
+        check_floating(params, "parameter")
+        arrays = as_arrays(gradients)
+        params = None if params is None else as_arrays(params)
         context = Context(params, None if step is None else jnp.asarray(step), extra)
         signals, new = rule.update(Signals(arrays, arrays), state, context)
         out = trees.map(lambda u, g: u if u.dtype == g.dtype else u.astype(g.dtype), signals.updates, arrays)
         if rule.frozen is not None:
-            out = fill(out, trees.map(lambda u: jnp.zeros_like(_as_array(u)), updates))
-        return out, {"count": _next(jnp.asarray(step)), **new} if rule.timed else new
+            out = fill(out, trees.map(jnp.zeros_like, as_arrays(updates)))
+        new = {"count": _next(jnp.asarray(step)), **new} if rule.timed else new
+        check_state(state, new)
+        check_floating(gradients, "gradient")  # also what no link has looked at
+        if given is not None:
+            check_like(updates, given)
+        return out, new
 
     def _within(self, method: Callable[..., Any]) -> Callable[..., Any]:
         return method if self._call.associative else within(self._link_name, method)
 
 
-def _as_array(x: Any) -> jax.Array:
-    x = x if isinstance(x, jax.Array) else jnp.asarray(x)
-    return x.astype(x.dtype) if x.weak_type else x  # pyright: ignore[reportAttributeAccessIssue]
+def _check_step(step: Any) -> None:
+    x = step if hasattr(step, "dtype") else np.asarray(step)
+    if np.ndim(x) or not jnp.issubdtype(x.dtype, jnp.integer) or (isinstance(step, int | np.integer) and step < 0):
+        raise TransformationError(f"step: expected one whole number, 0 or more, found {step!r}")
 
 
 def _next(step: jax.Array) -> jax.Array:
@@ -122,27 +134,28 @@ def rule_of(tx: GradientTransformation, step: Any) -> Rule:
     for name, parameter in tx._call.parameters.items():
         child = tx._given[name]
         if isinstance(child, Links):
-            named = [_named(own, rule_of(link, step), scoped=bool(given)) for own, given, link in child.triples()]
+            named = [_named(own, link, step, scoped=alias is not None) for own, alias, link in child.triples()]
             timed = timed or any(link.rule.timed for link in named)
             if parameter.kind == "links":
                 links = named
             else:
                 given[name] = {link.name: link.rule for link in named}
         elif parameter.kind == "link":
-            given[name] = located(child._link_name, rule_of(child, step))
+            given[name] = located(child._link_name, within(child._link_name, rule_of)(child, step))
             timed = timed or given[name].timed
         elif parameter.kind == "structure":
             given[name] = child.value
         else:
             timed = timed or is_scheduled(child)
-            given[name] = _one(name, child if parameter.kind == "whole" else at_step(child, step))
+            given[name] = _one(name, child if parameter.kind == "whole" else within(name, at_step)(child, step))
     ahead = [given.pop(name) for name in tx._call.ahead]
     made = tx._call.body(*ahead, *links, **given)
     rule = made if isinstance(made, Rule) else scope(rule_of(GradientTransformation._link(made), step))
     return rule._replace(timed=True) if timed else rule
 
 
-def _named(name: str, rule: Rule, *, scoped: bool) -> NamedRule:
+def _named(name: str, link: GradientTransformation, step: Any, *, scoped: bool) -> NamedRule:
+    rule = within(name, rule_of)(link, step)
     return NamedRule(name, scope(rule) if scoped else rule)
 
 
@@ -206,8 +219,18 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
 def foreign(transformation: Static, *, name: str = "foreign"):
     """Anything with ``init`` and ``update``, such as a transformation of Optax, as a link.
 
-    It sees the update in the dtype of the parameters, where they are given, as it would outside; its state keeps its
-    dtypes. It conditions gradients if its state has no leaves (see `gradtx.chain`), and then has no entry in the state.
+        u, state ← transformation.update(u, state, params)
+
+    `gradtx.chain` makes such links by itself. It sees the update in the dtype of the parameters, where they are given,
+    as it would outside; its state keeps its dtypes. It conditions gradients if its state has no leaves (see
+    `gradtx.chain`), and then has no entry in the state. The trap: it holds functions, so it equals itself alone and
+    rarely pickles.
+
+    >>> import optax
+    >>> from gradtx import chain, scale
+    >>> tx = chain(optax.clip(1.0), scale(-0.5))
+    >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0]
+    Array([-0.5], dtype=float32)
     """
     takes_extra = any(p.kind == p.VAR_KEYWORD for p in inspect.signature(transformation.update).parameters.values())
 
@@ -217,22 +240,19 @@ def foreign(transformation: Static, *, name: str = "foreign"):
 
     def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
         params, updates = context.params, signals.updates
-        if params is not None:
-            check_like(updates, params)
+        check_gradients(updates, params)
         given = updates if params is None else trees.cast_like(updates, params)
         if state == {}:
             stateless = jax.eval_shape(transformation.init, given if params is None else params)
+            if jax.tree.leaves(stateless):
+                raise TransformationError("it has no entry in the state: it was made by another transformation")
             new, _ = transformation.update(given, stateless, params, **(context.extra if takes_extra else {}))
-            return signals.then(_widened(new), conditions=True), {}
+            return signals.then(widened(new), conditions=True), {}
         new, after = transformation.update(given, state, params, **(context.extra if takes_extra else {}))
         after = jax.tree.map(lambda x, was: x.astype(was.dtype) if hasattr(was, "dtype") else x, after, state)
-        return signals.then(_widened(new), conditions=False), after
+        return signals.then(widened(new), conditions=False), after
 
     return Rule(init, update)
-
-
-def _widened(updates: Tree) -> Tree:
-    return trees.map(lambda u: wide(_as_array(u)), updates)
 
 
 def _foreign(x: Any) -> GradientTransformation:
@@ -253,12 +273,13 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
     """
     present = trees.map(lambda u, p: p, updates, params) if _alike(updates, params) else params
     within("apply_updates", check_like)(updates, present)
-    return jax.tree.map(
-        lambda u, p: p if u is None else (p + u).astype(jnp.result_type(p)),
-        updates,
-        params,
-        is_leaf=lambda x: x is None,
-    )
+    moved = trees.map(lambda u, p: p if jnp.issubdtype(jnp.result_type(u), jnp.inexact) else None, updates, present)
+    within("apply_updates", check_floating)(moved, "parameter")
+    return jax.tree.map(_moved, updates, params, is_leaf=lambda x: x is None)
+
+
+def _moved(update: Any, param: Any) -> Any:
+    return param if update is None else (param + update).astype(jnp.result_type(param))
 
 
 def _alike(a: Tree, b: Tree) -> bool:

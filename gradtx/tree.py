@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._errors import TransformationError
-from gradtx._numbers import abs_sq, root, wide
+from gradtx._numbers import abs_sq, real_dtype, root, wide
 
 Tree = Any
 
@@ -63,8 +63,9 @@ def norm(tree: Tree) -> jax.Array:
     >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0], jnp.float16), "c": None}))
     5.0
     """
-    squares = [jnp.sum(abs_sq(wide(jnp.asarray(x)))) for x in jax.tree.leaves(tree)]
-    return root(jnp.asarray(sum(squares[1:], start=squares[0]) if squares else 0.0))
+    leaves = [jnp.asarray(x) for x in jax.tree.leaves(tree)]
+    real = real_dtype(*(x.dtype for x in leaves))
+    return root(sum((jnp.sum(abs_sq(wide(x))).astype(real) for x in leaves), start=jnp.zeros([], real)))
 
 
 def cast(tree: Tree, dtype: Any) -> Tree:
@@ -119,12 +120,18 @@ def labels(rule: Any, tree: Tree) -> Tree:
     rule = rule(tree) if callable(rule) else rule
     leaves, treedef = flatten(tree)
     if isinstance(rule, Mapping) and rule and not any(isinstance(x, Mapping | list | tuple) for x in rule.values()):
-        names = zip(paths(tree), leaves, strict=True)
-        return treedef.unflatten([None if leaf is None else _label(path, rule) for path, leaf in names])
+        return treedef.unflatten(_by_pattern(rule, paths(tree), leaves))
     try:
         return jax.tree.map(lambda label, part: map(lambda _: label, part), rule, tree)
-    except ValueError as error:
-        raise TransformationError(f"the labels have another structure than the tree: {error}") from None
+    except ValueError:
+        labelled = [path for path, label in zip(paths(rule), flatten(rule)[0], strict=True) if label is not None]
+        for path in paths(tree):
+            if not any(path == name or path.startswith(f"{name}.") for name in labelled):
+                raise TransformationError(f"leaf {path}: expected a label, found none") from None
+        for name in labelled:
+            if not any(path == name or path.startswith(f"{name}.") for path in paths(tree)):
+                raise TransformationError(f"leaf {name}: found a label, but no such leaf") from None
+        raise TransformationError(f"expected labels like {treedef}, found {jax.tree.structure(rule)}") from None
 
 
 def mask(rule: Any, tree: Tree) -> Tree:
@@ -135,7 +142,8 @@ def mask(rule: Any, tree: Tree) -> Tree:
     """
     patterns = (rule,) if isinstance(rule, str) else rule
     if isinstance(patterns, list | tuple) and patterns and all(isinstance(pattern, str) for pattern in patterns):
-        rule = {**dict.fromkeys(patterns, True), "*": False}
+        rule = {"*": False} | dict.fromkeys(patterns, True)
+        rule["*"] = rule.pop("*")  # last, so that the patterns are looked at first
     chosen = labels(rule, tree)
     for path, choice in zip(paths(chosen), flatten(chosen)[0], strict=True):
         if choice is not None and not isinstance(choice, bool) and getattr(choice, "dtype", None) != np.bool_:
@@ -143,11 +151,20 @@ def mask(rule: Any, tree: Tree) -> Tree:
     return map(bool, chosen)
 
 
-def _label(path: str, rule: Mapping[str, Any]) -> Any:
-    branches = path.split(".")
-    above = [".".join(branches[: n + 1]) for n in range(len(branches))]
-    for pattern, label in rule.items():
-        if any(fnmatchcase(name, str(pattern)) for name in above):
-            return label
-    known = ", ".join(repr(str(pattern)) for pattern in rule)
-    raise TransformationError(f"leaf {path}: no rule matches (there are {known}): add one, or '*' for all the rest")
+def _by_pattern(rule: Mapping[str, Any], names: list[str], leaves: list[Any]) -> list[Any]:
+    found, used = [], set()
+    for path, leaf in zip(names, leaves, strict=True):
+        branches = path.split(".")
+        above = [".".join(branches[: n + 1]) for n in range(len(branches))]
+        pattern = next((key for key in rule if any(fnmatchcase(name, str(key)) for name in above)), None)
+        if pattern is None and leaf is not None:
+            known = ", ".join(repr(str(pattern)) for pattern in rule)
+            raise TransformationError(f"leaf {path}: no rule matches (there are {known}): add one, or '*' for the rest")
+        used.add(pattern)
+        found.append(None if leaf is None or pattern is None else rule[pattern])
+    idle = [key for key in rule if key not in used and key != "*"]
+    if idle and names:
+        raise TransformationError(
+            f"{idle[0]!r} matches no leaf that an earlier pattern left; there are {', '.join(names)}"
+        )
+    return found

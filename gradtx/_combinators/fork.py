@@ -15,7 +15,8 @@ def fork(join: Static, *branches: Any, **named_branches: Any) -> Rule:
         u ← join(branch₁(u), branch₂(u), ...)   on every leaf
 
     ``join`` takes one array a branch and returns one. Every branch sees the two signals as they come (see `chain`).
-    State: a mapping with the state of each branch under its name.
+    State: a mapping with the state of each branch under its name. The trap: it pickles if ``join`` does (a function of
+    a module; not a lambda, not ``jnp.add``).
 
     >>> from gradtx import scale
     >>> tx = fork(jnp.maximum, scale(1.0), scale(-1.0))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gradtx import tree as trees
+from gradtx._checks import check_gradients
 from gradtx._compose import any_frozen, fill, keep, restrict
 from gradtx._errors import TransformationError, suggest
 from gradtx._leaf import per_leaf
@@ -86,6 +87,7 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
         return {label: entry for label, entry in entries.items() if entry != {}}
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        check_gradients(signals.updates, context.params)
         labels(signals.updates)
         made = {label: part.update(signals, state.get(label, {}), context) for label, part in parts.items()}
         merged = signals.updates

@@ -1,9 +1,9 @@
 """Adam and its kin: an average of the gradients over an average of their sizes."""
 
-from typing import Any
+from typing import Any, Literal
 
 from gradtx._combinators.chain import chain
-from gradtx._numbers import Decay, NonNegative
+from gradtx._numbers import Decay, Dtype, NonNegative
 from gradtx._primitives.decay import add_decayed_weights
 from gradtx._primitives.moments import (
     bias_correction,
@@ -25,7 +25,7 @@ def adam(
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
     *,
-    mu_dtype: Any = None,
+    mu_dtype: Dtype = None,
 ) -> GradientTransformation:
     """Adaptive moment estimation.
 
@@ -55,7 +55,7 @@ def adamw(
     eps_root: NonNegative = 0.0,
     weight_decay: NonNegative = 1e-4,
     *,
-    mu_dtype: Any = None,
+    mu_dtype: Dtype = None,
     mask: Any = None,
 ) -> GradientTransformation:
     """Adam with decoupled weight decay.
@@ -87,7 +87,7 @@ def nadam(
     eps_root: NonNegative = 0.0,
     momentum_decay: NonNegative = None,
     *,
-    mu_dtype: Any = None,
+    mu_dtype: Dtype = None,
 ) -> GradientTransformation:
     """Adam with Nesterov's momentum.
 
@@ -116,8 +116,8 @@ def amsgrad(
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
     *,
-    mu_dtype: Any = None,
-    maximum: str = "corrected",
+    mu_dtype: Dtype = None,
+    maximum: Literal["corrected", "raw"] = "corrected",
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
 ) -> GradientTransformation:
@@ -168,7 +168,7 @@ def lion(
     b2: Decay = 0.99,
     weight_decay: NonNegative = 1e-3,
     *,
-    mu_dtype: Any = None,
+    mu_dtype: Dtype = None,
     mask: Any = None,
 ) -> GradientTransformation:
     """Evolved sign momentum.

@@ -3,14 +3,14 @@
 from typing import Any
 
 from gradtx._combinators.chain import chain
-from gradtx._numbers import Decay, NonNegative
+from gradtx._numbers import Decay, Dtype, NonNegative
 from gradtx._primitives.moments import nesterov_lookahead, trace
 from gradtx._primitives.scaling import scale_by_learning_rate
 from gradtx._primitives.second_moments import scale_by_rms, scale_by_rss, scale_by_stddev
 from gradtx._transformation import GradientTransformation, transformation
 
 
-def _momentum(momentum: Any, nesterov: bool, accumulator_dtype: Any = None) -> list[GradientTransformation]:
+def _momentum(momentum: Any, nesterov: bool, accumulator_dtype: Dtype = None) -> list[GradientTransformation]:
     """The links of momentum: none, one, or two with Nesterov's lookahead."""
     if momentum is None:
         return []
@@ -20,7 +20,7 @@ def _momentum(momentum: Any, nesterov: bool, accumulator_dtype: Any = None) -> l
 
 @transformation
 def sgd(
-    learning_rate: NonNegative, momentum: Decay = None, *, nesterov: bool = False, accumulator_dtype: Any = None
+    learning_rate: NonNegative, momentum: Decay = None, *, nesterov: bool = False, accumulator_dtype: Dtype = None
 ) -> GradientTransformation:
     """Stochastic gradient descent, with momentum where it is given.
 
@@ -73,8 +73,9 @@ def rmsprop(
 
         νₜ = βνₜ₋₁ + (1 − β)gₜ²;   θ ← θ − ε gₜ/√(νₜ + eps)   (eps_in_sqrt=False: ε gₜ/(√νₜ + eps), PyTorch)
 
-    β is ``decay``. ``centered`` divides by the standard deviation instead; ``momentum`` accumulates the steps, learning
-    rate included. Source: Tieleman & Hinton 2012, lecture 6.5; Graves 2013, eqs. 38 to 45.
+    β is ``decay``. ``centered`` divides by the standard deviation instead (with ``bias_correction`` it is 0 at t = 1);
+    ``momentum`` accumulates the steps, learning rate included, in a scope of its own. Source: Tieleman & Hinton 2012,
+    lecture 6.5; Graves 2013, eqs. 38 to 45.
 
     >>> tx = rmsprop(1.0, 0.75, 0.0)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]  # 1/√0.25
@@ -83,4 +84,5 @@ def rmsprop(
     placed = (0.0, eps) if eps_in_sqrt else (eps, 0.0)
     divide = scale_by_stddev if centered else scale_by_rms
     scaled = divide(decay, *placed, initial_scale, bias_correction=bias_correction)
-    return chain(scaled, scale_by_learning_rate(learning_rate), *_momentum(momentum, nesterov))
+    steps = {} if momentum is None else {"momentum": chain(*_momentum(momentum, nesterov))}
+    return chain(scaled, scale_by_learning_rate(learning_rate), **steps)

@@ -47,6 +47,6 @@ def clip_by_global_norm(max_norm: Limit) -> Rule:
         norm = trees.norm(updates)
         long = norm > max_norm
         factor = jnp.where(long, max_norm / jnp.where(long, norm, 1), 1)
-        return trees.map(lambda u: u * factor.astype(jnp.real(u).dtype), updates), state
+        return trees.map(lambda u: u * factor.astype(u.dtype), updates), state
 
     return whole_tree(update, conditions=True)

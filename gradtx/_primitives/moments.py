@@ -1,18 +1,17 @@
 """First moments: averages of the update, and what is made of them."""
 
 import functools
-from typing import Any
 
 import jax.numpy as jnp
 
 from gradtx._leaf import per_leaf, zeros
-from gradtx._numbers import Decay, NonNegative, real_dtype
+from gradtx._numbers import Decay, Dtype, NonNegative, ewma, real_dtype
 from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
 
 @transformation
-def scale_by_ewma(decay: Decay = 0.9, *, accumulator_dtype: Any = None) -> Rule:
+def scale_by_ewma(decay: Decay = 0.9, *, accumulator_dtype: Dtype = None) -> Rule:
     """The exponentially weighted moving average of the updates, from zero.
 
         mₜ = βmₜ₋₁ + (1 − β)uₜ,   m₀ = 0;   u ← mₜ
@@ -32,14 +31,14 @@ def scale_by_ewma(decay: Decay = 0.9, *, accumulator_dtype: Any = None) -> Rule:
     """
 
     def formula(u, mu):
-        mu = decay * mu + (1 - decay) * u
+        mu = ewma(decay, mu, u)
         return mu, mu
 
     return per_leaf(formula, mu=functools.partial(zeros, dtype=accumulator_dtype))
 
 
 @transformation
-def trace(decay: Decay, *, accumulator_dtype: Any = None) -> Rule:
+def trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
     """The decaying sum of the updates: momentum.
 
         vₜ = αvₜ₋₁ + uₜ,   v₀ = 0;   u ← vₜ
@@ -123,7 +122,7 @@ def nesterov_bias_correction(decay: Decay = 0.9) -> Rule:
 
 
 @transformation
-def scale_by_lion(b1: Decay = 0.9, b2: Decay = 0.99, *, mu_dtype: Any = None) -> Rule:
+def scale_by_lion(b1: Decay = 0.9, b2: Decay = 0.99, *, mu_dtype: Dtype = None) -> Rule:
     """Lion's direction: the sign of an interpolation between the average and the newest update.
 
         u ← sign(β₁mₜ₋₁ + (1 − β₁)uₜ);   mₜ = β₂mₜ₋₁ + (1 − β₂)uₜ
@@ -136,7 +135,7 @@ def scale_by_lion(b1: Decay = 0.9, b2: Decay = 0.99, *, mu_dtype: Any = None) ->
     """
 
     def formula(u, mu):
-        return jnp.sign(b1 * mu + (1 - b1) * u), b2 * mu + (1 - b2) * u
+        return jnp.sign(ewma(b1, mu, u)), ewma(b2, mu, u)
 
     return per_leaf(formula, mu=functools.partial(zeros, dtype=mu_dtype))
 

@@ -53,7 +53,7 @@ def scale_by_schedule(step_size_fn) -> Rule:
     The trap: it does not flip the sign; `scale_by_learning_rate` does, and takes schedules too. State: the chain's
     count.
 
-    >>> tx = scale_by_schedule(lambda step: 1.0 / (step + 1))
+    >>> tx = scale_by_schedule(lambda step: jnp.where(step < 1, 1.0, 0.5))
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))
     >>> tx.update(jnp.array([4.0]), state)[0]
     Array([2.], dtype=float32)

@@ -5,13 +5,12 @@ before them (Adam) or after them (LaProp), and exchanging one for another makes 
 """
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 
-from gradtx._errors import TransformationError
 from gradtx._leaf import full, per_leaf, real_zeros, zeros
-from gradtx._numbers import Decay, NonNegative, abs_sq, root
+from gradtx._numbers import Decay, Dtype, NonNegative, abs_sq, ewma, root
 from gradtx._rules import Rule
 from gradtx._transformation import transformation
 
@@ -24,7 +23,7 @@ def scale_by_rms(
     initial_scale: NonNegative = 0.0,
     *,
     bias_correction: bool = True,
-    nu_dtype: Any = None,
+    nu_dtype: Dtype = None,
 ) -> Rule:
     """Adam's denominator: the root of a corrected moving average of the squared gradients.
 
@@ -41,11 +40,11 @@ def scale_by_rms(
     """
 
     def corrected(u, nu, *, gradient, t):
-        nu = decay * nu + (1 - decay) * abs_sq(gradient)
+        nu = ewma(decay, nu, abs_sq(gradient))
         return u / (root(nu / (1 - decay**t) + eps_root) + eps), nu
 
     def raw(u, nu, *, gradient):
-        nu = decay * nu + (1 - decay) * abs_sq(gradient)
+        nu = ewma(decay, nu, abs_sq(gradient))
         return u / (root(nu + eps_root) + eps), nu
 
     return per_leaf(corrected if bias_correction else raw, nu=_start(initial_scale, nu_dtype))
@@ -66,8 +65,9 @@ def scale_by_stddev(
         u ← uₜ/(√(νₜ − |μₜ|² + eps_root) + eps)
 
     β is ``decay``, g the gradient that entered the chain; ``bias_correction`` divides both averages by 1 − βᵗ. Here
-    Optax adds its eps inside the root: that is ``eps_root``. Source: Graves 2013, eqs. 38 to 45. State: ``mu``,
-    ``nu``.
+    Optax adds its eps inside the root: that is ``eps_root``. The trap: the corrected variance of one gradient is 0, so
+    with ``bias_correction`` the first update is uₜ/(√eps_root + eps). Source: Graves 2013, eqs. 38 to 45. State:
+    ``mu``, ``nu``, like the parameters, the second real.
 
     >>> tx = scale_by_stddev(0.5, eps=0.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0]  # 2/√(2 − 1)
@@ -75,7 +75,7 @@ def scale_by_stddev(
     """
 
     def moments(mu, nu, gradient):
-        return decay * mu + (1 - decay) * gradient, decay * nu + (1 - decay) * abs_sq(gradient)
+        return ewma(decay, mu, gradient), ewma(decay, nu, abs_sq(gradient))
 
     def divided(u, mu, nu):  # the variance is not negative, whatever rounding says
         return u / (root(jnp.maximum(nu - abs_sq(mu), 0) + eps_root) + eps)
@@ -97,7 +97,7 @@ def scale_by_max_rms(
     eps: NonNegative = 1e-8,
     eps_root: NonNegative = 0.0,
     *,
-    maximum: str = "corrected",
+    maximum: Literal["corrected", "raw"] = "corrected",
     bias_correction: bool = True,
 ) -> Rule:
     """AMSGrad's denominator: the largest that `scale_by_rms` has had so far.
@@ -113,21 +113,19 @@ def scale_by_max_rms(
     >>> tx.update(jnp.array([1.0]), state)[0]  # ν̄ stays 16
     Array([0.25], dtype=float32)
     """
-    if maximum not in ("corrected", "raw"):
-        raise TransformationError(f"maximum: expected 'corrected' or 'raw', found {maximum!r}")
 
     def of_corrected(u, nu, nu_max, *, gradient, t):
-        nu = decay * nu + (1 - decay) * abs_sq(gradient)
+        nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu / (1 - decay**t))
         return u / (root(nu_max + eps_root) + eps), nu, nu_max
 
     def of_raw(u, nu, nu_max, *, gradient, t):
-        nu = decay * nu + (1 - decay) * abs_sq(gradient)
+        nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu)
         return u / (root(nu_max / (1 - decay**t) + eps_root) + eps), nu, nu_max
 
     def uncorrected(u, nu, nu_max, *, gradient):
-        nu = decay * nu + (1 - decay) * abs_sq(gradient)
+        nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu)
         return u / (root(nu_max + eps_root) + eps), nu, nu_max
 

@@ -1,0 +1,362 @@
+"""The conformance kit: what every transformation promises, as contracts that run on yours.
+
+`check` runs them all. `CONTRACTS` has them by name, each a function like `check`, for a test that runs them one by one:
+
+    @pytest.mark.parametrize("contract", gradtx.testing.CONTRACTS)
+    def test_my_link(contract):
+        gradtx.testing.CONTRACTS[contract](my_link(0.1))
+
+What a contract compares with is the simplest run there is: a Python loop of a few updates.
+"""
+
+import math
+import operator
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx import tree as trees
+from gradtx._assertions import expect, expect_close, expect_equal, expect_finite, expect_located, expect_same_kind
+from gradtx._frozen import Frozen
+from gradtx._links import Links
+from gradtx._transformation import GradientTransformation, apply_updates, hyperparameters
+from gradtx._trials import UPDATES, default_params, lanes_of, ordinary_gradients, precision_of
+from gradtx._value import Value
+
+Tree = Any
+Extra = Mapping[str, Any]
+
+CONTRACTS: dict[str, Callable[..., None]] = {}
+
+
+def check(tx: GradientTransformation, params: Tree = None, *, extra: Extra | None = None) -> None:
+    """Run every contract of `CONTRACTS` on a transformation.
+
+    ``params`` are the parameters to try it on, a small tree where none are given; ``extra`` the keywords that its
+    ``update`` needs. What cannot be seen here is left out: how the state is sharded where there is but one device, and
+    whether it pickles where it holds something that cannot be imported, such as a lambda.
+
+    Raises `AssertionError`: a contract that does not hold; it names the transformation, the contract, the leaf, what
+    was expected and what was found.
+
+    >>> from gradtx import scale
+    >>> check(scale(-0.1))
+    """
+    for contract in CONTRACTS.values():
+        contract(tx, params, extra=extra)
+
+
+def _run(tx: GradientTransformation, params: Tree, gradients: list[Tree], extra: Extra) -> dict[str, Any]:
+    """A few updates from the initial state: every update, and the last state and parameters."""
+    state, updates = tx.init(params), []
+    for gradient in gradients:
+        update, state = tx.update(gradient, state, params, **extra)
+        params = apply_updates(params, update)
+        updates.append(update)
+    return {"updates": updates, "state": state, "params": params}
+
+
+_jitted_run = jax.jit(_run)  # one compilation a structure, whatever the numbers, for all contracts
+
+
+def _contract(body: Callable[[Any, Tree, Extra], None]) -> Callable[..., None]:
+    """Enter a contract in the table, with default parameters, and errors that say whose they are."""
+
+    def contract(tx: GradientTransformation, params: Tree = None, *, extra: Extra | None = None) -> None:
+        params = default_params() if params is None else trees.map(jnp.asarray, params)
+        try:
+            body(tx, params, extra or {})
+        except Exception as error:
+            raise AssertionError(f"{tx}: {body.__name__.replace('_', ' ')}: {error}") from error
+
+    contract.__name__ = contract.__qualname__ = body.__name__
+    contract.__doc__ = body.__doc__
+    CONTRACTS[body.__name__] = contract
+    return contract
+
+
+# Compilation and batching ---------------------------------------------------------------------------------------------
+
+
+@_contract
+def jit_equals_eager(tx: Any, params: Tree, extra: Extra) -> None:
+    """A compiled run is the eager run, to rounding."""
+    gradients = ordinary_gradients(params)
+    expect_close(_run(tx, params, gradients, extra), _jitted_run(tx, params, gradients, extra))
+
+
+@_contract
+def argument_of_jit_equals_baked_in(tx: Any, params: Tree, extra: Extra) -> None:
+    """A transformation that is an argument of ``jit`` does what one does that the compiled function closes over."""
+    gradients = ordinary_gradients(params)
+    baked_in = jax.jit(lambda params, gradients, extra: _run(tx, params, gradients, extra))(params, gradients, extra)
+    expect_close(baked_in, _jitted_run(tx, params, gradients, extra))
+
+
+@_contract
+def new_numbers_do_not_compile_again(tx: Any, params: Tree, extra: Extra) -> None:
+    """One compilation serves every value of every number, and every state."""
+    traces = []
+
+    @jax.jit
+    def update(tx: Any, gradient: Tree, state: Tree, params: Tree, extra: Extra) -> Any:
+        traces.append(tx)
+        return tx.update(gradient, state, params, **extra)
+
+    (gradient, *_), state = ordinary_gradients(params), tx.init(params)
+    _, state = update(tx, gradient, state, params, extra)
+    _, state = update(tx, gradient, state, params, extra)
+    expect(len(traces) == 1, "the state", "one compilation", "another one for the state that update returned")
+    for name, lanes in lanes_of(tx).items():
+        for lane in lanes:
+            update(lane, gradient, state, params, extra)
+        expect(len(traces) == 1, name, "one compilation", f"another one for {lanes[-1]}")
+
+
+@_contract
+def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra) -> None:
+    """A lane of ``vmap``, over each number alone and over all together, is what its transformation does alone."""
+    gradients, (_, treedef) = ordinary_gradients(params), jax.tree.flatten(tx)
+    swept = lanes_of(tx)
+    if swept:
+        swept["all numbers"] = [tx, *(lanes[-1] for lanes in swept.values())]
+    for name, lanes in swept.items():
+        rows = list(zip(*map(jax.tree.leaves, lanes), strict=True))
+        axes = [0 if name == "all numbers" or any(np.any(x != row[0]) for x in row) else None for row in rows]
+        columns = [
+            row[0] if axis is None else jnp.stack([jnp.asarray(x) for x in row])
+            for row, axis in zip(rows, axes, strict=True)
+        ]
+        one = jax.vmap(lambda leaves: _run(treedef.unflatten(leaves), params, gradients, extra), in_axes=(axes,))
+        batched = jax.jit(one)(columns)
+        for n, lane in enumerate(lanes):
+            alone = _jitted_run(lane, params, gradients, extra)
+            expect_close(alone, jax.tree.map(lambda x, n=n: x[n], batched), f"{name}, lane {n}: ")
+
+
+@_contract
+def derivatives_are_finite(tx: Any, params: Tree, extra: Extra) -> None:
+    """The updates have finite derivatives with respect to every number, at zero gradients too."""
+
+    @jax.jit
+    @jax.grad
+    def derivative(tx: Any, gradients: list[Tree]) -> Any:
+        made = _run(tx, params, gradients, extra)
+        return sum(jnp.sum(jnp.real(u).astype(jnp.float32)) for u in jax.tree.leaves(made["updates"]))
+
+    if jax.tree.leaves(tx):
+        ordinary = ordinary_gradients(params)
+        for what, gradients in (("", ordinary), ("at zero gradients: ", jax.tree.map(jnp.zeros_like, ordinary))):
+            expect_finite(derivative(tx, gradients), what)
+
+
+# Structure and precision ----------------------------------------------------------------------------------------------
+
+
+@_contract
+def scan_carry_keeps_its_kind(tx: Any, params: Tree, extra: Extra) -> None:
+    """Structure, shapes and dtypes of the state stay as they are, in bfloat16, float32 and float64: ``scan`` runs."""
+
+    def carried(carry: Any, gradient: Tree) -> Any:
+        update, state = tx.update(gradient, carry[1], carry[0], **extra)
+        return (apply_updates(carry[0], update), state), update
+
+    for dtype in ("bfloat16", "float32", "float64"):
+        with precision_of(dtype):
+            cast = trees.cast(params, dtype)
+            gradients = ordinary_gradients(cast)
+            before = jax.eval_shape(lambda cast=cast: (cast, tx.init(cast)))
+            after, _ = jax.eval_shape(carried, before, gradients[0])
+            expect_same_kind(before, after, f"{dtype}: ")
+            stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *gradients)
+            jax.eval_shape(lambda cast=cast, g=stacked: jax.lax.scan(carried, (cast, tx.init(cast)), g))
+
+
+@_contract
+def updates_keep_the_dtype_of_the_gradient(tx: Any, params: Tree, extra: Extra) -> None:
+    """An update has the dtype of its gradient, whatever that of the parameter is."""
+    for of_params in ("bfloat16", "float32", "float64"):
+        for of_gradient in ("float16", "bfloat16", "float32", "float64"):
+            with precision_of("float64" if "float64" in (of_params, of_gradient) else "float32"):
+                cast = trees.cast(params, of_params)
+                gradient = trees.cast(ordinary_gradients(params)[0], of_gradient)
+                state = jax.eval_shape(tx.init, cast)
+                update, _ = jax.eval_shape(lambda g, s, p: tx.update(g, s, p, **extra), gradient, state, cast)
+                expect_same_kind(gradient, update, f"{of_gradient} gradients of {of_params} parameters: ")
+
+
+@_contract
+def missing_leaves_stay_missing(tx: Any, params: Tree, extra: Extra) -> None:
+    """``None`` among the parameters is ``None`` in the update; a tree may be all ``None``, or empty."""
+    (first, *rest), treedef = trees.flatten(params)
+    one_gone, all_gone = treedef.unflatten([None, *rest]), treedef.unflatten([None for _ in (first, *rest)])
+    for tree in (one_gone, all_gone, {}, ()):
+        update, _ = tx.update(tree, tx.init(tree), tree, **extra)
+        expect_same_kind(tree, update)
+
+
+@_contract
+def zero_gradients_stay_finite(tx: Any, params: Tree, extra: Extra) -> None:
+    """Zero gradients give finite updates and states, in float16, bfloat16, float32 and float64."""
+    for dtypes in (("float16", "bfloat16", "float32"), ("float64",)):
+        with precision_of(dtypes[-1]):
+            casts = {dtype: trees.cast(params, dtype) for dtype in dtypes}
+
+            @jax.jit
+            def each(tx: Any, casts: dict[str, Tree], extra: Extra) -> Any:
+                zeros = {dtype: trees.map(jnp.zeros_like, cast) for dtype, cast in casts.items()}
+                return {dtype: _run(tx, cast, [zeros[dtype]] * UPDATES, extra) for dtype, cast in casts.items()}
+
+            for dtype, made in each(tx, casts, extra).items():
+                expect_finite(made, f"{dtype}: ")
+
+
+@_contract
+def state_is_shaped_like_the_parameters(tx: Any, params: Tree, extra: Extra) -> None:
+    """Every array of the state has the shape of the parameter that it belongs to, or is a scalar."""
+    for path, leaf, param in _beside(tx.init(params), params):
+        shapes = {(), () if param is None else param.shape}
+        expect(jnp.shape(leaf) in shapes, f"state leaf {path}", f"a shape in {shapes}", jnp.shape(leaf))
+
+
+@_contract
+def sharding_of_the_state_follows_the_parameters(tx: Any, params: Tree, extra: Extra) -> None:
+    """State that is shaped like a parameter is laid out like it, from ``init`` and from ``jit(init)``.
+
+    It needs more than one device: with one, nothing is checked.
+    """
+    devices = jax.devices()
+    if len(devices) == 1:
+        return
+    mesh = jax.sharding.Mesh(np.array(devices), ("devices",))
+
+    def spread(x: jax.Array) -> jax.Array:
+        wide = jnp.tile(x, (*[1] * (x.ndim - 1), len(devices))) if x.ndim else x
+        spec = jax.sharding.PartitionSpec(*[None] * (x.ndim - 1), "devices") if x.ndim else jax.sharding.PartitionSpec()
+        return jax.device_put(wide, jax.sharding.NamedSharding(mesh, spec))
+
+    sharded = trees.map(spread, params)
+    for how, init in (("init", tx.init), ("jit(init)", jax.jit(tx.init))):
+        for path, leaf, param in _beside(init(sharded), sharded):
+            if param is not None and leaf.shape == param.shape:
+                same = leaf.sharding.is_equivalent_to(param.sharding, param.ndim)
+                expect(same, f"{how}: state leaf {path}", param.sharding, leaf.sharding)
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+@_contract
+def update_is_pure(tx: Any, params: Tree, extra: Extra) -> None:
+    """The same arguments give the same results, and are as they were before."""
+    gradient, state = ordinary_gradients(params)[0], tx.init(params)
+    arguments = (gradient, state, params)
+    before = jax.tree.map(lambda x: np.array(x), arguments)
+    first, second = (tx.update(gradient, state, params, **extra) for _ in range(2))
+    expect_equal(before, arguments, "argument ")
+    expect_equal(first, second, "the second time: ")
+
+
+@_contract
+def state_survives_a_checkpoint(tx: Any, params: Tree, extra: Extra) -> None:
+    """A state that became NumPy arrays, and a state again, goes on as if nothing had been."""
+    first, second = ordinary_gradients(params)
+    _, state = tx.update(first, tx.init(params), params, **extra)
+    arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+    template = jax.tree.structure(jax.eval_shape(tx.init, params))
+    expect(template == jax.tree.structure(state), "the state", template, jax.tree.structure(state))
+    restored = template.unflatten([jnp.asarray(array) for array in arrays])
+    went_on, resumed = (tx.update(second, s, params, **extra) for s in (state, restored))
+    expect_equal(went_on, resumed)
+
+
+@_contract
+def pickle_gives_the_same_back(tx: Any, params: Tree, extra: Extra) -> None:
+    """It pickles, if all that it holds can be imported: a lambda, or a factory inside a function, cannot."""
+    try:
+        pickled = pickle.dumps(tx)
+    except (pickle.PicklingError, AttributeError):  # how pickle says that something cannot be imported
+        return
+    back = pickle.loads(pickled)
+    expect(back == tx, "pickle", tx, back)
+
+
+@_contract
+def repr_is_the_call_that_makes_it(tx: Any, params: Tree, extra: Extra) -> None:
+    """It prints as the call of its factory, which makes it again where its numbers and structure can be printed."""
+    printed = repr(tx)
+    expect(printed.startswith(f"{tx._call.name}("), "repr", f"a call of {tx._call.name}", printed)
+    if "<" not in printed and all(isinstance(x, float) for x in jax.tree.leaves(tx)):
+        again = eval(printed, {"inf": math.inf, **_names_in(tx)})
+        expect(again == tx, "repr", tx, again)
+
+
+@_contract
+def equal_means_equal_structure_and_numbers(tx: Any, params: Tree, extra: Extra) -> None:
+    """A copy is equal and has the same hash; another number, or something else, is not equal."""
+    copy = jax.tree.unflatten(*reversed(jax.tree.flatten(tx)))
+    expect(tx == copy and hash(tx) == hash(copy), "a copy", "equal, and the same hash", "another value")
+    for name, lanes in lanes_of(tx).items():
+        for lane in lanes[1:]:
+            expect(tx != lane, name, "different numbers not to be equal", f"{tx} == {lane}")
+    for other in (None, 1.0, tx.update):
+        expect(tx != other, "a comparison", "not equal", f"{tx} == {other}")
+
+
+@_contract
+def flattening_keeps_everything(tx: Any, params: Tree, extra: Extra) -> None:
+    """Unflattening undoes flattening, whatever the leaves have become; their paths differ, and `replace` knows them."""
+    leaves, treedef = jax.tree.flatten(tx)
+    expect(jax.tree.structure(treedef.unflatten(leaves)) == treedef, "the structure", treedef, "another one")
+    anything = [object() for _ in leaves]
+    found = jax.tree.leaves(treedef.unflatten(anything))
+    expect(len(found) == len(leaves) and all(map(operator.is_, anything, found)), "the leaves", anything, found)
+    paths = [trees.path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tx)]
+    expect(len(set(paths)) == len(leaves), "the paths", f"{len(leaves)} different ones", paths)
+    for name, value in hyperparameters(tx).items():
+        expect(tx.replace({name: value}) == tx, f"replace({name})", tx, tx.replace({name: value}))
+
+
+@_contract
+def wrong_gradients_are_located(tx: Any, params: Tree, extra: Extra) -> None:
+    """A gradient that is missing, of another shape, or made of integers is an error that names the leaf."""
+    gradient, state = ordinary_gradients(params)[0], tx.init(params)
+    leaves, treedef = trees.flatten(gradient)
+    updates = trees.flatten(tx.update(gradient, state, params, **extra)[0])[0]
+    wrong = {}
+    for n, (path, leaf) in enumerate(zip(trees.paths(gradient), leaves, strict=True)):
+        if leaf is not None and np.any(np.asarray(updates[n])):  # what comes in for a frozen leaf does not matter
+            instead = {"None": None, "integers": jnp.ones(leaf.shape, int), "another shape": jnp.ones((1,) * leaf.ndim)}
+            for what, x in instead.items():
+                if what != "another shape" or leaf.size > 1:
+                    bad = treedef.unflatten([x if k == n else good for k, good in enumerate(leaves)])
+                    wrong[f"{what} in place of leaf {path}"] = path, bad
+    for name in gradient if isinstance(gradient, dict) else ():
+        wrong[f"no {name} among the gradients"] = name, {key: gradient[key] for key in gradient if key != name}
+    for what, (path, bad) in wrong.items():
+        expect_located(lambda bad=bad: tx.update(bad, state, params, **extra), path, what)
+
+
+# What the contracts have in common ------------------------------------------------------------------------------------
+
+
+def _beside(state: Tree, params: Tree) -> Iterator[tuple[str, Any, Any]]:
+    """Each leaf of a state with its path, and the parameter whose path that ends with, if any."""
+    named = sorted(zip(trees.paths(params), trees.flatten(params)[0], strict=True), key=lambda pair: -len(pair[0]))
+    for path, leaf in zip(trees.paths(state), trees.flatten(state)[0], strict=True):
+        if leaf is not None:
+            yield path, leaf, next((p for name, p in named if f".{path}".endswith(f".{name}" if name else "")), None)
+
+
+def _names_in(x: Any) -> dict[str, Any]:
+    """What the text of a transformation refers to: its factories, and functions in its structure."""
+    if isinstance(x, Value):
+        parts = [_names_in(part) for part in x._given.values()]
+        return {x._call.name: x._call.function} | {name: f for part in parts for name, f in part.items()}
+    if isinstance(x, Links | tuple):
+        return {name: f for part in (x.values if isinstance(x, Links) else x) for name, f in _names_in(part).items()}
+    return {repr(x): x.value} if isinstance(x, Frozen) and callable(x.value) else {}

@@ -1,0 +1,151 @@
+"""One row for every public transformation, and for every variant of one that takes another way through the code."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import optax
+
+import gradtx as gx
+
+
+class Case(NamedTuple):
+    """A transformation to try. ``apart``: the contracts that cannot hold for it, each with the reason."""
+
+    name: str
+    tx: gx.GradientTransformation
+    params: Any = None
+    extra: Mapping[str, Any] = {}
+    importable: bool = True
+    apart: Mapping[str, str] = {}
+
+
+@gx.transformation
+def scale_by_loss(power=1.0):
+    """A link that asks for an extra keyword."""
+
+    def formula(u, *, value):
+        return u * jnp.abs(value) ** power
+
+    return gx.per_leaf(formula, conditions=True)
+
+
+def total(x, y):
+    """What a fork makes of two branches."""
+    return x + y
+
+
+def halving(step):
+    """A plain function of the step."""
+    return jnp.exp2(-step.astype(float) - 1)
+
+
+WARMUP = gx.warmup_cosine_decay_schedule(0.0, 0.1, 1, 10)
+WITH_INTEGERS = {"w": jnp.array([0.5, -1.0, 2.0]), "table": jnp.array([[1, 2], [3, 4]])}
+FAST = {"w": "fast", "*": "slow"}
+STILL = {"w": "fast", "*": "still"}
+LABELS_ARE_A_TREE = {"missing_leaves_stay_missing": "labels that are a tree fit trees of that structure alone"}
+STATE_OF_OPTAX = {"sharding_of_the_state_follows_the_parameters": "optax lets jit decide where its state goes"}
+
+CASES = [
+    # Links
+    Case("identity", gx.identity()),
+    Case("scale", gx.scale(-0.5)),
+    Case("scale by a schedule", gx.scale(gx.linear_schedule(1.0, 0.5, 4) * 0.5)),
+    Case("scale by an array", gx.scale(jnp.array(0.5))),
+    Case("scale_by_learning_rate", gx.scale_by_learning_rate(0.1)),
+    Case("scale_by_learning_rate scheduled", gx.scale_by_learning_rate(WARMUP)),
+    Case("scale_by_learning_rate unflipped", gx.scale_by_learning_rate(0.1, flip_sign=False)),
+    Case("scale_by_schedule", gx.scale_by_schedule(gx.cosine_decay_schedule(1.0, 10, alpha=0.1))),
+    Case("scale_by_schedule of a function", gx.scale_by_schedule(halving)),
+    Case("scale_by_sign", gx.scale_by_sign()),
+    Case("clip", gx.clip(0.5)),
+    Case("clip_by_global_norm", gx.clip_by_global_norm(0.5)),
+    Case("clip_by_global_norm unlimited", gx.clip_by_global_norm(math.inf)),
+    Case("centralize", gx.centralize()),
+    Case("add_decayed_weights", gx.add_decayed_weights(0.1)),
+    Case("add_decayed_weights masked", gx.add_decayed_weights(0.1, mask="w")),
+    Case("scale_by_ewma", gx.scale_by_ewma(0.9)),
+    Case("scale_by_ewma in bfloat16", gx.scale_by_ewma(0.9, accumulator_dtype=jnp.bfloat16)),
+    Case("scale_by_ewma of a scheduled decay", gx.scale_by_ewma(gx.linear_schedule(0.5, 0.9, 4))),
+    Case("trace", gx.trace(0.9)),
+    Case("bias_correction", gx.bias_correction(0.9)),
+    Case("nesterov_lookahead", gx.nesterov_lookahead(0.9)),
+    Case("nesterov_bias_correction", gx.nesterov_bias_correction(0.9)),
+    Case("nesterov_momentum_decay", gx.nesterov_momentum_decay(0.9)),
+    Case("scale_by_lion", gx.scale_by_lion()),
+    Case("scale_by_rms", gx.scale_by_rms()),
+    Case("scale_by_rms uncorrected", gx.scale_by_rms(0.9, initial_scale=1.0, bias_correction=False)),
+    Case("scale_by_stddev", gx.scale_by_stddev()),
+    Case("scale_by_stddev corrected", gx.scale_by_stddev(eps_root=1.0, bias_correction=True)),
+    Case("scale_by_max_rms", gx.scale_by_max_rms()),
+    Case("scale_by_max_rms of raw averages", gx.scale_by_max_rms(maximum="raw")),
+    Case("scale_by_max_rms uncorrected", gx.scale_by_max_rms(bias_correction=False)),
+    Case("scale_by_infinity_norm", gx.scale_by_infinity_norm()),
+    Case("scale_by_rss", gx.scale_by_rss()),
+    Case("scale_by_rss from nothing", gx.scale_by_rss(0.0, eps_in_sqrt=False)),
+    # Combinators
+    Case("chain", gx.chain(gx.clip(0.5), gx.scale(-0.1))),
+    Case("chain of nothing", gx.chain()),
+    Case("chain with names", gx.chain(first=gx.trace(0.9), second=gx.trace(0.5))),
+    Case("chain with a clip before a recipe", gx.chain(gx.clip_by_global_norm(0.5), gx.adam(0.1))),
+    Case("chain in a chain under a name", gx.chain(gx.scale(2.0), inner=gx.chain(gx.trace(0.9), gx.scale_by_rms(0.9)))),
+    Case(
+        "chain with links of optax",
+        gx.chain(optax.clip(0.5), optax.trace(0.9), gx.scale(-0.1)),
+        importable=False,
+        apart=STATE_OF_OPTAX,
+    ),
+    Case("set_to_zero", gx.set_to_zero()),
+    Case("masked", gx.masked(gx.adam(0.1), "w")),
+    Case("masked by a tree", gx.masked(gx.scale(0.5), {"w": True, "b": False}), apart=LABELS_ARE_A_TREE),
+    Case("partition", gx.partition({"fast": gx.adam(0.1), "slow": gx.sgd(0.01, 0.9)}, FAST)),
+    Case(
+        "partition with frozen leaves",
+        gx.partition({"fast": gx.adam(0.1), "still": gx.set_to_zero()}, STILL),
+    ),
+    Case(
+        "partition with frozen integers, clipped",
+        gx.chain(
+            gx.clip_by_global_norm(0.5),
+            gx.partition({"fast": gx.sgd(0.1), "still": gx.set_to_zero()}, STILL),
+        ),
+        params=WITH_INTEGERS,
+    ),
+    Case(
+        "partition by a tree",
+        gx.partition({"fast": gx.sgd(0.1), "slow": gx.sgd(WARMUP)}, {"w": "fast", "b": {"c": "slow"}}),
+        apart=LABELS_ARE_A_TREE,
+    ),
+    Case("fork", gx.fork(total, gx.scale_by_rms(), gx.scale(0.1))),
+    Case("fork with names, not by leaf", gx.fork(total, fast=gx.adam(0.1), clipped=gx.clip_by_global_norm(0.5))),
+    Case("fork by a function of jax", gx.fork(jnp.maximum, gx.trace(0.9), gx.scale(0.1)), importable=False),
+    Case("foreign", gx.foreign(optax.sgd(0.1, 0.9)), importable=False, apart=STATE_OF_OPTAX),
+    Case("foreign without state", gx.foreign(optax.scale(0.1)), importable=False),
+    Case("a link that asks for a keyword", gx.chain(scale_by_loss(0.5), gx.sgd(0.1)), extra={"value": jnp.array(0.25)}),
+    # Recipes
+    Case("sgd", gx.sgd(0.1)),
+    Case("sgd with momentum", gx.sgd(0.1, 0.9)),
+    Case("sgd with nesterov momentum in bfloat16", gx.sgd(0.1, 0.9, nesterov=True, accumulator_dtype="bfloat16")),
+    Case("sgd with a lambda", gx.sgd(lambda step: jnp.where(step < 2, 0.1, 0.05)), importable=False),
+    Case("adagrad", gx.adagrad(0.1)),
+    Case("rmsprop", gx.rmsprop(0.1)),
+    Case("rmsprop centered with momentum", gx.rmsprop(0.1, centered=True, momentum=0.9, nesterov=True)),
+    Case("rmsprop corrected", gx.rmsprop(0.1, initial_scale=0.5, eps_in_sqrt=False, bias_correction=True)),
+    Case("adam", gx.adam(0.1)),
+    Case(
+        "adam with a schedule",
+        gx.adam(WARMUP.then(gx.constant_schedule(0.01), after=5), b1=gx.linear_schedule(0.5, 0.9, 4)),
+    ),
+    Case("adam in bfloat16", gx.adam(0.1, mu_dtype="bfloat16")),
+    Case("adam with arrays", gx.adam(jnp.array(0.1), b1=jnp.array(0.9))),
+    Case("adamw", gx.adamw(0.1)),
+    Case("adamw masked", gx.adamw(0.1, weight_decay=WARMUP, mask={"b": False, "*": True})),
+    Case("nadam", gx.nadam(0.1)),
+    Case("nadam with momentum decay", gx.nadam(0.1, momentum_decay=0.004)),
+    Case("amsgrad", gx.amsgrad(0.1)),
+    Case("amsgrad of raw averages", gx.amsgrad(0.1, maximum="raw", bias_correction_mu=False)),
+    Case("adamax", gx.adamax(0.1)),
+    Case("lion", gx.lion(0.1)),
+]

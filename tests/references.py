@@ -1,0 +1,364 @@
+"""Every rule once more: float64 NumPy loops, line by line from the sources that the docstrings name.
+
+A reference takes the gradients of one array, in order, and its parameters before the first update. It returns the
+updates and the state after the last one. Parameters move by the updates as they come out. A number may be a function of
+the step, which is 0 at the first update. ``stored`` is the dtype in which a state rests between two updates.
+"""
+
+import numpy as np
+
+
+def at(number, t):
+    return number(t - 1) if callable(number) else number
+
+
+def rested(x, stored):
+    return x if stored is None else x.astype(stored).astype(x.dtype)
+
+
+def abs_sq(g):
+    return g.real**2 + g.imag**2
+
+
+# First moments --------------------------------------------------------------------------------------------------------
+
+
+def scale_by_ewma(gradients, theta, decay, stored=None):
+    """Kingma & Ba 2015, Algorithm 1: the line of m."""
+    m, updates = np.zeros_like(theta), []
+    for g in gradients:
+        m = decay * m + (1 - decay) * g
+        updates.append(m)
+        m = rested(m, stored)
+    return updates, {"mu": m.astype(stored or m.dtype)}
+
+
+def trace(gradients, theta, decay, stored=None):
+    """Sutskever et al. 2013, eq. 1, with the learning rate taken out of the velocity."""
+    v, updates = np.zeros_like(theta), []
+    for g in gradients:
+        v = decay * v + g
+        updates.append(v)
+        v = rested(v, stored)
+    return updates, {"trace": v.astype(stored or v.dtype)}
+
+
+def bias_correction(gradients, theta, decay):
+    """Kingma & Ba 2015, section 3."""
+    return [g / (1 - decay**t) for t, g in enumerate(gradients, 1)], {}
+
+
+def nesterov_trace(gradients, theta, decay):
+    """Bengio et al. 2013, eq. 7, with the learning rate taken out."""
+    v, updates = np.zeros_like(theta), []
+    for g in gradients:
+        v = decay * v + g
+        updates.append(g + decay * v)
+    return updates, {"trace": v}
+
+
+def nesterov_ewma(gradients, theta, decay):
+    """Dozat 2016, Algorithm 2, the lines of m, with a constant decay."""
+    m, updates = np.zeros_like(theta), []
+    for t, g in enumerate(gradients, 1):
+        m = decay * m + (1 - decay) * g
+        updates.append(decay * m / (1 - decay ** (t + 1)) + (1 - decay) * g / (1 - decay**t))
+    return updates, {"mu": m}
+
+
+def nesterov_ewma_warmed(gradients, theta, decay, momentum_decay):
+    """The lines of m in torch.optim.NAdam: a constant decay in the average, a warmed-up one in what is made of it."""
+    m, product, updates = np.zeros_like(theta), 1.0, []
+    for t, g in enumerate(gradients, 1):
+        mu = decay * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+        mu_next = decay * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
+        product *= mu
+        m = decay * m + (1 - decay) * g
+        updates.append(mu_next * m / (1 - product * mu_next) + (1 - mu) * g / (1 - product))
+    return updates, {"mu": m, "product": product}
+
+
+def scale_by_lion(gradients, theta, b1, b2, stored=None):
+    """Chen et al. 2023, Algorithm 2, without decay and learning rate."""
+    m, updates = np.zeros_like(theta), []
+    for g in gradients:
+        c = b1 * m + (1 - b1) * g
+        updates.append(np.sign(c))
+        m = b2 * m + (1 - b2) * g
+        m = rested(m, stored)
+    return updates, {"mu": m.astype(stored or m.dtype)}
+
+
+# Second moments -------------------------------------------------------------------------------------------------------
+
+
+def scale_by_rms(gradients, theta, decay, eps, eps_root=0.0, initial_scale=0.0, bias_correction=True, stored=None):
+    """Kingma & Ba 2015, Algorithm 1: the lines of v; without the correction Tieleman & Hinton 2012, lecture 6.5."""
+    v, updates = np.full(theta.shape, initial_scale), []
+    for t, g in enumerate(gradients, 1):
+        v = decay * v + (1 - decay) * abs_sq(g)
+        v_hat = v / (1 - decay**t) if bias_correction else v
+        updates.append(g / (np.sqrt(v_hat + eps_root) + eps))
+        v = rested(v, stored)
+    return updates, {"nu": v.astype(stored or v.dtype)}
+
+
+def scale_by_stddev(gradients, theta, decay, eps, eps_root=0.0, initial_scale=0.0, bias_correction=False):
+    """Graves 2013, eqs. 38 to 40."""
+    m, n, updates = np.zeros_like(theta), np.full(theta.shape, initial_scale), []
+    for t, g in enumerate(gradients, 1):
+        n = decay * n + (1 - decay) * abs_sq(g)
+        m = decay * m + (1 - decay) * g
+        n_hat, m_hat = (n / (1 - decay**t), m / (1 - decay**t)) if bias_correction else (n, m)
+        updates.append(g / (np.sqrt(np.maximum(n_hat - abs_sq(m_hat), 0) + eps_root) + eps))
+    return updates, {"mu": m, "nu": n}
+
+
+def scale_by_max_rms(gradients, theta, decay, eps, eps_root=0.0, maximum="corrected", bias_correction=True):
+    """Reddi, Kale & Kumar 2018, Algorithm 2; the correction before the maximum as in Optax, after it as in PyTorch."""
+    v, v_max, updates = np.zeros(theta.shape), np.zeros(theta.shape), []
+    for t, g in enumerate(gradients, 1):
+        v = decay * v + (1 - decay) * abs_sq(g)
+        if not bias_correction:
+            v_max = np.maximum(v_max, v)
+            v_hat = v_max
+        elif maximum == "corrected":
+            v_max = np.maximum(v_max, v / (1 - decay**t))
+            v_hat = v_max
+        else:
+            v_max = np.maximum(v_max, v)
+            v_hat = v_max / (1 - decay**t)
+        updates.append(g / (np.sqrt(v_hat + eps_root) + eps))
+    return updates, {"nu": v, "nu_max": v_max}
+
+
+def scale_by_infinity_norm(gradients, theta, decay, eps):
+    """Kingma & Ba 2015, Algorithm 2: the line of u, with eps beside the gradient as in PyTorch."""
+    u, updates = np.zeros(theta.shape), []
+    for g in gradients:
+        u = np.maximum(decay * u, np.abs(g) + eps)
+        updates.append(g / u)
+    return updates, {"nu": u}
+
+
+def scale_by_rss(gradients, theta, initial_accumulator_value, eps, eps_in_sqrt=True):
+    """Duchi, Hazan & Singer 2011, Figure 1; a coordinate without any gradient so far stays, as in Optax."""
+    r, updates = np.full(theta.shape, initial_accumulator_value), []
+    for g in gradients:
+        r = r + abs_sq(g)
+        size = np.sqrt(r + eps) if eps_in_sqrt else np.sqrt(r) + eps
+        updates.append(np.where(r > 0, g / np.where(r > 0, size, 1), 0))
+    return updates, {"nu": r}
+
+
+# Scaling, decay, clipping, centralisation -----------------------------------------------------------------------------
+
+
+def scale(gradients, theta, step_size):
+    """A factor, constant or by the step."""
+    return [at(step_size, t) * g for t, g in enumerate(gradients, 1)], {}
+
+
+def scale_by_sign(gradients, theta):
+    """Bernstein et al. 2018, Algorithm 1."""
+    return [np.sign(g) for g in gradients], {}
+
+
+def add_decayed_weights(gradients, theta, weight_decay):
+    """Loshchilov & Hutter 2019, Algorithm 2: the L2 term of the gradient."""
+    updates = []
+    for t, g in enumerate(gradients, 1):
+        updates.append(g + at(weight_decay, t) * theta)
+        theta = theta + updates[-1]
+    return updates, {}
+
+
+def clip(gradients, theta, max_delta):
+    """Every coordinate into [-max_delta, max_delta]."""
+    return [np.where(np.abs(g) > max_delta, max_delta * np.sign(g), g) for g in gradients], {}
+
+
+def centralize(gradients, theta):
+    """Yong et al. 2020, eq. 1: a column of weights a row here, without the mean of its row; vectors as they are."""
+    updates = []
+    for g in gradients:
+        u = g.copy()
+        for row in range(len(g)) if g.ndim > 1 else ():
+            u[row] = g[row] - g[row].sum() / g[row].size
+        updates.append(u)
+    return updates, {}
+
+
+def clip_by_global_norm(trees, params, max_norm):
+    """Pascanu, Mikolov & Bengio 2013, Algorithm 1; over all arrays of a mapping together."""
+    updates = []
+    for tree in trees:
+        norm = np.sqrt(sum(abs_sq(g).sum() for g in tree.values()))
+        factor = max_norm / norm if norm > max_norm else 1.0
+        updates.append({name: factor * g for name, g in tree.items()})
+    return updates, {}
+
+
+# Optimizers -----------------------------------------------------------------------------------------------------------
+
+
+def sgd(gradients, theta, learning_rate, momentum=None, nesterov=False, stored=None):
+    """Sutskever et al. 2013, eqs. 1 to 4, in the form of torch.optim.SGD: the rate outside of the velocity."""
+    v, updates = np.zeros_like(theta), []
+    for t, g in enumerate(gradients, 1):
+        if momentum is None:
+            d = g
+        else:
+            v = momentum * v + g
+            d = g + momentum * v if nesterov else v
+            v = rested(v, stored)
+        updates.append(-at(learning_rate, t) * d)
+    return updates, {} if momentum is None else {"trace": v.astype(stored or v.dtype)}
+
+
+def adagrad(gradients, theta, learning_rate, initial_accumulator_value=0.1, eps=1e-7, eps_in_sqrt=True):
+    """Duchi, Hazan & Singer 2011, Figure 1; eps in the root as in Optax, beside it as in PyTorch."""
+    r, updates = np.full(theta.shape, initial_accumulator_value), []
+    for t, g in enumerate(gradients, 1):
+        r = r + g**2
+        size = np.sqrt(r + eps) if eps_in_sqrt else np.sqrt(r) + eps
+        updates.append(-at(learning_rate, t) * np.where(r > 0, g / np.where(r > 0, size, 1), 0))
+    return updates, {"nu": r}
+
+
+def rmsprop(
+    gradients,
+    theta,
+    learning_rate,
+    decay=0.9,
+    eps=1e-8,
+    initial_scale=0.0,
+    momentum=None,
+    eps_in_sqrt=True,
+    centered=False,
+    nesterov=False,
+    bias_correction=False,
+):
+    """Tieleman & Hinton 2012, lecture 6.5; Graves 2013, eqs. 38 to 45, where momentum accumulates whole steps."""
+    n, m, v, updates = np.full(theta.shape, initial_scale), np.zeros_like(theta), np.zeros_like(theta), []
+    for t, g in enumerate(gradients, 1):
+        n = decay * n + (1 - decay) * g**2
+        m = decay * m + (1 - decay) * g
+        correction = 1 - decay**t if bias_correction else 1.0
+        variance = n / correction
+        if centered:
+            variance = np.maximum(variance - (m / correction) ** 2, 0)
+        size = np.sqrt(variance + eps) if eps_in_sqrt else np.sqrt(variance) + eps
+        step = -at(learning_rate, t) * g / size
+        if momentum is not None:
+            v = momentum * v + step
+            step = step + momentum * v if nesterov else v
+        updates.append(step)
+    state = {"nu": n} | ({"mu": m} if centered else {}) | ({} if momentum is None else {"trace": v})
+    return updates, state
+
+
+def adam(gradients, theta, learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, stored=None):
+    """Kingma & Ba 2015, Algorithm 1."""
+    m, v, updates = np.zeros_like(theta), np.zeros(theta.shape), []
+    for t, g in enumerate(gradients, 1):
+        beta = at(b1, t)
+        m = beta * m + (1 - beta) * g
+        v = b2 * v + (1 - b2) * abs_sq(g)
+        m_hat = m / (1 - beta**t)
+        v_hat = v / (1 - b2**t)
+        updates.append(-at(learning_rate, t) * m_hat / (np.sqrt(v_hat + eps_root) + eps))
+        m = rested(m, stored)
+    return updates, {"mu": m.astype(stored or m.dtype), "nu": v}
+
+
+def adamw(gradients, theta, learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, weight_decay=1e-4):
+    """Loshchilov & Hutter 2019, Algorithm 2, the decay times the learning rate as in PyTorch."""
+    m, v, updates = np.zeros_like(theta), np.zeros(theta.shape), []
+    for t, g in enumerate(gradients, 1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        m_hat = m / (1 - b1**t)
+        v_hat = v / (1 - b2**t)
+        direction = m_hat / (np.sqrt(v_hat + eps_root) + eps)
+        updates.append(-at(learning_rate, t) * (direction + at(weight_decay, t) * theta))
+        theta = theta + updates[-1]
+    return updates, {"mu": m, "nu": v}
+
+
+def nadam(gradients, theta, learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, momentum_decay=None):
+    """Dozat 2016, Algorithm 2, with a constant decay; with ``momentum_decay`` torch.optim.NAdam."""
+    m, v, product, updates = np.zeros_like(theta), np.zeros(theta.shape), 1.0, []
+    for t, g in enumerate(gradients, 1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        if momentum_decay is None:
+            m_hat = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        else:
+            mu = b1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+            mu_next = b1 * (1 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
+            product *= mu
+            m_hat = mu_next * m / (1 - product * mu_next) + (1 - mu) * g / (1 - product)
+        v_hat = v / (1 - b2**t)
+        updates.append(-at(learning_rate, t) * m_hat / (np.sqrt(v_hat + eps_root) + eps))
+    return updates, {"mu": m, "nu": v} | ({} if momentum_decay is None else {"product": product})
+
+
+def amsgrad(
+    gradients,
+    theta,
+    learning_rate,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    maximum="corrected",
+    bias_correction_mu=True,
+    bias_correction_nu=True,
+):
+    """Reddi, Kale & Kumar 2018, Algorithm 2 (no corrections); corrected as in Optax or as in PyTorch (raw maximum)."""
+    m, v, v_max, updates = np.zeros_like(theta), np.zeros(theta.shape), np.zeros(theta.shape), []
+    for t, g in enumerate(gradients, 1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        m_hat = m / (1 - b1**t) if bias_correction_mu else m
+        if not bias_correction_nu:
+            v_hat = v_max = np.maximum(v_max, v)
+        elif maximum == "corrected":
+            v_hat = v_max = np.maximum(v_max, v / (1 - b2**t))
+        else:
+            v_max = np.maximum(v_max, v)
+            v_hat = v_max / (1 - b2**t)
+        updates.append(-at(learning_rate, t) * m_hat / (np.sqrt(v_hat + eps_root) + eps))
+    return updates, {"mu": m, "nu": v, "nu_max": v_max}
+
+
+def adamax(gradients, theta, learning_rate, b1=0.9, b2=0.999, eps=1e-8):
+    """Kingma & Ba 2015, Algorithm 2, with eps beside the gradient as in PyTorch."""
+    m, u, updates = np.zeros_like(theta), np.zeros(theta.shape), []
+    for t, g in enumerate(gradients, 1):
+        m = b1 * m + (1 - b1) * g
+        u = np.maximum(b2 * u, np.abs(g) + eps)
+        updates.append(-at(learning_rate, t) / (1 - b1**t) * m / u)
+    return updates, {"mu": m, "nu": u}
+
+
+def lion(gradients, theta, learning_rate, b1=0.9, b2=0.99, weight_decay=1e-3):
+    """Chen et al. 2023, Algorithm 2."""
+    m, updates = np.zeros_like(theta), []
+    for t, g in enumerate(gradients, 1):
+        c = b1 * m + (1 - b1) * g
+        updates.append(-at(learning_rate, t) * (np.sign(c) + weight_decay * theta))
+        theta = theta + updates[-1]
+        m = b2 * m + (1 - b2) * g
+    return updates, {"mu": m}
+
+
+def laprop(gradients, theta, learning_rate, b1, b2, eps):
+    """Ziyin, Wang & Ueda 2020, Algorithm 1, under a constant learning rate: divided first, averaged then."""
+    v, m, updates = np.zeros(theta.shape), np.zeros_like(theta), []
+    for t, g in enumerate(gradients, 1):
+        v = b2 * v + (1 - b2) * g**2
+        m = b1 * m + (1 - b1) * g / (np.sqrt(v / (1 - b2**t)) + eps)
+        updates.append(-learning_rate * m / (1 - b1**t))
+    return updates, {"mu": m, "nu": v}

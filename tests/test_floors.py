@@ -1,0 +1,162 @@
+"""The house stands: imports go down only, files are short, and the door needs jax alone."""
+
+import ast
+import inspect
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradtx
+
+HOUSE = Path(gradtx.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(HOUSE).with_suffix("").parts): path
+    for path in sorted(HOUSE.rglob("*.py"))
+    if path.name != "__init__.py"
+}
+
+# Floor by floor; on one floor a module may import those that stand before it. Siblings do not import each other at all.
+FLOORS = [
+    ["_errors", "_numbers", "tree", "_frozen", "_links", "_call", "_value", "_schedule", "_schedules", "initializers"],
+    ["_checks", "_rules", "_leaf", "_compose", "_transformation", "_assertions"],
+    ["_primitives.*", "_combinators.chain", "_combinators.fork", "_combinators.*", "_precision"],
+    ["_optimizers.*"],
+    ["_progress", "_fit", "sweep", "curvature", "diagnostics", "sharding", "interop", "_trials", "testing"],
+    ["plot", "_problems"],
+    ["_catalogue", "__main__"],
+]
+SIBLINGS = ("_primitives", "_optimizers")
+ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it, by the door
+EXTRAS = {  # who needs more than jax, and imports it where it is used
+    "_progress": {"rich"},
+    "plot": {"matplotlib"},
+    "_problems": {"sklearn"},
+    "__main__": {"click", "rich", "matplotlib", "sklearn"},
+    "interop": {"optax", "flax", "torch"},
+}
+UPSTAIRS = {"sweep": {"plot"}}  # who may reach up inside a function, to show what it has
+FREE = {"jax", "numpy"} | sys.stdlib_module_names
+
+
+def floor_of(module):
+    """The floor of a module, and its place there; a package is one place, unless a file of it has its own."""
+    package = module.partition(".")[0] + ".*"
+    for level, names in enumerate(FLOORS):
+        for name in (module, package):
+            if name in names:
+                return level, names.index(name)
+    raise AssertionError(f"gradtx/{module.replace('.', '/')}.py stands on no floor: add it to the table")
+
+
+def imports(path):
+    """What a file imports: pairs of a module and whether that happens inside a function."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.Lambda) for n in ast.walk(f)}
+    for node in ast.walk(tree):
+        inside = id(node) in inner
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: imports are written from the door, not relative"
+            if node.module == "gradtx":
+                yield from ((f"gradtx.{a.name}" if a.name in MODULES else "gradtx", inside) for a in node.names)
+            else:
+                yield node.module, inside
+
+
+def own_imports(module):
+    return [
+        (name.removeprefix("gradtx").lstrip("."), i)
+        for name, i in imports(MODULES[module])
+        if name.startswith("gradtx")
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down_only_from(module):
+    level, place = floor_of(module)
+    for name, inside in own_imports(module):
+        if inside and name in UPSTAIRS.get(module, ()):
+            continue
+        if name == "":
+            assert level == ROOF, f"{module} imports the door"
+            continue
+        below, there = floor_of(name)
+        siblings = module.partition(".")[0] == name.partition(".")[0]
+        assert below < level or (below == level and there < place), f"{module} imports {name}, which stands no lower"
+        assert not (siblings and module.partition(".")[0] in SIBLINGS), f"{module} imports its sibling {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_jax_numpy_and_the_standard_library_are_imported_at_the_top_of(module):
+    for name, inside in imports(MODULES[module]):
+        library = name.partition(".")[0]
+        if library not in FREE | {"gradtx"}:
+            assert library in EXTRAS.get(module, ()), f"{module} imports {library}, and is not listed as needing it"
+            assert inside or module == "__main__", f"{module} imports {library} at its top"  # nobody imports a program
+
+
+def test_who_is_let_upstairs_still_goes_there():
+    for module, names in UPSTAIRS.items():
+        assert names <= {name for name, inside in own_imports(module) if inside}
+
+
+def lines_of(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", sorted(HOUSE.rglob("*.py")), ids=lambda path: str(path.relative_to(HOUSE)))
+def test_no_file_is_longer_than_400_lines(path):
+    assert lines_of(path) <= 400
+
+
+def test_the_median_file_is_shorter_than_150_lines():
+    assert statistics.median(lines_of(path) for path in MODULES.values()) < 150
+
+
+def test_the_door_does_nothing_but_open():
+    kinds = {type(node) for node in ast.parse((HOUSE / "__init__.py").read_text(encoding="utf-8")).body}
+    assert kinds <= {ast.Expr, ast.ImportFrom, ast.Assign}  # docstring, imports, __all__
+
+
+def test_the_door_lists_its_public_names_in_order():
+    names = {name for name, x in vars(gradtx).items() if not name.startswith("_") and not inspect.ismodule(x)}
+    namespaces = {name for name in gradtx.__all__ if inspect.ismodule(getattr(gradtx, name))}
+    assert set(gradtx.__all__) == names | namespaces
+    assert namespaces >= {"sweep", "testing", "tree"}
+    assert list(gradtx.__all__) == sorted(gradtx.__all__)
+
+
+RECIPES = {
+    f"{module}.{node.name}": node
+    for module, path in MODULES.items()
+    if module.startswith("_optimizers.")
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
+    if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_has_at_most_12_lines(name):
+    docstring, *body = RECIPES[name].body
+    assert isinstance(docstring, ast.Expr)
+    assert body[-1].end_lineno - body[0].lineno + 1 <= 12
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_returns_a_transformation_that_is_made_of_links(name):
+    factory = getattr(gradtx, name.rpartition(".")[2])
+    assert inspect.signature(factory.call.body).return_annotation in (
+        "GradientTransformation",
+        gradtx.GradientTransformation,
+    )
+
+
+def test_importing_gradtx_needs_jax_alone():
+    heavy = ["chex", "optax", "flax", "orbax", "matplotlib", "rich", "typer", "click", "sklearn", "torch"]
+    code = f"import sys, gradtx, gradtx.testing; print([name for name in {heavy} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
