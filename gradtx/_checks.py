@@ -82,7 +82,7 @@ def check_floating(tree: Tree, what: str) -> None:
 
 
 def check_gradients(updates: Tree, params: Tree) -> None:
-    """Raise `TransformationError` unless the updates are in floating point, and like the parameters if there are any."""
+    """Raise `TransformationError` unless the updates are in floating point, and like the parameters, if any."""
     check_floating(updates, "gradient")
     if params is not None:
         check_like(updates, params)
