@@ -13,12 +13,14 @@ from gradtx._fit import Fit, fit, minimize
 from gradtx._leaf import per_leaf, real_zeros, zeros
 from gradtx._numbers import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static, abs_sq, ewma, root
 from gradtx._optimizers.adaptive import adam, adamax, adamw, amsgrad, lion, nadam
-from gradtx._optimizers.classic import adagrad, rmsprop, sgd
+from gradtx._optimizers.classic import adadelta, adagrad, asgd, nesterov, rmsprop, rprop, sgd
+from gradtx._primitives.averaging import average_params
 from gradtx._primitives.centralization import centralize
 from gradtx._primitives.clipping import clip, clip_by_global_norm
 from gradtx._primitives.decay import add_decayed_weights
 from gradtx._primitives.moments import (
     bias_correction,
+    lookahead_trace,
     nesterov_bias_correction,
     nesterov_lookahead,
     nesterov_momentum_decay,
@@ -26,14 +28,23 @@ from gradtx._primitives.moments import (
     scale_by_lion,
     trace,
 )
-from gradtx._primitives.scaling import scale, scale_by_learning_rate, scale_by_schedule, scale_by_sign
+from gradtx._primitives.scaling import (
+    scale,
+    scale_by_falling_rate,
+    scale_by_learning_rate,
+    scale_by_schedule,
+    scale_by_sign,
+)
 from gradtx._primitives.second_moments import (
+    scale_by_adadelta,
     scale_by_infinity_norm,
     scale_by_max_rms,
+    scale_by_mean_squares,
     scale_by_rms,
     scale_by_rss,
     scale_by_stddev,
 )
+from gradtx._primitives.signs import scale_by_rprop
 from gradtx._rules import Rule, whole_tree
 from gradtx._schedule import Schedule, function_of_step, join_schedules, schedule, stretch
 from gradtx._schedules import (
@@ -47,7 +58,15 @@ from gradtx._schedules import (
     polynomial_schedule,
     warmup_cosine_decay_schedule,
 )
-from gradtx._transformation import GradientTransformation, apply_updates, foreign, hyperparameters, transformation
+from gradtx._transformation import (
+    GradientTransformation,
+    apply_updates,
+    eval_params,
+    foreign,
+    gradient_params,
+    hyperparameters,
+    transformation,
+)
 
 __all__ = [
     "Decay",
@@ -65,6 +84,7 @@ __all__ = [
     "Static",
     "TransformationError",
     "abs_sq",
+    "adadelta",
     "adagrad",
     "adam",
     "adamax",
@@ -72,6 +92,8 @@ __all__ = [
     "add_decayed_weights",
     "amsgrad",
     "apply_updates",
+    "asgd",
+    "average_params",
     "bias_correction",
     "centralize",
     "chain",
@@ -79,21 +101,25 @@ __all__ = [
     "clip_by_global_norm",
     "constant_schedule",
     "cosine_decay_schedule",
+    "eval_params",
     "ewma",
     "exponential_decay",
     "fit",
     "foreign",
     "fork",
     "function_of_step",
+    "gradient_params",
     "hyperparameters",
     "identity",
     "inverse_time_decay",
     "join_schedules",
     "linear_schedule",
     "lion",
+    "lookahead_trace",
     "masked",
     "minimize",
     "nadam",
+    "nesterov",
     "nesterov_bias_correction",
     "nesterov_lookahead",
     "nesterov_momentum_decay",
@@ -105,13 +131,18 @@ __all__ = [
     "real_zeros",
     "rmsprop",
     "root",
+    "rprop",
     "scale",
+    "scale_by_adadelta",
     "scale_by_ewma",
+    "scale_by_falling_rate",
     "scale_by_infinity_norm",
     "scale_by_learning_rate",
     "scale_by_lion",
     "scale_by_max_rms",
+    "scale_by_mean_squares",
     "scale_by_rms",
+    "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
     "scale_by_sign",

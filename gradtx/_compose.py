@@ -9,7 +9,7 @@ from gradtx import tree as trees
 from gradtx._checks import check_gradients
 from gradtx._errors import TransformationError, within
 from gradtx._leaf import fuse, lift
-from gradtx._rules import Context, LeafRule, NamedRule, Rule, Signals, State, Surroundings, Tree
+from gradtx._rules import Context, LeafRule, NamedRule, Points, Rule, Signals, State, Surroundings, Tree
 
 
 def scope(rule: Rule) -> Rule:
@@ -26,7 +26,7 @@ def scope(rule: Rule) -> Rule:
     def formula(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
         return leaf.formula(u, state, around._replace(gradient=u))
 
-    return lift(leaf._replace(formula=formula))._replace(timed=rule.timed, frozen=rule.frozen)
+    return lift(leaf._replace(formula=formula))._replace(timed=rule.timed, frozen=rule.frozen, points=rule.points)
 
 
 def serial(links: Sequence[NamedRule]) -> Rule:
@@ -38,9 +38,13 @@ def serial(links: Sequence[NamedRule]) -> Rule:
         else:
             runs.append([link])
     steps = [lift(fuse(run)) if run[0].rule.leaf else _filed(*run[0]) for run in runs]
-    timed, frozen = any(rule.timed for _, rule in links), any_frozen([rule for _, rule in links])
+    timed, frozen, points = (
+        any(rule.timed for _, rule in links),
+        any_frozen([rule for _, rule in links]),
+        points_of(links),
+    )
     if len(steps) == 1:
-        return steps[0]._replace(timed=timed, frozen=frozen)
+        return steps[0]._replace(timed=timed, frozen=frozen, points=points)
 
     def init(params: Tree) -> State:
         return {name: entry for step in steps for name, entry in step.init(params).items()}
@@ -52,7 +56,23 @@ def serial(links: Sequence[NamedRule]) -> Rule:
             new |= entries
         return signals, new
 
-    return Rule(init, update, timed, None, frozen)
+    return Rule(init, update, timed, None, frozen, points)
+
+
+def points_of(links: Sequence[NamedRule]) -> Points | None:
+    """The points of links one after the other: each moves on from where the one before it was."""
+
+    def gradient_params(params: Tree, state: State) -> Tree:
+        for name, rule in links:
+            params = rule.points.gradient_params(params, state.get(name, {})) if rule.points else params
+        return params
+
+    def eval_params(params: Tree, state: State) -> Tree:
+        for name, rule in links:
+            params = rule.points.eval_params(params, state.get(name, {})) if rule.points else params
+        return params
+
+    return Points(gradient_params, eval_params) if any(rule.points for _, rule in links) else None
 
 
 def located(name: str, rule: Rule) -> Rule:
@@ -82,7 +102,7 @@ def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
     timed, frozen = any(rule.timed for _, rule in links), any_frozen([rule for _, rule in links])
     leaves = [rule.leaf for _, rule in links]
     if all(leaves):
-        return lift(_join(links, join))._replace(timed=timed, frozen=frozen)
+        return lift(_join(links, join))._replace(timed=timed, frozen=frozen, points=points_of(links))
     steps = [_filed(*link) for link in links]
 
     def init(params: Tree) -> State:
@@ -93,7 +113,7 @@ def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
         joined = trees.map(join, *(branch.updates for branch, _ in made))
         return signals.then(joined, conditions=False), {k: v for _, entries in made for k, v in entries.items()}
 
-    return Rule(init, update, timed, None, frozen)
+    return Rule(init, update, timed, None, frozen, points_of(links))
 
 
 def _join(links: Sequence[NamedRule], join: Callable[..., Any]) -> LeafRule:
@@ -140,7 +160,11 @@ def restrict(rule: Rule, chosen: Callable[[Tree], Tree]) -> Rule:
         inner = rule.frozen(keep(tree, mask)) if rule.frozen else {}
         return fill(inner, trees.map(lambda _: False, tree))
 
-    return rule._replace(init=init, update=update, leaf=None, frozen=frozen if rule.frozen else None)
+    def moved(point: Callable[[Tree, State], Tree]) -> Callable[[Tree, State], Tree]:
+        return lambda params, state: fill(point(keep(params, chosen(params)), state), params)
+
+    points = Points(*map(moved, rule.points)) if rule.points else None
+    return rule._replace(init=init, update=update, leaf=None, frozen=frozen if rule.frozen else None, points=points)
 
 
 def keep(tree: Tree, mask: Tree) -> Tree:

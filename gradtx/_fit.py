@@ -16,7 +16,7 @@ from jax.core import Tracer
 from gradtx import tree as trees
 from gradtx._errors import TransformationError, within
 from gradtx._progress import progress
-from gradtx._transformation import GradientTransformation, apply_updates
+from gradtx._transformation import GradientTransformation, apply_updates, eval_params, gradient_params
 
 Tree = Any
 Loss = Callable[..., Any]
@@ -38,9 +38,9 @@ REASONS = (
 class Fit:
     """What a run came to.
 
-    ``params``, ``state``: after the last step. ``loss``: the training loss before each step, or its mean over every
-    ``record_every`` steps. ``final_loss``: of the final parameters, over all data. ``steps``: how many were taken.
-    ``stopped``: the index of ``reason``, which says why there were no more.
+    ``params``, ``state``: after the last step. ``loss``: the training loss where the gradient of each step was taken,
+    or its mean over every ``record_every`` steps. ``final_loss``: of the parameters to deploy, over all data.
+    ``steps``: how many were taken. ``stopped``: the index of ``reason``, which says why there were no more.
     """
 
     params: Tree
@@ -57,9 +57,9 @@ class Fit:
 
 
 def advance(loss: Loss, tx: GradientTransformation, params: Tree, state: Tree, *batch: Tree) -> Any:
-    """One step: the new parameters and state, the loss before it, the gradient and the update."""
+    """One step: the new parameters and state; the loss and the gradient where it is to be taken; the update."""
     value_fn = functools.partial(_evaluate, loss, batch)
-    value, gradient = jax.value_and_grad(value_fn)(params)
+    value, gradient = jax.value_and_grad(value_fn)(gradient_params(tx, params, state))
     updates, state = tx.update(gradient, state, params, value=value, grad=gradient, value_fn=value_fn)
     return apply_updates(params, updates), state, value, gradient, updates
 
@@ -107,7 +107,7 @@ def minimize(
     (params, state, taken, stopped, _), values = _in_chunks(
         "minimize", run, carry, steps, 1, progress, lambda carry: bool(carry[3]), (tx, params)
     )
-    final = jax.jit(loss)(params)
+    final = jax.jit(loss)(eval_params(tx, params, state))
     return Fit(params, state, values if _traced(taken) else values[: int(taken)], final, taken, stopped)
 
 
@@ -176,7 +176,7 @@ def fit(
     (params, state), values = _in_chunks(
         "fit", run, (params, tx.init(params)), steps, every, progress, None, (tx, params, data, seed)
     )
-    final = jax.jit(loss)(params, data)
+    final = jax.jit(loss)(eval_params(tx, params, state), data)
     zero = jnp.zeros([], jnp.int32)
     return Fit(params, state, values, final, zero + steps, zero)
 

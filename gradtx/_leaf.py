@@ -17,7 +17,19 @@ from gradtx import tree as trees
 from gradtx._checks import check_gradients, complex_error, leaf_error, structure_error
 from gradtx._errors import TransformationError, within
 from gradtx._numbers import real_dtype, wide
-from gradtx._rules import Context, LeafRule, NamedRule, Rule, Signals, State, Surroundings, Tree, keywords, missing
+from gradtx._rules import (
+    Context,
+    LeafRule,
+    NamedRule,
+    Points,
+    Rule,
+    Signals,
+    State,
+    Surroundings,
+    Tree,
+    keywords,
+    missing,
+)
 
 # Initialisers of state fields -----------------------------------------------------------------------------------------
 
@@ -43,14 +55,23 @@ def full(param: Any, value: Any, dtype: Any = None) -> jax.Array:
 # Formulas for one array -----------------------------------------------------------------------------------------------
 
 
-def per_leaf(formula: Callable[..., Any], *, conditions: bool = False, **fields: Callable[..., jax.Array]) -> Rule:
+def per_leaf(
+    formula: Callable[..., Any],
+    *,
+    conditions: bool = False,
+    gradient_params: Callable[..., jax.Array] | None = None,
+    eval_params: Callable[..., jax.Array] | None = None,
+    **fields: Callable[..., jax.Array],
+) -> Rule:
     """A rule from a formula for one array.
 
     ``formula(u, *state, *, <names>) -> (u, *state)``, or just ``u`` where there is no state. ``fields`` name the
     state and say how each field starts, ``nu=real_zeros``: a function of one parameter. By keyword the formula asks
     for what it needs: ``gradient`` (what entered the chain), ``param``, ``t`` (1 at the first update), or an extra
     keyword of ``update``. It computes in float32 or float64; trees, dtypes, counts and checks are not its business.
-    ``conditions=True`` says that it rewrites the gradient itself (see `gradtx.chain`).
+    ``conditions=True`` says that it rewrites the gradient itself (see `gradtx.chain`). ``gradient_params(param,
+    *state)`` and ``eval_params(param, *state)`` are formulas too, for rules that want the gradient taken elsewhere
+    than at the parameters, or deploy others (see `gradtx.gradient_params`).
     """
     needs = keywords(formula)
 
@@ -60,7 +81,20 @@ def per_leaf(formula: Callable[..., Any], *, conditions: bool = False, **fields:
         return made[0], tuple(made[1:])
 
     asked = dict.fromkeys(needs, ())
-    return lift(LeafRule(leaf, {(name,): start for name, start in fields.items()}, conditions, asked))
+    rule = lift(LeafRule(leaf, {(name,): start for name, start in fields.items()}, conditions, asked))
+    if gradient_params is None and eval_params is None:
+        return rule
+    return rule._replace(points=Points(_at(gradient_params, list(fields)), _at(eval_params, list(fields))))
+
+
+def _at(formula: Callable[..., jax.Array] | None, fields: list[str]) -> Callable[[Tree, State], Tree]:
+    """A formula for one parameter and its state, on trees; computed as a rule is, in the dtype of the parameter."""
+
+    def point(param: jax.Array, *state: jax.Array) -> jax.Array:
+        real = real_dtype(param.dtype, *(x.dtype for x in state))
+        return formula(wide(param, real), *(wide(x, real) for x in state)).astype(param.dtype) if formula else param
+
+    return lambda params, state: trees.map(point, params, *(_find(state, (name,)) for name in fields))
 
 
 def fuse(neighbours: Sequence[NamedRule]) -> LeafRule:

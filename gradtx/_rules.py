@@ -43,7 +43,8 @@ class Rule(NamedTuple):
     """How a transformation acts on trees: ``init(params)``, ``update(signals, state, context)``.
 
     ``timed``: needs the step. ``leaf``: the formula for one array, where there is one. ``frozen``: which leaves of a
-    tree have no state and no update, where there are such.
+    tree have no state and no update, where there are such. ``points``: where the gradient is to be taken and which
+    parameters to deploy, where that is not at the parameters themselves.
     """
 
     init: Callable[[Tree], State]
@@ -51,6 +52,14 @@ class Rule(NamedTuple):
     timed: bool = False
     leaf: "LeafRule | None" = None
     frozen: Callable[[Tree], Tree] | None = None
+    points: "Points | None" = None
+
+
+class Points(NamedTuple):
+    """Two functions of parameters and state: where the gradient is to be taken, and what to deploy."""
+
+    gradient_params: Callable[[Tree, State], Tree]
+    eval_params: Callable[[Tree, State], Tree]
 
 
 class NamedRule(NamedTuple):

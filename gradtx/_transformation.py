@@ -286,6 +286,46 @@ def _alike(a: Tree, b: Tree) -> bool:
     return trees.flatten(a)[1] == trees.flatten(b)[1]
 
 
+def gradient_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
+    """Where the gradient of the next update is to be taken: the parameters, unless a link says otherwise.
+
+    True Nesterov momentum looks ahead to θ + αv. It composes through chains, scopes and groups.
+
+    >>> from gradtx import nesterov
+    >>> tx, params = nesterov(0.1, 0.5), jnp.array([1.0])
+    >>> state = tx.init(params)
+    >>> updates, state = tx.update(jnp.array([2.0]), state)
+    >>> gradient_params(tx, apply_updates(params, updates), state)  # 0.8 + 0.5·(−0.2)
+    Array([0.7], dtype=float32)
+    """
+    return _point(tx, params, state, "gradient_params")
+
+
+def eval_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
+    """The parameters to deploy: those that are trained, unless a link averages them.
+
+    >>> from gradtx import asgd
+    >>> tx, params = asgd(0.1, lambd=0.0, t0=0.0), jnp.array([1.0])
+    >>> state = tx.init(params)
+    >>> for gradient in (2.0, 2.0, 2.0):
+    ...     updates, state = tx.update(jnp.array([gradient]), state, params)
+    ...     params = apply_updates(params, updates)
+    >>> bool(eval_params(tx, params, state) > params)  # an average lags behind
+    True
+    """
+    return _point(tx, params, state, "eval_params")
+
+
+def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -> Tree:
+    step = state.get("count", 0) if isinstance(state, Mapping) else 0
+    rule = tx._within(rule_of)(tx, jnp.asarray(step))
+    if rule.points is None:
+        return params
+    kept = _thaw(rule, params, params)
+    moved = getattr(rule.points, which)(as_arrays(kept), state)
+    return moved if rule.frozen is None else fill(moved, params)
+
+
 def hyperparameters(tx: GradientTransformation, state: State | None = None) -> dict[str, Any]:
     """Every number of a transformation by its dotted name, as `GradientTransformation.replace` takes them.
 

@@ -27,7 +27,7 @@ import numpy as np
 from gradtx._errors import TransformationError, within
 from gradtx._fit import check_data, chunks, fit_steps, rows_of
 from gradtx._progress import progress as progress_bar
-from gradtx._transformation import GradientTransformation, hyperparameters
+from gradtx._transformation import GradientTransformation, eval_params, hyperparameters
 
 Tree = Any
 Point = dict[str, Any]
@@ -301,7 +301,7 @@ def run(
             losses.append(np.asarray(chunk))
             bar(n, f"best loss {np.nanmin(losses[-1][:, -1], initial=np.inf):.4g}")
     params, state = carry
-    final, metrics = _finish(loss, evaluate, params, data)
+    final, metrics = _finish(loss, evaluate, tx, params, state, data)
     return Sweep(
         population,
         np.concatenate(losses, axis=1),
@@ -323,6 +323,7 @@ def _chunk(
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "evaluate"))
-def _finish(loss: Any, evaluate: Any, params: Tree, data: Tree) -> Any:
+def _finish(loss: Any, evaluate: Any, tx: Any, params: Tree, state: Any, data: Tree) -> Any:
+    params = jax.vmap(eval_params)(tx, params, state)
     final = jax.vmap(lambda params: loss(params, data))(params)
     return final, {} if evaluate is None else jax.vmap(lambda params: dict(evaluate(params)))(params)

@@ -23,11 +23,11 @@ def abs_sq(g):
 # First moments --------------------------------------------------------------------------------------------------------
 
 
-def scale_by_ewma(gradients, theta, decay, stored=None):
-    """Kingma & Ba 2015, Algorithm 1: the line of m."""
+def scale_by_ewma(gradients, theta, decay, initial="zero", stored=None):
+    """Kingma & Ba 2015, Algorithm 1: the line of m; from the first value, V₁ = g₁ instead."""
     m, updates = np.zeros_like(theta), []
-    for g in gradients:
-        m = decay * m + (1 - decay) * g
+    for t, g in enumerate(gradients, 1):
+        m = g if t == 1 and initial == "first" else decay * m + (1 - decay) * g
         updates.append(m)
         m = rested(m, stored)
     return updates, {"mu": m.astype(stored or m.dtype)}
@@ -41,6 +41,16 @@ def trace(gradients, theta, decay, stored=None):
         updates.append(v)
         v = rested(v, stored)
     return updates, {"trace": v.astype(stored or v.dtype)}
+
+
+def averaged(gradients, theta, t0):
+    """PyTorch's ASGD: the lines of ax and mu, of parameters that move by the updates."""
+    average, mu = np.zeros_like(theta), 1.0
+    for t, u in enumerate(gradients, 1):
+        theta = theta + u
+        average = theta if mu == 1 else average + (theta - average) * mu
+        mu = 1 / max(1, t - t0)
+    return list(gradients), {"average": average}
 
 
 def bias_correction(gradients, theta, decay):
@@ -141,6 +151,49 @@ def scale_by_infinity_norm(gradients, theta, decay, eps):
     return updates, {"nu": u}
 
 
+def scale_by_mean_squares(gradients, theta, eps, eps_in_sqrt=True):
+    """The mean of all past squares in place of AdaGrad's sum."""
+    updates = []
+    for t, g in enumerate(gradients, 1):
+        r = sum(abs_sq(past) for past in gradients[:t]) / t
+        updates.append(g / np.sqrt(r + eps) if eps_in_sqrt else g / (np.sqrt(r) + eps))
+    return updates, {"nu": r}
+
+
+def scale_by_adadelta(gradients, theta, rho, eps):
+    """Zeiler 2012, Algorithm 1, without the sign."""
+    e_g, e_x, updates = np.zeros(theta.shape), np.zeros(theta.shape), []
+    for g in gradients:
+        e_g = rho * e_g + (1 - rho) * abs_sq(g)
+        step = np.sqrt(e_x + eps) / np.sqrt(e_g + eps) * g
+        e_x = rho * e_x + (1 - rho) * abs_sq(step)
+        updates.append(step)
+    return updates, {"e_g": e_g, "e_x": e_x}
+
+
+def scale_by_rprop(gradients, theta, learning_rate, eta_minus=0.5, eta_plus=1.2, low=1e-6, high=50.0):
+    """Riedmiller & Braun 1993, coordinate by coordinate; after a flip the step is not taken, and forgotten."""
+    sizes, previous, updates = np.full(theta.shape, learning_rate), np.zeros(theta.shape), []
+    for g in gradients:
+        u = np.zeros(theta.shape)
+        for at_ in np.ndindex(theta.shape):
+            if g[at_] * previous[at_] > 0:
+                sizes[at_] = min(sizes[at_] * eta_plus, high)
+            elif g[at_] * previous[at_] < 0:
+                sizes[at_] = max(sizes[at_] * eta_minus, low)
+                previous[at_] = 0.0
+                continue
+            u[at_] = sizes[at_] * np.sign(g[at_])
+            previous[at_] = g[at_]
+        updates.append(u)
+    return updates, {"step_sizes": sizes, "previous": previous}
+
+
+def falling(gradients, theta, learning_rate, lambd, alpha=0.75):
+    """Bottou 2012, section 5.3: the rate of ASGD."""
+    return [-learning_rate / (1 + lambd * learning_rate * (t - 1)) ** alpha * g for t, g in enumerate(gradients, 1)], {}
+
+
 def scale_by_rss(gradients, theta, initial_accumulator_value, eps, eps_in_sqrt=True):
     """Duchi, Hazan & Singer 2011, Figure 1; a coordinate without any gradient so far stays, as in Optax."""
     r, updates = np.full(theta.shape, initial_accumulator_value), []
@@ -214,6 +267,28 @@ def sgd(gradients, theta, learning_rate, momentum=None, nesterov=False, stored=N
             v = rested(v, stored)
         updates.append(-at(learning_rate, t) * d)
     return updates, {} if momentum is None else {"trace": v.astype(stored or v.dtype)}
+
+
+def nesterov(gradients, theta, learning_rate, momentum):
+    """Sutskever et al. 2013, eqs. 3 and 4, given the gradients at the lookahead."""
+    v, updates = np.zeros_like(theta), []
+    for g in gradients:
+        v = momentum * v - learning_rate * g
+        updates.append(v)
+    return updates, {"trace": v}
+
+
+def asgd(gradients, theta, learning_rate, lambd, alpha, t0):
+    """PyTorch's ASGD, line by line; with the average of its path."""
+    updates, average, eta, mu = [], np.zeros_like(theta), learning_rate, 1.0
+    for t, g in enumerate(gradients, 1):
+        update = -eta * (g + lambd * theta)
+        theta = theta + update
+        average = theta if mu == 1 else average + (theta - average) * mu
+        eta = learning_rate / (1 + lambd * learning_rate * t) ** alpha
+        mu = 1 / max(1, t - t0)
+        updates.append(update)
+    return updates, {"average": average}
 
 
 def adagrad(gradients, theta, learning_rate, initial_accumulator_value=0.1, eps=1e-7, eps_in_sqrt=True):

@@ -29,6 +29,9 @@ OURS = {
     # PyTorch multiplies by the rate after the momentum, `rmsprop` before it (as Optax and Graves do): under a constant
     # rate these are the same, under a schedule they are not.
     "RMSprop(lr=0.01, alpha=0.9, momentum=0.9)": gx.rmsprop(0.01, 0.9, 1e-8, momentum=0.9, eps_in_sqrt=False),
+    "Adadelta(lr=1.0, rho=0.9, eps=1e-06)": gx.adadelta(1.0, 0.9, 1e-6),
+    "Rprop(lr=0.01)": gx.rprop(0.01),
+    "ASGD(lr=0.01)": gx.asgd(0.01),
     "Adam(lr=0.001)": gx.adam(1e-3),
     "Adam(lr=0.01, betas=[0.5, 0.9], weight_decay=0.1)": gx.chain(gx.add_decayed_weights(0.1), gx.adam(0.01, 0.5, 0.9)),
     # The default takes the maximum of the corrected average, as Optax does; PyTorch takes that of the raw one.

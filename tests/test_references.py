@@ -79,6 +79,17 @@ LINKS = [
     leafwise(
         "trace kept in float32", gx.trace(0.9, accumulator_dtype="float32"), R.trace, decay=0.9, stored=np.float32
     ),
+    leafwise(
+        "scale_by_ewma from the first",
+        gx.scale_by_ewma(0.8, initial="first"),
+        R.scale_by_ewma,
+        decay=0.8,
+        initial="first",
+    ),
+    leafwise("lookahead_trace", gx.lookahead_trace(0.8), R.trace, decay=0.8),
+    leafwise("average_params", gx.average_params(7.0), R.averaged, t0=7.0),
+    leafwise("nesterov", gx.nesterov(0.1, 0.8), R.nesterov, learning_rate=0.1, momentum=0.8),
+    leafwise("asgd", gx.asgd(0.1, 0.5, 0.6, 5.0), R.asgd, learning_rate=0.1, lambd=0.5, alpha=0.6, t0=5.0),
     leafwise("bias_correction", gx.bias_correction(0.99), R.bias_correction, decay=0.99),
     leafwise(
         "trace, nesterov_lookahead", gx.chain(gx.trace(0.8), gx.nesterov_lookahead(0.8)), R.nesterov_trace, decay=0.8
@@ -125,6 +136,27 @@ LINKS = [
         eps=1e-8,
         stored=np.float32,
     ),
+    leafwise("scale_by_mean_squares", gx.scale_by_mean_squares(1e-3), R.scale_by_mean_squares, eps=1e-3),
+    leafwise(
+        "scale_by_mean_squares, eps outside the root",
+        gx.scale_by_mean_squares(1e-3, eps_in_sqrt=False),
+        R.scale_by_mean_squares,
+        eps=1e-3,
+        eps_in_sqrt=False,
+    ),
+    leafwise("scale_by_adadelta", gx.scale_by_adadelta(0.8, 1e-3), R.scale_by_adadelta, rho=0.8, eps=1e-3),
+    leafwise("scale_by_rprop", gx.scale_by_rprop(0.1), R.scale_by_rprop, learning_rate=0.1),
+    leafwise(
+        "scale_by_rprop between its bounds",
+        gx.scale_by_rprop(0.1, 0.6, 1.5, 0.05, 0.2),
+        R.scale_by_rprop,
+        learning_rate=0.1,
+        eta_minus=0.6,
+        eta_plus=1.5,
+        low=0.05,
+        high=0.2,
+    ),
+    leafwise("scale_by_falling_rate", gx.scale_by_falling_rate(0.1, 0.5), R.falling, learning_rate=0.1, lambd=0.5),
     leafwise("scale_by_stddev", gx.scale_by_stddev(0.8, 1e-3), R.scale_by_stddev, decay=0.8, eps=1e-3),
     leafwise(
         "scale_by_stddev from an initial scale, both eps, corrected",

@@ -4,11 +4,11 @@ from typing import Any
 
 from gradtx import tree as trees
 from gradtx._checks import check_gradients
-from gradtx._compose import any_frozen, fill, keep, restrict
+from gradtx._compose import any_frozen, fill, keep, points_of, restrict
 from gradtx._errors import TransformationError, suggest
 from gradtx._leaf import per_leaf
 from gradtx._numbers import Group, Link, Static
-from gradtx._rules import Context, Rule, Signals, State, Tree
+from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree
 from gradtx._transformation import transformation
 
 
@@ -95,4 +95,6 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
             merged = fill(keep(after.updates, group(label)(signals.updates)), merged)
         return signals.then(merged, conditions=False), {k: entry for k, (_, entry) in made.items() if entry != {}}
 
-    return Rule(init, update, any(p.timed for p in parts.values()), None, any_frozen(list(parts.values())))
+    named = [NamedRule(label, part) for label, part in parts.items()]
+    timed, frozen = any(part.timed for part in parts.values()), any_frozen(list(parts.values()))
+    return Rule(init, update, timed, None, frozen, points_of(named))

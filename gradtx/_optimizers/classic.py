@@ -4,9 +4,12 @@ from typing import Any
 
 from gradtx._combinators.chain import chain
 from gradtx._numbers import Decay, Dtype, NonNegative
-from gradtx._primitives.moments import nesterov_lookahead, trace
-from gradtx._primitives.scaling import scale_by_learning_rate
-from gradtx._primitives.second_moments import scale_by_rms, scale_by_rss, scale_by_stddev
+from gradtx._primitives.averaging import average_params
+from gradtx._primitives.decay import add_decayed_weights
+from gradtx._primitives.moments import lookahead_trace, nesterov_lookahead, trace
+from gradtx._primitives.scaling import scale, scale_by_falling_rate, scale_by_learning_rate
+from gradtx._primitives.second_moments import scale_by_adadelta, scale_by_rms, scale_by_rss, scale_by_stddev
+from gradtx._primitives.signs import scale_by_rprop
 from gradtx._transformation import GradientTransformation, transformation
 
 
@@ -86,3 +89,90 @@ def rmsprop(
     scaled = divide(decay, *placed, initial_scale, bias_correction=bias_correction)
     steps = {} if momentum is None else {"momentum": chain(*_momentum(momentum, nesterov))}
     return chain(scaled, scale_by_learning_rate(learning_rate), **steps)
+
+
+@transformation
+def nesterov(
+    learning_rate: NonNegative, momentum: Decay = 0.9, *, accumulator_dtype: Dtype = None
+) -> GradientTransformation:
+    """Nesterov's accelerated gradient with the true lookahead.
+
+        vₜ = αvₜ₋₁ − ε∇J(θ + αvₜ₋₁);   θ ← θ + vₜ
+
+    ε is ``learning_rate``, α ``momentum``. The trap: take the gradient at `gradtx.gradient_params` (`gradtx.fit` and
+    `gradtx.minimize` do); ``sgd(..., nesterov=True)`` is the form that is rewritten to take it at the parameters.
+    Source: Nesterov 1983; Sutskever et al. 2013, eqs. 3 and 4.
+
+    >>> from gradtx import minimize
+    >>> minimize(lambda x: x**2, jnp.array(1.0), nesterov(0.25, 0.5), steps=2).params  # v = -0.5, then at 0.25: -0.375
+    Array(0.125, dtype=float32)
+    """
+    return chain(scale_by_learning_rate(learning_rate), lookahead_trace(momentum, accumulator_dtype=accumulator_dtype))
+
+
+@transformation
+def adadelta(
+    learning_rate: NonNegative = 1.0,
+    rho: Decay = 0.9,
+    eps: NonNegative = 1e-6,
+    weight_decay: NonNegative = 0.0,
+    *,
+    weight_decay_mask: Any = None,
+) -> GradientTransformation:
+    """AdaGrad in a window, with the sizes of past updates in place of a rate.
+
+        rₜ = ρrₜ₋₁ + (1 − ρ)gₜ²;   Δ = gₜ √(sₜ₋₁ + eps)/√(rₜ + eps);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − ε(Δ + λθ)
+
+    ρ is ``rho``, λ ``weight_decay``, ε ``learning_rate`` (1 in the paper). Source: Zeiler 2012, Algorithm 1.
+
+    >>> tx = adadelta(rho=0.75, eps=1.0)
+    >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))[0].round(4)  # 2·√1/√(1 + 1)
+    Array([-1.4142], dtype=float32)
+    """
+    return chain(
+        scale_by_adadelta(rho, eps),
+        add_decayed_weights(weight_decay, mask=weight_decay_mask),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@transformation
+def rprop(
+    learning_rate: NonNegative,
+    eta_minus: NonNegative = 0.5,
+    eta_plus: NonNegative = 1.2,
+    min_step_size: NonNegative = 1e-6,
+    max_step_size: NonNegative = 50.0,
+) -> GradientTransformation:
+    """Resilient backpropagation: steps by the sign of the gradient, of a size that each coordinate finds for itself.
+
+        θ ← θ − ηₜ sign(gₜ),   η grows by eta_plus while the sign holds and shrinks by eta_minus where it flips
+
+    η₀ is ``learning_rate``; see `gradtx.scale_by_rprop`. Source: Riedmiller & Braun 1993.
+
+    >>> tx = rprop(0.5)
+    >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]
+    Array([-0.5], dtype=float32)
+    """
+    return chain(scale_by_rprop(learning_rate, eta_minus, eta_plus, min_step_size, max_step_size), scale(-1.0))
+
+
+@transformation
+def asgd(
+    learning_rate: NonNegative = 1e-2,
+    lambd: NonNegative = 1e-4,
+    alpha: NonNegative = 0.75,
+    t0: NonNegative = 1e6,
+) -> GradientTransformation:
+    """Averaged stochastic gradient descent.
+
+        ηₜ = ε/(1 + λε(t − 1))^α;   θ ← θ − ηₜ(gₜ + λθ);   aₜ = average of θ since t0
+
+    ε is ``learning_rate``, λ ``lambd``. `gradtx.eval_params` is the average. Source: Polyak & Juditsky 1992; Bottou
+    2012 (arguments and defaults are PyTorch's).
+
+    >>> tx = asgd(0.5, lambd=0.0)
+    >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))[0]
+    Array([-10.], dtype=float32)
+    """
+    return chain(add_decayed_weights(lambd), scale_by_falling_rate(learning_rate, lambd, alpha), average_params(t0))

@@ -1,6 +1,7 @@
 """First moments: averages of the update, and what is made of them."""
 
 import functools
+from typing import Literal
 
 import jax.numpy as jnp
 
@@ -11,10 +12,12 @@ from gradtx._transformation import transformation
 
 
 @transformation
-def scale_by_ewma(decay: Decay = 0.9, *, accumulator_dtype: Dtype = None) -> Rule:
-    """The exponentially weighted moving average of the updates, from zero.
+def scale_by_ewma(
+    decay: Decay = 0.9, *, initial: Literal["zero", "first"] = "zero", accumulator_dtype: Dtype = None
+) -> Rule:
+    """The exponentially weighted moving average of the updates, from zero or from the first of them.
 
-        mₜ = βmₜ₋₁ + (1 − β)uₜ,   m₀ = 0;   u ← mₜ
+        mₜ = βmₜ₋₁ + (1 − β)uₜ,   m₀ = 0 (initial="first": m₁ = u₁);   u ← mₜ
 
     β is ``decay``. The trap: from zero it starts small, by the factor 1 − βᵗ; `bias_correction` divides it out.
     Source: Kingma & Ba 2015, Algorithm 1. State: ``mu``, like the parameters, in ``accumulator_dtype`` or in float32 at
@@ -30,11 +33,16 @@ def scale_by_ewma(decay: Decay = 0.9, *, accumulator_dtype: Dtype = None) -> Rul
     [4.625]
     """
 
-    def formula(u, mu):
+    def from_zero(u, mu):
         mu = ewma(decay, mu, u)
         return mu, mu
 
-    return per_leaf(formula, mu=functools.partial(zeros, dtype=accumulator_dtype))
+    def from_first(u, mu, *, t):
+        mu = jnp.where(t == 1, u, ewma(decay, mu, u))
+        return mu, mu
+
+    start = functools.partial(zeros, dtype=accumulator_dtype)
+    return per_leaf(from_zero if initial == "zero" else from_first, mu=start)
 
 
 @transformation
@@ -57,6 +65,33 @@ def trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
         return trace, trace
 
     return per_leaf(formula, trace=functools.partial(zeros, dtype=accumulator_dtype))
+
+
+@transformation
+def lookahead_trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
+    """Nesterov's momentum with the true lookahead: the gradient is taken where momentum is about to go.
+
+        vₜ = αvₜ₋₁ + uₜ;   u ← vₜ,   with the gradient at θ + αvₜ₋₁
+
+    α is ``decay``. It stands last in its chain, behind the learning rate, so that v is the step itself. The trap:
+    whoever takes the gradient has to ask where (`gradtx.gradient_params`; `gradtx.fit` and `gradtx.minimize` do); at
+    θ it is plain momentum. Source: Nesterov 1983; Sutskever et al. 2013, eqs. 3 and 4. State: ``trace``, like the
+    parameters.
+
+    >>> tx = lookahead_trace(0.5)
+    >>> u, state = tx.update(jnp.array([-1.0]), tx.init(jnp.zeros(1)))
+    >>> tx.update(jnp.array([-1.0]), state)[0]
+    Array([-1.5], dtype=float32)
+    """
+
+    def formula(u, trace):
+        trace = u + decay * trace
+        return trace, trace
+
+    def ahead(param, trace):
+        return param + decay * trace
+
+    return per_leaf(formula, gradient_params=ahead, trace=functools.partial(zeros, dtype=accumulator_dtype))
 
 
 @transformation

@@ -62,6 +62,25 @@ def scale_by_schedule(step_size_fn) -> Rule:
 
 
 @transformation
+def scale_by_falling_rate(learning_rate: NonNegative, lambd: NonNegative, alpha: NonNegative = 0.75) -> Rule:
+    """The rate of averaged gradient descent, which falls with the curvature λ that the loss has at least.
+
+        u ← −ηₜuₜ,   ηₜ = ε/(1 + λε(t − 1))^α
+
+    ε is ``learning_rate``, λ ``lambd``, α ``alpha``. Source: Bottou 2012, section 5.3. State: none but the chain's
+    count.
+
+    >>> scale_by_falling_rate(0.5, 0.0).update(jnp.array([4.0]), {"count": jnp.array(0)})[0]
+    Array([-2.], dtype=float32)
+    """
+
+    def formula(u, *, t):
+        return -learning_rate / (1 + lambd * learning_rate * (t - 1)) ** alpha * u
+
+    return per_leaf(formula, conditions=True)
+
+
+@transformation
 def scale_by_sign() -> Rule:
     """The sign of every coordinate.
 

@@ -175,11 +175,59 @@ def scale_by_rss(
 
     def formula(u, nu, *, gradient):
         nu = nu + abs_sq(gradient)
-        seen = jnp.where(nu > 0, nu, 1)
-        divided = u / (root(seen + eps) if eps_in_sqrt else root(seen) + eps)
-        return jnp.where(nu > 0, divided, 0), nu
+        return _over_root(u, nu, eps, eps_in_sqrt), nu
 
     return per_leaf(formula, nu=_start(initial_accumulator_value))
+
+
+@transformation
+def scale_by_mean_squares(eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True) -> Rule:
+    """The root of the mean of all squared gradients: AdaGrad without its falling rate.
+
+        rₜ = (|g₁|² + ... + |gₜ|²)/t;   u ← uₜ/√(rₜ + eps)        (eps_in_sqrt=False: uₜ/(√rₜ + eps))
+
+    g is the gradient that entered the chain. With a learning rate ε/√t it is AdaGrad with ε, from r₀ = 0. A coordinate
+    whose gradients have all been zero does not move. State: ``nu``, real, shaped like the parameters.
+
+    >>> tx = scale_by_mean_squares(0.0)
+    >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
+    >>> tx.update(jnp.array([7.0]), state)[0]  # r = (1 + 49)/2
+    Array([1.4], dtype=float32)
+    """
+
+    def formula(u, nu, *, gradient, t):
+        nu = nu + (abs_sq(gradient) - nu) / t
+        return _over_root(u, nu, eps, eps_in_sqrt), nu
+
+    return per_leaf(formula, nu=real_zeros)
+
+
+@transformation
+def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6) -> Rule:
+    """A window on AdaGrad, with the sizes of past updates on top, so that units come out right.
+
+        rₜ = ρrₜ₋₁ + (1 − ρ)|gₜ|²;   Δ = uₜ √(sₜ₋₁ + eps)/√(rₜ + eps);   sₜ = ρsₜ₋₁ + (1 − ρ)|Δ|²;   u ← Δ
+
+    ρ is ``rho``, g the gradient that entered the chain. Source: Zeiler 2012, Algorithm 1. State: ``e_g`` (r), ``e_x``
+    (s), real, shaped like the parameters.
+
+    >>> tx = scale_by_adadelta(0.75, 1.0)
+    >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0].round(4)  # 2·√1/√(1 + 1)
+    Array([1.4142], dtype=float32)
+    """
+
+    def formula(u, e_g, e_x, *, gradient):
+        e_g = ewma(rho, e_g, abs_sq(gradient))
+        u = u * root(e_x + eps) / root(e_g + eps)
+        return u, e_g, ewma(rho, e_x, abs_sq(u))
+
+    return per_leaf(formula, e_g=real_zeros, e_x=real_zeros)
+
+
+def _over_root(u: Any, nu: Any, eps: Any, eps_in_sqrt: bool) -> Any:
+    """u/√(ν + eps) or u/(√ν + eps); 0 where ν is."""
+    seen = jnp.where(nu > 0, nu, 1)
+    return jnp.where(nu > 0, u / (root(seen + eps) if eps_in_sqrt else root(seen) + eps), 0)
 
 
 def _start(value: Any, dtype: Any = None) -> Any:
