@@ -4,20 +4,25 @@ A transformation has ``init(params)`` and ``update(updates, state, params)``. Bu
 take a recipe such as `adam`; the README says how.
 """
 
-from gradtx import sweep, testing, tree
+from gradtx import curvature, initializers, sweep, testing, tree
+from gradtx._averages import decay_of_half_life, effective_window, ewma_weights, half_life
 from gradtx._combinators.chain import chain, identity
 from gradtx._combinators.fork import fork
 from gradtx._combinators.groups import masked, partition, set_to_zero
+from gradtx._cycles import cosine_onecycle_schedule, cyclic_schedule, linear_onecycle_schedule, sgdr_schedule
 from gradtx._errors import TransformationError
 from gradtx._fit import Fit, fit, minimize
 from gradtx._leaf import per_leaf, real_zeros, zeros
 from gradtx._numbers import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static, abs_sq, ewma, root
 from gradtx._optimizers.adaptive import adam, adamax, adamw, amsgrad, lion, nadam
 from gradtx._optimizers.classic import adadelta, adagrad, asgd, nesterov, rmsprop, rprop, sgd
+from gradtx._optimizers.second_order import lbfgs, newton, newton_cg
 from gradtx._primitives.averaging import average_params
 from gradtx._primitives.centralization import centralize
 from gradtx._primitives.clipping import clip, clip_by_global_norm
 from gradtx._primitives.decay import add_decayed_weights
+from gradtx._primitives.lbfgs import scale_by_lbfgs
+from gradtx._primitives.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
 from gradtx._primitives.moments import (
     bias_correction,
     lookahead_trace,
@@ -28,6 +33,7 @@ from gradtx._primitives.moments import (
     scale_by_lion,
     trace,
 )
+from gradtx._primitives.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._primitives.scaling import (
     scale,
     scale_by_falling_rate,
@@ -67,6 +73,12 @@ from gradtx._transformation import (
     hyperparameters,
     transformation,
 )
+from gradtx._warmups import (
+    inverse_sqrt_schedule,
+    warmup_constant_schedule,
+    warmup_exponential_decay_schedule,
+    warmup_stable_decay_schedule,
+)
 
 __all__ = [
     "Decay",
@@ -101,18 +113,29 @@ __all__ = [
     "clip_by_global_norm",
     "constant_schedule",
     "cosine_decay_schedule",
+    "cosine_onecycle_schedule",
+    "curvature",
+    "cyclic_schedule",
+    "decay_of_half_life",
+    "effective_window",
     "eval_params",
     "ewma",
+    "ewma_weights",
     "exponential_decay",
     "fit",
     "foreign",
     "fork",
     "function_of_step",
     "gradient_params",
+    "half_life",
     "hyperparameters",
     "identity",
+    "initializers",
+    "inverse_sqrt_schedule",
     "inverse_time_decay",
     "join_schedules",
+    "lbfgs",
+    "linear_onecycle_schedule",
     "linear_schedule",
     "lion",
     "lookahead_trace",
@@ -123,6 +146,8 @@ __all__ = [
     "nesterov_bias_correction",
     "nesterov_lookahead",
     "nesterov_momentum_decay",
+    "newton",
+    "newton_cg",
     "partition",
     "per_leaf",
     "piecewise_constant_schedule",
@@ -134,29 +159,38 @@ __all__ = [
     "rprop",
     "scale",
     "scale_by_adadelta",
+    "scale_by_backtracking_linesearch",
     "scale_by_ewma",
     "scale_by_falling_rate",
     "scale_by_infinity_norm",
+    "scale_by_lbfgs",
     "scale_by_learning_rate",
     "scale_by_lion",
     "scale_by_max_rms",
     "scale_by_mean_squares",
+    "scale_by_newton",
+    "scale_by_newton_cg",
     "scale_by_rms",
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
     "scale_by_sign",
     "scale_by_stddev",
+    "scale_by_zoom_linesearch",
     "schedule",
     "set_to_zero",
     "sgd",
+    "sgdr_schedule",
     "stretch",
     "sweep",
     "testing",
     "trace",
     "transformation",
     "tree",
+    "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule",
+    "warmup_stable_decay_schedule",
     "whole_tree",
     "zeros",
 ]

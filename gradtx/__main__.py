@@ -1,4 +1,4 @@
-"""The command line: ``python -m gradtx list``, ``show NAME``, ``sweep PROBLEM``."""
+"""The command line: ``python -m gradtx list``, ``show NAME``, ``sweep PROBLEM``, ``race OPTIMIZERS``."""
 
 import sys
 import time
@@ -17,7 +17,11 @@ import numpy as np
 
 import gradtx
 from gradtx import _catalogue as catalogue
+from gradtx import plot
 from gradtx._problems import PROBLEMS
+from gradtx._race import contestants, read
+from gradtx._race import race as run_race
+from gradtx._surfaces import SURFACES
 
 B1 = [0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995]
 
@@ -82,6 +86,7 @@ def sweep(problem: str, steps: int, batch_size: int, seed: int, out: Path | None
     task, folder = PROBLEMS[problem](seed), out or Path(f"gradtx-sweep-{problem}")
     if batch_size > len(task.data["y"]):
         raise click.UsageError(f"--batch-size {batch_size}: {problem} has {len(task.data['y'])} rows to train on")
+    folder.mkdir(parents=True, exist_ok=True)
     rates = [float(f"{rate:.3g}") for rate in np.geomspace(1e-4, 1e-1, 16)]
     population = gradtx.sweep.grid(gradtx.adam, learning_rate=rates, b1=B1)
     console = Console(highlight=False)
@@ -99,12 +104,41 @@ def sweep(problem: str, steps: int, batch_size: int, seed: int, out: Path | None
         progress=True,
     )
     seconds = time.monotonic() - began
-    result.save(folder)
+    written = result.save(folder, metric="held_out_accuracy", better="higher")
     lost = int(np.sum(~np.isfinite(result.final_loss)))
     console.print(_table(sorted(result.table(), key=lambda row: (-row["held_out_accuracy"], row["final_loss"]))))
     console.print(f"{population.size} lanes in {seconds:.1f} s, compilation included; {lost} diverged")
-    for file in sorted(folder.iterdir()):
+    for file in written:
         console.print(f"wrote {file}", soft_wrap=True)
+
+
+@app.command(short_help="Optimizers on a loss surface: a figure and an animation.")
+@click.argument("optimizers", nargs=-1)
+@click.option(
+    "--surface", type=OneOf("surface", list(SURFACES)), default="beale", show_default=True, help=" ".join(SURFACES)
+)
+@click.option("--steps", type=click.IntRange(min=1), default=200, show_default=True, help="Steps of every optimizer.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to  [default: gradtx-race]"
+)
+def race(optimizers: tuple[str, ...], surface: str, steps: int, out: Path | None) -> None:
+    """Race OPTIMIZERS on a surface, in one compiled program, and draw their paths and losses.
+
+    Each is a call in quotes: "adam(0.1)" "chain(clip(1.0), sgd(0.01, momentum=0.9))". Without any, six of them run.
+    """
+    ground, folder = SURFACES[surface], out or Path("gradtx-race")
+    runners = {text: read(text) for text in optimizers} or contestants(ground)
+    paths, losses = run_race(ground, runners, steps)
+    folder.mkdir(parents=True, exist_ok=True)
+    title = f"{surface}: {ground.formula.rstrip('.')}"
+    plot.race(ground, paths, losses, title=title).savefig(folder / f"{surface}.png", dpi=130)
+    plot.animate_race(ground, paths, losses, folder / f"{surface}.gif", title=title)
+    width = max(map(len, runners))
+    for name, loss in sorted(losses.items(), key=lambda item: np.nan_to_num(item[1][-1], nan=np.inf)):
+        end = ", ".join(f"{x:.4g}" for x in paths[name][-1])
+        click.echo(f"{name:<{width}}  loss {loss[-1]:>10.4g}  at ({end})")
+    for file in sorted(folder.glob(f"{surface}.*")):
+        click.echo(f"wrote {file}")
 
 
 def _table(rows: list[dict[str, Any]], ends: int = 5) -> Table:
@@ -131,7 +165,7 @@ def main() -> None:
         else:
             click.echo(f"gradtx: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
-    except (gradtx.TransformationError, ImportError) as error:
+    except (gradtx.TransformationError, ImportError, OSError) as error:
         click.echo(f"gradtx: {error}", err=True)
         sys.exit(2)
     except click.Abort:

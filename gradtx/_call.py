@@ -1,9 +1,11 @@
 """What is known of a factory: its parameters, and how a call of it is checked and kept."""
 
+import builtins
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import jax.numpy as jnp
 
@@ -11,6 +13,9 @@ from gradtx._errors import TransformationError, suggest, within
 from gradtx._frozen import Frozen
 from gradtx._links import Links
 from gradtx._numbers import Interval, Kept
+
+MARKS = ("Decay", "NonNegative", "Limit", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
+TAKEN = ("init", "update", "replace", "parts")
 
 
 class Parameter(NamedTuple):
@@ -28,13 +33,24 @@ class Parameter(NamedTuple):
 class Call:
     """What is known of a factory: its body, its parameters, and how a call of it is checked and kept."""
 
-    def __init__(self, body: Callable[..., Any], cls: Any, *, associative: bool = False, symbol: str = ""):
-        self.body, self.cls, self.associative, self.symbol = body, cls, associative, symbol
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        cls: Any,
+        *,
+        associative: bool = False,
+        symbol: str = "",
+        names_link: bool = False,
+    ):
+        self.body, self.cls, self.associative, self.symbol, self.names_link = body, cls, associative, symbol, names_link
         self.name = body.__name__
         self.signature = inspect.signature(body)
         bare = [p.replace(annotation=p.empty) for p in self.signature.parameters.values()]
         self.plain = self.signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
         self.function: Callable[..., Any] = body
+        taken = [name for name in self.signature.parameters if name in TAKEN]
+        if taken:
+            raise TransformationError(f"{self.name}: no parameter may be called {taken[0]!r}: that is a method")
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -100,6 +116,8 @@ class Call:
         if parameter.kind == "group":
             if not isinstance(x, Mapping):
                 raise TransformationError(f"expected a mapping from labels to transformations, found {x!r}")
+            if len({str(name) for name in x}) < len(x):
+                raise TransformationError(f"two labels read the same: {', '.join(map(repr, x))}")
             return _named({str(name): within(str(name), self.cls._link)(link) for name, link in x.items()})
         if x is None and parameter.default is None:
             return None
@@ -131,8 +149,10 @@ class Call:
 def _named(links: Links | Mapping[str, Any]) -> Links:
     """The links, if none takes the place where the step is kept."""
     links = links if isinstance(links, Links) else Links.of((), links)
-    if "count" in links.names():
-        raise TransformationError("no link may be named 'count': that is where the step is kept")
+    for name in links.names():
+        if name == "count" or name in TAKEN:
+            what = "that is where the step is kept" if name == "count" else "that is a method"
+            raise TransformationError(f"no link may be named {name!r}: {what}")
     return links
 
 
@@ -151,21 +171,33 @@ def _floating(x: Any) -> None:
 
 
 def _parameters(body: Callable[..., Any], signature: inspect.Signature) -> dict[str, Parameter]:
-    try:
-        hints = get_type_hints(body, include_extras=True)
-    except NameError:  # annotations that only a type checker can see
-        hints = {}
     found = {}
     for name, p in signature.parameters.items():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             found["links"] = Parameter("links", None, p.empty)
             continue
-        marks = get_args(hints.get(name))[1:] if get_origin(hints.get(name)) is Annotated else ()
+        bare, marks = _hint(body, name, p.annotation)
         kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
         interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
-        bare = get_args(hints[name])[0] if marks else hints.get(name)
         check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
         check = _floating if kept == "dtype" else check
         kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
         found[name] = Parameter(kind, interval, p.default, check)
     return found
+
+
+def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What an annotation says: the type, and the marks on it (also inside a union with None)."""
+    if isinstance(hint, str):
+        closure = inspect.getclosurevars(body)
+        try:
+            hint = eval(hint, {**vars(builtins), **body.__globals__}, dict(closure.nonlocals))
+        except Exception as error:
+            if any(mark in hint for mark in MARKS):
+                raise TransformationError(
+                    f"{body.__name__}: {name}: the annotation {hint!r} cannot be read: {error}"
+                ) from None
+            return None, ()
+    if get_origin(hint) in (Union, UnionType):
+        hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
+    return (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())

@@ -19,6 +19,8 @@ KINDS = {
     "_primitives": "links",
     "_transformation": "combinators",
     "_schedules": "schedules",
+    "_warmups": "schedules",
+    "_cycles": "schedules",
     "_schedule": "schedules",
 }
 

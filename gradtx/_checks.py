@@ -108,6 +108,9 @@ def check_state(state: Any, known: Any, path: str = "") -> None:
         return
     if not isinstance(state, Mapping):
         raise TransformationError(f"expected a state (a mapping, what init returned), found {type(state).__name__}")
+    absent = next((name for name in known if name not in state), None)
+    if absent is not None:
+        raise TransformationError(f"the state has no {path + str(absent)!r}: it was made by another transformation")
     for name, entry in state.items():
         if name not in known:
             raise TransformationError(f"the state has {path + str(name)!r}: it was made by another transformation")

@@ -16,7 +16,8 @@ def scope(rule: Rule) -> Rule:
     """The rule in a scope of its own: its gradient is what enters it."""
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
-        inner, state = rule.update(Signals(signals.updates, signals.updates), state, context)
+        inside = Signals(signals.updates, signals.updates)
+        inner, state = rule.update(inside, state, context._replace(followed=False))
         return signals.then(inner.updates, conditions=inner.updates is inner.gradient), state
 
     leaf = rule.leaf
@@ -37,7 +38,7 @@ def serial(links: Sequence[NamedRule]) -> Rule:
             runs[-1].append(link)
         else:
             runs.append([link])
-    steps = [lift(fuse(run)) if run[0].rule.leaf else _filed(*run[0]) for run in runs]
+    steps = [_fused(run) if run[0].rule.leaf else _filed(*run[0]) for run in runs]
     timed, frozen, points = (
         any(rule.timed for _, rule in links),
         any_frozen([rule for _, rule in links]),
@@ -51,12 +52,31 @@ def serial(links: Sequence[NamedRule]) -> Rule:
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         new: State = {}
-        for step in steps:
-            signals, entries = step.update(signals, state, context)
+        for n, step in enumerate(steps):
+            followed = context.followed or n < len(steps) - 1
+            signals, entries = step.update(signals, state, context._replace(followed=followed))
             new |= entries
         return signals, new
 
     return Rule(init, update, timed, None, frozen, points)
+
+
+def _fused(run: Sequence[NamedRule]) -> Rule:
+    """Formulas that are neighbours, lifted once; twice where links behind want the gradient that the first conditioned."""
+    fused = lift(fuse(run))
+    ends = next((n for n, (_, rule) in enumerate(run) if rule.leaf and not rule.leaf.conditions), len(run))
+    if ends in (0, len(run)):
+        return fused
+    first, second = lift(fuse(run[:ends])), lift(fuse(run[ends:]))
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        if not context.followed:
+            return fused.update(signals, state, context)
+        signals, entries = first.update(signals, state, context)
+        signals, more = second.update(signals, state, context)
+        return signals, entries | more
+
+    return fused._replace(update=update)
 
 
 def points_of(links: Sequence[NamedRule]) -> Points | None:
@@ -99,8 +119,9 @@ def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
     """Rules side by side, each from the same signals; ``join`` makes one array of theirs. State under their names."""
     if not links:
         raise TransformationError("expected at least one branch, found none")
-    timed, frozen = any(rule.timed for _, rule in links), any_frozen([rule for _, rule in links])
-    leaves = [rule.leaf for _, rule in links]
+    rules = [rule for _, rule in links]
+    timed, frozen = any(rule.timed for rule in rules), any_frozen(rules, all) if all(r.frozen for r in rules) else None
+    leaves = [rule.leaf for rule in rules]
     if all(leaves):
         return lift(_join(links, join))._replace(timed=timed, frozen=frozen, points=points_of(links))
     steps = [_filed(*link) for link in links]
@@ -111,7 +132,8 @@ def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         made = [step.update(signals, state, context) for step in steps]
         joined = trees.map(join, *(branch.updates for branch, _ in made))
-        return signals.then(joined, conditions=False), {k: v for _, entries in made for k, v in entries.items()}
+        conditions = all(branch.updates is branch.gradient for branch, _ in made)
+        return signals.then(joined, conditions=conditions), {k: v for _, entries in made for k, v in entries.items()}
 
     return Rule(init, update, timed, None, frozen, points_of(links))
 
@@ -128,15 +150,15 @@ def _join(links: Sequence[NamedRule], join: Callable[..., Any]) -> LeafRule:
             made += own
         return join(*outs), tuple(made)
 
-    return fuse(links)._replace(formula=formula, conditions=False)
+    return fuse(links)._replace(formula=formula)
 
 
-def any_frozen(rules: Sequence[Rule]) -> Callable[[Tree], Tree] | None:
-    """Which leaves at least one of the rules freezes."""
+def any_frozen(rules: Sequence[Rule], among: Callable[..., bool] = any) -> Callable[[Tree], Tree] | None:
+    """Which leaves at least one of the rules freezes (or all of them, ``among=all``)."""
     asked = [rule.frozen for rule in rules if rule.frozen]
     if not asked:
         return None
-    return lambda tree: jax.tree.map(lambda *any_of: any(any_of), *(frozen(tree) for frozen in asked))
+    return lambda tree: jax.tree.map(lambda *each: among(each), *(frozen(tree) for frozen in asked))
 
 
 def restrict(rule: Rule, chosen: Callable[[Tree], Tree]) -> Rule:
@@ -152,8 +174,7 @@ def restrict(rule: Rule, chosen: Callable[[Tree], Tree]) -> Rule:
         gradient = updates if signals.gradient is signals.updates else keep(signals.gradient, mask)
         params = None if context.params is None else keep(context.params, mask)
         inner, state = rule.update(Signals(updates, gradient), state, context._replace(params=params))
-        filled = fill(inner.updates, signals.updates)
-        return signals.then(filled, conditions=inner.updates is inner.gradient), state
+        return merge(inner, signals), state
 
     def frozen(tree: Tree) -> Tree:
         mask = chosen(tree)
@@ -165,6 +186,13 @@ def restrict(rule: Rule, chosen: Callable[[Tree], Tree]) -> Rule:
 
     points = Points(*map(moved, rule.points)) if rule.points else None
     return rule._replace(init=init, update=update, leaf=None, frozen=frozen if rule.frozen else None, points=points)
+
+
+def merge(inner: Signals, outer: Signals) -> Signals:
+    """Both signals with the leaves that a rule has seen put back among the others."""
+    updates = fill(inner.updates, outer.updates)
+    together = inner.updates is inner.gradient and outer.updates is outer.gradient
+    return Signals(updates, updates if together else fill(inner.gradient, outer.gradient))
 
 
 def keep(tree: Tree, mask: Tree) -> Tree:

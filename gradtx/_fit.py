@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx import tree as trees
+from gradtx._compose import fill
 from gradtx._errors import TransformationError, within
 from gradtx._progress import progress
 from gradtx._transformation import GradientTransformation, apply_updates, eval_params, gradient_params
@@ -57,15 +58,21 @@ class Fit:
 
 
 def advance(loss: Loss, tx: GradientTransformation, params: Tree, state: Tree, *batch: Tree) -> Any:
-    """One step: the new parameters and state; the loss and the gradient where it is to be taken; the update."""
-    value_fn = functools.partial(_evaluate, loss, batch)
-    value, gradient = jax.value_and_grad(value_fn)(gradient_params(tx, params, state))
+    """One step: the new parameters and state; the loss and the gradient where it is to be taken; the update.
+
+    Leaves that are not in floating point are held still. Of complex leaves the gradient is the conjugate of what
+    ``jax.grad`` returns: the direction of steepest ascent.
+    """
+
+    def value_fn(trained: Tree) -> Any:
+        return loss(fill(trained, params), *batch)
+
+    at = gradient_params(tx, params, state)
+    trained = trees.map(lambda p: p if jnp.issubdtype(p.dtype, jnp.inexact) else None, at)
+    value, gradient = jax.value_and_grad(value_fn)(trained)
+    gradient = fill(trees.map(jnp.conj, gradient), trees.map(jnp.zeros_like, params))
     updates, state = tx.update(gradient, state, params, value=value, grad=gradient, value_fn=value_fn)
     return apply_updates(params, updates), state, value, gradient, updates
-
-
-def _evaluate(loss: Loss, batch: tuple[Tree, ...], params: Tree) -> Any:
-    return loss(params, *batch)
 
 
 # Minimize -------------------------------------------------------------------------------------------------------------
@@ -86,9 +93,10 @@ def minimize(
 
         θ ← θ + update(∇loss(θ)),   until  ‖update‖ ≤ tol,  ‖∇loss‖ ≤ gradient_tol,  or  |Δloss| ≤ loss_tol
 
-    The rules that are given are looked at after every step; a loss that is not finite stops a run that has any. The
-    result says which it was (`Fit.reason`). ``progress`` shows a bar: on a terminal if not given. Works under
-    ``jit``, ``vmap`` and ``grad`` (then without a bar, and ``loss`` keeps its last value after the stop).
+    The loss is compiled, once for each function: what it closes over is a constant, as under ``jit``. The rules that
+    are given are looked at after every step; a loss that is not finite stops a run that has any. The result says
+    which it was (`Fit.reason`). ``progress`` shows a bar: on a terminal if not given. Works under ``jit``, ``vmap``
+    and ``grad`` (then without a bar, and ``loss`` keeps its last value after the stop).
 
     Raises `TransformationError`: a loss that is no scalar, ``steps`` below 1.
 
@@ -105,7 +113,7 @@ def minimize(
     carry = (params, tx.init(params), jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32), jnp.asarray(jnp.inf))
     run = functools.partial(_minimize_chunk, loss, tx, given)
     (params, state, taken, stopped, _), values = _in_chunks(
-        "minimize", run, carry, steps, 1, progress, lambda carry: bool(carry[3]), (tx, params)
+        "minimize", run, carry, steps, 1, progress, lambda carry: bool(carry[3])
     )
     final = jax.jit(loss)(eval_params(tx, params, state))
     return Fit(params, state, values if _traced(taken) else values[: int(taken)], final, taken, stopped)
@@ -153,11 +161,12 @@ def fit(
 ) -> Fit:
     """Fit ``loss(params, batch)`` to data with a transformation.
 
-    ``data`` is a tree of arrays with one leading axis, the rows. ``batch_size`` rows make a mini-batch, drawn on the
-    device without replacement: every epoch is a new permutation, and rows that do not fill a batch wait for the next
-    one. Without it every step sees all the data. The batch of a step depends on ``seed`` and the step alone.
-    ``record_every`` steps make one entry of ``loss``, their mean (1 up to 1,000 steps). ``progress`` shows a bar: on
-    a terminal if not given. Works under ``jit``, ``vmap`` and ``grad`` (then without a bar).
+    The loss is compiled, once for each function: what it closes over is a constant, as under ``jit``. ``data`` is a
+    tree of arrays with one leading axis, the rows. ``batch_size`` rows make a mini-batch, drawn on the device without
+    replacement: every epoch is a new permutation, and rows that do not fill a batch wait for the next one. Without it
+    every step sees all the data. The batch of a step depends on ``seed`` and the step alone. ``record_every`` steps
+    make one entry of ``loss``, their mean (1 up to 1,000 steps). ``progress`` shows a bar: on a terminal if not
+    given. Works under ``jit``, ``vmap`` and ``grad`` (then without a bar).
 
     Raises `TransformationError`: data whose leaves disagree in length, a batch larger than the data, a loss that is no
     scalar.
@@ -173,60 +182,75 @@ def fit(
     data, every = check_data("fit", loss, params, data, steps, batch_size, record_every)
     params = jax.tree.map(jnp.asarray, params)
     run = functools.partial(_fit_chunk, loss, tx, data, jax.random.key(seed), every=every, batch_size=batch_size)
-    (params, state), values = _in_chunks(
-        "fit", run, (params, tx.init(params)), steps, every, progress, None, (tx, params, data, seed)
-    )
+    (params, state), values = _in_chunks("fit", run, (params, tx.init(params)), steps, every, progress, None)
     final = jax.jit(loss)(eval_params(tx, params, state), data)
-    zero = jnp.zeros([], jnp.int32)
-    return Fit(params, state, values, final, zero + steps, zero)
+    stopped = jnp.where(jnp.isfinite(final), 0, 4).astype(jnp.int32)
+    return Fit(params, state, values, final, jnp.asarray(steps, jnp.int32), stopped)
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "steps", "every", "batch_size"))
 def _fit_chunk(
     loss: Loss, tx: Any, data: Tree, key: Any, carry: Any, first: Any, *, steps: int, every: int, batch_size: int | None
 ) -> Any:
-    return fit_steps(loss, tx, data, rows_of(data, key, first, steps, batch_size), carry, steps=steps, every=every)
+    return fit_steps(loss, tx, data, key, carry, first, steps=steps, every=every, batch_size=batch_size)
 
 
-def fit_steps(loss: Loss, tx: Any, data: Tree, rows: Any, carry: Any, *, steps: int, every: int) -> Any:
-    """``steps`` steps on the batches of ``rows`` (all the data where it is None), and the mean losses of ``every``."""
+def fit_steps(
+    loss: Loss, tx: Any, data: Tree, key: Any, carry: Any, first: Any, *, steps: int, every: int, batch_size: int | None
+) -> Any:
+    """``steps`` steps from step ``first`` on, and the mean loss of every ``every`` of them."""
+    rows = len(jax.tree.leaves(data)[0])
 
-    def step(carry: Any, chosen: Any) -> Any:
-        batch = data if chosen is None else jax.tree.map(lambda x: x[chosen], data)
-        params, state, value, *_ = advance(loss, tx, *carry, batch)
-        return (params, state), value
+    def step(carry: Any, n: Any) -> Any:
+        (params, state), order = carry
+        batch = data
+        if batch_size is not None:
+            order = next_order(order, key, n, rows, batch_size)
+            chosen = batch_rows(order, n, batch_size)
+            batch = jax.tree.map(lambda x: x[chosen], data)
+        params, state, value, *_ = advance(loss, tx, params, state, batch)
+        return ((params, state), order), value
 
-    carry, values = jax.lax.scan(step, carry, rows, length=steps)
+    order = None if batch_size is None else order_of(key, first // (rows // batch_size), rows)
+    (carry, _), values = jax.lax.scan(step, (carry, order), first + jnp.arange(steps))
     whole = steps - steps % every
     means = jnp.mean(values[:whole].reshape(-1, every), axis=1)
     return carry, means if whole == steps else jnp.append(means, jnp.mean(values[whole:]))
 
 
-def rows_of(data: Tree, key: Any, first: Any, steps: int, batch_size: int | None) -> Any:
-    """The rows of each of ``steps`` batches from step ``first`` on, (steps, batch_size), or None for all the data."""
-    if batch_size is None:
-        return None
-    size = len(jax.tree.leaves(data)[0])
-    per_epoch = size // batch_size
-    epochs = first // per_epoch + jnp.arange(steps // per_epoch + 2)
-    orders = jax.vmap(lambda epoch: jax.random.permutation(jax.random.fold_in(key, epoch), size))(epochs)
-    batches = orders[:, : per_epoch * batch_size].reshape(-1, batch_size)
-    return jax.lax.dynamic_slice_in_dim(batches, first % per_epoch, steps)
+def order_of(key: Any, epoch: Any, rows: int) -> jax.Array:
+    """The order in which an epoch sees the rows."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), rows)
+
+
+def next_order(order: jax.Array, key: Any, step: Any, rows: int, batch_size: int) -> jax.Array:
+    """The order that holds at a step: a new one where an epoch begins."""
+    per_epoch = rows // batch_size
+    begins = step % per_epoch == 0
+    return jax.lax.cond(begins, lambda: order_of(key, step // per_epoch, rows), lambda: order)
+
+
+def batch_rows(order: jax.Array, step: Any, batch_size: int) -> jax.Array:
+    """The rows of the batch of a step."""
+    per_epoch = len(order) // batch_size
+    return jax.lax.dynamic_slice_in_dim(order, step % per_epoch * batch_size, batch_size)
 
 
 # Chunks ---------------------------------------------------------------------------------------------------------------
 
 
 def _in_chunks(
-    label: str, run: Callable[..., Any], carry: Any, steps: int, every: int, show: bool | None, done: Any, inputs: Any
+    label: str, run: Callable[..., Any], carry: Any, steps: int, every: int, show: bool | None, done: Any
 ) -> Any:
     """The run in chunks, with a bar; one chunk under a trace. ``done(carry)`` ends it early."""
-    if any(_traced(x) for x in jax.tree.leaves((inputs, carry))):
-        return run(carry, 0, steps=steps)
-    values = []
+    start, values = carry, []
     with progress(label, steps, show) as bar:
         for first, n in chunks(steps, every):
             carry, chunk = run(carry, jnp.asarray(first), steps=n)
+            if any(
+                _traced(x) for x in jax.tree.leaves((carry, chunk))
+            ):  # of whatever is traced: the loss, the data ...
+                return run(start, jnp.asarray(0), steps=steps)
             values.append(chunk)
             bar(n, f"loss {float(chunk[-1]):.4g}")
             if done is not None and done(carry):
@@ -256,25 +280,29 @@ def check_data(
     """The data on the device, and how many steps make a record; or a `TransformationError`."""
     _count(who, "steps", steps)
     every = -(-steps // RECORDS) if record_every is None else _count(who, "record_every", record_every)
-    leaves = dict(zip(trees.paths(data), trees.flatten(data)[0], strict=True))
+    leaves = {path: x for path, x in zip(trees.paths(data), trees.flatten(data)[0], strict=True) if x is not None}
     if not leaves:
         raise TransformationError(f"{who}: data: expected a tree of arrays, found {data!r}")
-    scalars = [path for path, x in leaves.items() if jnp.ndim(x) == 0]
-    if scalars:
-        raise TransformationError(f"{who}: data: leaf {scalars[0]}: expected a leading axis of rows, found a scalar")
+    for path, x in leaves.items():
+        if not hasattr(x, "__len__") or isinstance(x, str | bytes) or jnp.ndim(x) == 0:
+            found = "a scalar" if hasattr(x, "dtype") or isinstance(x, int | float) else repr(x)
+            raise TransformationError(f"{who}: data: leaf {path}: expected a leading axis of rows, found {found}")
     first, size = next((path, len(x)) for path, x in leaves.items())
     for path, x in leaves.items():
         if len(x) != size:
             raise TransformationError(
                 f"{who}: data: leaf {path}: expected {size} rows, as many as leaf {first} has, found {len(x)}"
             )
+    if size < 1:
+        raise TransformationError(f"{who}: data: expected at least one row, found none")
     if batch_size is not None and _count(who, "batch_size", batch_size) > size:
         raise TransformationError(
             f"{who}: batch_size: expected at most {size}, the rows of the data, found {batch_size}"
         )
     data = jax.tree.map(jnp.asarray, data)
-    few = size if batch_size is None else batch_size
-    _check_scalar(who, loss, params, jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:few], tree), data))
+    few = jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:batch_size], tree), data)
+    for batch in (few, data):  # a step sees few rows, the final loss all of them
+        _check_scalar(who, loss, params, batch)
     return data, every
 
 
@@ -284,6 +312,10 @@ def as_transformation(who: str, tx: Any) -> GradientTransformation:
 
 
 def _check_scalar(who: str, loss: Loss, *args: Any) -> None:
+    try:
+        hash(loss)
+    except TypeError:
+        raise TransformationError(f"{who}: loss: expected a function that hashes, found {loss!r}") from None
     value = jax.eval_shape(loss, *args)
     if not hasattr(value, "shape") or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
         found = value if hasattr(value, "shape") else f"{type(value).__name__}"

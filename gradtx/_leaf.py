@@ -35,7 +35,9 @@ from gradtx._rules import (
 
 
 def zeros(param: Any, dtype: Any = None) -> jax.Array:
-    """Zeros like ``param``, in ``dtype`` or in float32 at least, and sharded as it is."""
+    """Zeros like ``param``, in ``dtype`` or in float32 at least, and sharded as it is; complex where it is."""
+    if dtype is not None and jnp.iscomplexobj(param):
+        dtype = jnp.complex128 if jnp.finfo(dtype).bits == 64 else jnp.complex64
     return full(param, 0, dtype)
 
 
@@ -77,7 +79,10 @@ def per_leaf(
 
     def leaf(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
         made = formula(u, *state, **around.ask(needs))
-        made = made if fields else (made,)
+        made = made if isinstance(made, tuple) else (made,)
+        if len(made) != 1 + len(fields):
+            wanted = ", ".join(["the update", *fields])
+            raise TransformationError(f"expected the formula to return {wanted}; found {len(made)} values")
         return made[0], tuple(made[1:])
 
     asked = dict.fromkeys(needs, ())

@@ -204,6 +204,38 @@ class SplitDecay:
     def __neg__(self) -> Any:
         return -self.value
 
+    def __rpow__(self, other: Any) -> Any:
+        return other**self.value
+
+    def __abs__(self) -> Any:
+        return self.value
+
+    def __lt__(self, other: Any) -> Any:
+        return self.value < other
+
+    def __le__(self, other: Any) -> Any:
+        return self.value <= other
+
+    def __gt__(self, other: Any) -> Any:
+        return self.value > other
+
+    def __ge__(self, other: Any) -> Any:
+        return self.value >= other
+
+    def __eq__(self, other: Any) -> Any:
+        return self.value == (other.value if isinstance(other, SplitDecay) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def exact(self) -> Any:
+        """The decay as one number, in float64 where it is concrete: what it was made of."""
+        parts = (self.near, self.rest)
+        if any(isinstance(x, Tracer) for x in parts) or not all(isinstance(x, jax.Array | np.ndarray) for x in parts):
+            return self.value
+        near, rest = (np.asarray(x, np.float64) for x in parts)
+        return near + rest if rest.any() else self.near
+
 
 class DecayPower:
     """bᵗ, and 1 − bᵗ = −expm1(t·log1p(b − 1)), which keeps its digits where bᵗ is close to 1."""
@@ -229,17 +261,36 @@ class DecayPower:
 
     __rmul__ = __mul__
 
+    def __add__(self, other: Any) -> Any:
+        return self.value + other
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self.value - other
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.value / other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / self.value
+
+    def __neg__(self) -> Any:
+        return -self.value
+
 
 @jax.custom_jvp
 def _one_minus_power(complement: jax.Array, t: jax.Array) -> jax.Array:
-    return -jnp.expm1(t * jnp.log1p(-complement))
+    return -jnp.expm1(jnp.where(t == 0, 0, t * jnp.log1p(-complement)))
 
 
 @_one_minus_power.defjvp
 def _one_minus_power_jvp(primals: Any, tangents: Any) -> Any:
-    (complement, t), (d_complement, _) = primals, tangents
-    slope = t * jnp.power(1 - complement, t - 1)
-    return _one_minus_power(complement, t), slope * d_complement
+    (complement, t), (d_complement, dt) = primals, tangents
+    base = 1 - complement
+    in_base = t * jnp.power(base, t - 1)
+    in_time = jnp.where(base > 0, -jnp.power(base, t) * jnp.log(jnp.where(base > 0, base, 1)), 0)
+    return _one_minus_power(complement, t), in_base * d_complement + in_time * dt
 
 
 # What a caller may give ----------------------------------------------------------------------------------------------
@@ -275,7 +326,7 @@ def _check_kind(dtype: Any) -> None:
 
 def show(x: Any) -> str:
     """A number as it is printed: a Python number so that it reads back, an array with its shape where it is long."""
-    x = x.value if isinstance(x, SplitDecay) else x
+    x = x.exact() if isinstance(x, SplitDecay) else x
     if isinstance(x, tuple):
         return f"({', '.join(show(part) for part in x)}{',' if len(x) == 1 else ''})"
     if isinstance(x, float) and not math.isfinite(x):

@@ -32,11 +32,15 @@ class Signals(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What an update was called with besides the signals: parameters, step (None where no link needs it), keywords."""
+    """What an update was called with besides the signals: parameters, step (None where no link needs it), keywords.
+
+    ``followed``: links behind this one may look at the gradient, so it must come out as they are to see it.
+    """
 
     params: Tree
     step: Any
     extra: Mapping[str, Any]
+    followed: bool = False
 
 
 class Rule(NamedTuple):

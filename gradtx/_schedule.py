@@ -114,7 +114,7 @@ def is_scheduled(x: Any) -> bool:
 
 
 class FunctionOfStep(Schedule):
-    """A plain function of the step, which gets the step as it comes: an integer may index a table."""
+    """A plain function of the step, which gets the step as it comes: an integer, but a float inside other schedules."""
 
     __slots__ = ()
 
@@ -168,8 +168,9 @@ def join_schedules(schedules: OfStep, boundaries: Numbers):
     >>> [float(s(n)) for n in (99, 100, 105)]
     [1.0, 1.0, 0.5]
     """
-    if not isinstance(schedules, tuple) or len(boundaries) != len(schedules) - 1:
+    if not isinstance(schedules, tuple) or not schedules or len(boundaries) != len(schedules) - 1:
         raise TransformationError("join_schedules: expected one boundary fewer than schedules")
+    ascending("join_schedules: boundaries", boundaries)
 
     def value(step):
         joined = at_step(schedules[0], step)
@@ -183,7 +184,16 @@ def join_schedules(schedules: OfStep, boundaries: Numbers):
 @schedule
 def stretch(inner: OfStep, factor: NonNegative):
     """The schedule ``inner``, ``factor`` times as long: value(s) = inner(s/factor)."""
+    if isinstance(factor, float) and factor == 0:
+        raise TransformationError("stretch: factor: expected a number above 0, found 0.0")
     return lambda step: at_step(inner, step / factor)
+
+
+def ascending(who: str, boundaries: Any) -> None:
+    """Raise `TransformationError` where boundaries that are known do not rise."""
+    known = [boundary for boundary in boundaries if isinstance(boundary, float)]
+    if known != sorted(known):
+        raise TransformationError(f"{who}: expected them in ascending order, found {known}")
 
 
 def _operator(symbol: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

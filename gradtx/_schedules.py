@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 
+from gradtx._errors import TransformationError
 from gradtx._numbers import Kept, NonNegative, Numbers
-from gradtx._schedule import schedule
+from gradtx._schedule import ascending, schedule
 
 Interpolation = Annotated[Literal["linear", "cosine"], Kept("structure")]
 
@@ -178,6 +179,15 @@ def warmup_cosine_decay_schedule(
     return value
 
 
+def _pairs(boundaries_and_scales: Any) -> Any:
+    """Pairs of a boundary and a scale, in ascending order."""
+    pairs = boundaries_and_scales or ()
+    if not isinstance(pairs, tuple) or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in pairs):
+        raise TransformationError(f"boundaries_and_scales: expected pairs of a step and a factor, found {pairs}")
+    ascending("boundaries_and_scales", [boundary for boundary, _ in pairs])
+    return pairs
+
+
 @schedule
 def piecewise_constant_schedule(init_value, boundaries_and_scales: Numbers = None):
     """A value that is multiplied by a factor at each boundary.
@@ -189,9 +199,10 @@ def piecewise_constant_schedule(init_value, boundaries_and_scales: Numbers = Non
     >>> [float(piecewise_constant_schedule(1.0, {10: 0.5, 20: 0.5})(s)) for s in (9, 10, 20)]
     [1.0, 0.5, 0.25]
     """
+    boundaries_and_scales = _pairs(boundaries_and_scales)
 
     def value(step):
-        factors = [jnp.where(step >= boundary, scale, 1) for boundary, scale in boundaries_and_scales or ()]
+        factors = [jnp.where(step >= boundary, scale, 1) for boundary, scale in boundaries_and_scales]
         return math.prod(factors, start=jnp.asarray(init_value))
 
     return value
@@ -207,10 +218,11 @@ def piecewise_interpolate_schedule(interpolate_type: Interpolation, init_value, 
     >>> [float(s(n)) for n in (0, 5, 10, 15, 20, 30)]
     [1.0, 0.75, 0.5, 0.375, 0.25, 0.25]
     """
+    boundaries_and_scales = _pairs(boundaries_and_scales)
 
     def value(step):
         begin, current = 0.0, jnp.asarray(init_value)
-        for boundary, scale in boundaries_and_scales or ():
+        for boundary, scale in boundaries_and_scales:
             fraction = _fraction(step, begin, boundary - begin)
             way = fraction if interpolate_type == "linear" else 0.5 * (1 - jnp.cos(jnp.pi * fraction))
             current = current * (1 + (scale - 1) * way)

@@ -17,7 +17,7 @@ from gradtx._checks import as_arrays, check_floating, check_gradients, check_lik
 from gradtx._compose import fill, keep, located, scope
 from gradtx._errors import TransformationError, within
 from gradtx._links import Links
-from gradtx._numbers import Interval, SplitDecay, Static
+from gradtx._numbers import Interval, SplitDecay, Static, real_dtype, wide
 from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree, widened
 from gradtx._schedule import as_number_or_schedule, at_step, is_scheduled
 from gradtx._value import Value, factory
@@ -215,7 +215,7 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
 # Transformations of other libraries -----------------------------------------------------------------------------------
 
 
-@transformation
+@factory(GradientTransformation, names_link=True)
 def foreign(transformation: Static, *, name: str = "foreign"):
     """Anything with ``init`` and ``update``, such as a transformation of Optax, as a link.
 
@@ -279,7 +279,13 @@ def apply_updates(params: Tree, updates: Tree) -> Tree:
 
 
 def _moved(update: Any, param: Any) -> Any:
-    return param if update is None else (param + update).astype(jnp.result_type(param))
+    if update is None:
+        return param
+    if not jnp.issubdtype(jnp.result_type(update), jnp.inexact):  # the zeros of a frozen leaf
+        return param + update
+    param, update = jnp.asarray(param), jnp.asarray(update)
+    real = real_dtype(param.dtype, update.dtype)
+    return (wide(param, real) + wide(update, real)).astype(param.dtype)
 
 
 def _alike(a: Tree, b: Tree) -> bool:
@@ -350,5 +356,5 @@ def _numbers(tx: Value, prefix: str) -> dict[str, Any]:
         if isinstance(part, GradientTransformation):
             found |= _numbers(part, f"{prefix}{name}.")
         elif part is not None:
-            found[prefix + name] = part.value if isinstance(part, SplitDecay) else part
+            found[prefix + name] = part.exact() if isinstance(part, SplitDecay) else part
     return found

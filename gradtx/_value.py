@@ -29,6 +29,9 @@ class Value:
     _call: Call
     _given: dict[str, Any]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TransformationError(f"{type(self).__name__}: values are made by their factories, such as gradtx.adam")
+
     def __init_subclass__(cls) -> None:
         jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, cls._flatten)
 
@@ -77,8 +80,8 @@ class Value:
 
     @property
     def _link_name(self) -> str:
-        """Its name among the links of a chain: its factory's, or what its structure calls ``name``."""
-        return self._given["name"].value if "name" in self._call.structure else self._call.name
+        """Its name among the links of a chain: its factory's, or the ``name`` of a foreign one."""
+        return self._given["name"].value if self._call.names_link else self._call.name
 
     # The parts by name ------------------------------------------------------------------------------------------------
 
@@ -95,7 +98,9 @@ class Value:
         if not name.startswith("_"):
             given = self._given.get(name, dict(self.parts()).get(name, _MISSING))
             if given is not _MISSING:
-                return given.value if isinstance(given, SplitDecay | Frozen) else given
+                if isinstance(given, SplitDecay):
+                    return given.exact()
+                return given.value if isinstance(given, Frozen) else given
         raise AttributeError(f"{self._call.name} has no {name!r}; it has {', '.join(self._known())}")
 
     def __delattr__(self, name: str) -> None:

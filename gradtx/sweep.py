@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._errors import TransformationError, within
-from gradtx._fit import check_data, chunks, fit_steps, rows_of
+from gradtx._fit import check_data, chunks, fit_steps
 from gradtx._progress import progress as progress_bar
 from gradtx._transformation import GradientTransformation, eval_params, hyperparameters
 
@@ -50,10 +50,11 @@ class Population:
 
     def lane(self, n: int) -> GradientTransformation:
         """The transformation of one lane."""
+        n = range(self.size)[n]
         return jax.tree.map(lambda x: x[n], self.tx)
 
 
-def grid(factory: Callable[..., GradientTransformation], **axes: Any) -> Population:
+def grid(factory: Callable[..., GradientTransformation], /, **axes: Any) -> Population:
     """Every combination of the values of the axes; the last axis varies fastest. What is no list or array is fixed.
 
     Raises `TransformationError`: an axis without values; values that make different structures (None and a number).
@@ -68,7 +69,7 @@ def grid(factory: Callable[..., GradientTransformation], **axes: Any) -> Populat
     )
 
 
-def sample(factory: Callable[..., GradientTransformation], n: int, *, seed: int, **distributions: Any) -> Population:
+def sample(factory: Callable[..., GradientTransformation], n: int, /, *, seed: int, **distributions: Any) -> Population:
     """``n`` independent draws from distributions (`uniform`, `log_uniform`, `choice`); what is none is fixed.
 
     Random search finds the best 5 % of a space with probability 1 − 0.95ⁿ, however many axes it has (Bergstra & Bengio
@@ -92,22 +93,22 @@ def stack(transformations: Iterable[GradientTransformation]) -> Population:
     >>> stack([sgd(0.1), sgd(0.2)]).points
     [{'sgd.learning_rate': 0.1}, {'sgd.learning_rate': 0.2}]
     """
-    transformations = list(transformations)
+    transformations = [within("stack", GradientTransformation._link)(tx) for tx in transformations]
     return Population([hyperparameters(tx) for tx in transformations], _stacked(transformations))
 
 
 def _values(name: str, axis: Any) -> list[Any]:
     if isinstance(axis, np.ndarray | jax.Array) and axis.ndim == 1:
         axis = np.asarray(axis).tolist()
-    if isinstance(axis, list | tuple | range):
-        if not axis:
-            raise TransformationError(f"grid: {name}: expected at least one value, found none")
-        return list(axis)
-    return [axis]
+    values = list(axis) if isinstance(axis, list | tuple | range) else [axis]
+    if not values:
+        raise TransformationError(f"grid: {name}: expected at least one value, found none")
+    return [x.item() if isinstance(x, np.generic | np.ndarray | jax.Array) and np.ndim(x) == 0 else x for x in values]
 
 
 def _population(factory: Callable[..., GradientTransformation], points: list[Point]) -> Population:
-    return Population(points, _stacked([factory(**point) for point in points]))
+    made = [within("sweep", GradientTransformation._link)(factory(**point)) for point in points]
+    return Population(points, _stacked(made))
 
 
 def _stacked(transformations: Sequence[GradientTransformation]) -> GradientTransformation:
@@ -118,7 +119,8 @@ def _stacked(transformations: Sequence[GradientTransformation]) -> GradientTrans
         if structure != structures[0]:
             raise TransformationError(
                 f"sweep: lanes of a sweep differ in numbers alone, but lane 0 is {transformations[0]} and lane {n} is "
-                f"{transformations[n]}: sweep them one after the other"
+                f"{transformations[n]}: sweep them one after the other (functions made anew for each lane differ too: "
+                "make them once)"
             )
     return jax.tree.map(_column, *transformations)
 
@@ -221,6 +223,7 @@ class Sweep:
 
     def lane(self, n: int) -> Lane:
         """One lane, by its number."""
+        n = range(len(self.points))[n]
         lane = Lane(n)
         lane.point, lane.tx = self.points[n], self.population.lane(n)
         lane.params = jax.tree.map(lambda x: x[n], self.params)
@@ -240,13 +243,19 @@ class Sweep:
         ]
 
     def plot(self, **options: Any) -> Any:
-        """The curves of all lanes, and a heat map where two axes of numbers make a grid; a matplotlib figure."""
+        """The curves of all lanes, and a heat map where two axes of numbers make a grid; a matplotlib figure.
+
+        ``metric`` is what the heat map shows, the final loss if not given; ``better="higher"`` for an accuracy.
+        """
         from gradtx import plot
 
         return plot.sweep(self, **options)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write ``table.csv``, ``loss.npz``, ``curves.png`` and, for a grid, ``heatmap.png``; return the folder."""
+    def save(self, folder: str | Path, **options: Any) -> list[Path]:
+        """Write ``table.csv``, ``loss.npz``, ``curves.png`` and, for a grid, ``heatmap.png``; return what was written.
+
+        What an earlier sweep left in the folder under these names is replaced or removed. ``options`` as in `plot`.
+        """
         from gradtx import plot
 
         folder = Path(folder)
@@ -256,11 +265,9 @@ class Sweep:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        np.savez_compressed(
-            folder / "loss.npz", loss=self.loss, final_loss=self.final_loss, record_every=self.record_every
-        )
-        plot.save_sweep(self, folder)
-        return folder
+        losses = {"loss": self.loss, "final_loss": self.final_loss, "record_every": self.record_every}
+        np.savez_compressed(folder / "loss.npz", **losses)
+        return [folder / "table.csv", folder / "loss.npz", *plot.save_sweep(self, folder, **options)]
 
 
 def run(
@@ -289,6 +296,7 @@ def run(
         raise TransformationError(f"sweep.run: population: expected one of grid, sample or stack, found {population!r}")
     data, every = check_data("sweep.run", loss, params, data, steps, batch_size, record_every)
     params = jax.tree.map(jnp.asarray, params)
+    _check_columns(population, evaluate, params)
     tx, key = population.tx, jax.random.key(seed)
     state = jax.vmap(lambda tx: tx.init(params))(tx)
     carry = (jax.tree.map(lambda x: jnp.broadcast_to(x, (population.size, *x.shape)), params), state)
@@ -313,13 +321,26 @@ def run(
     )
 
 
+def _check_columns(population: Population, evaluate: Any, params: Tree) -> None:
+    """Raise `TransformationError` unless ``evaluate`` returns numbers by name, and all columns have different names."""
+    metrics = {} if evaluate is None else jax.eval_shape(evaluate, params)
+    if not isinstance(metrics, Mapping):
+        raise TransformationError(f"sweep.run: evaluate: expected a mapping from names to numbers, found {metrics}")
+    for name, x in metrics.items():
+        if getattr(x, "shape", ()) != ():
+            raise TransformationError(f"sweep.run: evaluate: {name}: expected one number, found shape {x.shape}")
+    names = ["lane", *{name: None for point in population.points for name in point}, "final_loss", *metrics]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise TransformationError(f"sweep.run: two columns of the table would be called {twice!r}")
+
+
 @functools.partial(jax.jit, static_argnames=("loss", "steps", "every", "batch_size"))
 def _chunk(
     loss: Any, tx: Any, data: Tree, key: Any, carry: Any, first: Any, *, steps: int, every: int, batch_size: int | None
 ) -> Any:
-    rows = rows_of(data, key, first, steps, batch_size)
-    lane = functools.partial(fit_steps, steps=steps, every=every)
-    return jax.vmap(lambda tx, carry: lane(loss, tx, data, rows, carry))(tx, carry)
+    lane = functools.partial(fit_steps, steps=steps, every=every, batch_size=batch_size)
+    return jax.vmap(lambda tx, carry: lane(loss, tx, data, key, carry, first))(tx, carry)
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "evaluate"))

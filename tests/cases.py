@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
 import gradtx as gx
+from gradtx._trials import default_params
 
 
 class Case(NamedTuple):
@@ -47,6 +49,17 @@ FAST = {"w": "fast", "*": "slow"}
 STILL = {"w": "fast", "*": "still"}
 LABELS_ARE_A_TREE = {"missing_leaves_stay_missing": "labels that are a tree fit trees of that structure alone"}
 STATE_OF_OPTAX = {"sharding_of_the_state_follows_the_parameters": "optax lets jit decide where its state goes"}
+
+
+def bowl(params):
+    """A convex function of any tree."""
+    return sum((jnp.sum(x**2 / 2 + x**4 / 12).astype(float) for x in jax.tree.leaves(params)), start=jnp.zeros([]))
+
+
+CURVED = {"value_fn": jax.tree_util.Partial(bowl)}
+SEARCHED = CURVED | dict(zip(("value", "grad"), jax.value_and_grad(bowl)(default_params()), strict=True))
+MEMORY = {"state_is_shaped_like_the_parameters": "the memory has an axis of memory_size before those of the parameter"}
+GRAD = {"missing_leaves_stay_missing": "grad is a tree of one structure"}
 
 CASES = [
     # Links
@@ -92,6 +105,26 @@ CASES = [
     Case("scale_by_rprop", gx.scale_by_rprop(0.1)),
     Case("scale_by_falling_rate", gx.scale_by_falling_rate(0.1, 0.01)),
     Case("scale_by_rss from nothing", gx.scale_by_rss(0.0, eps_in_sqrt=False)),
+    # Second order
+    Case("scale_by_newton", gx.scale_by_newton(), extra=CURVED),
+    Case("scale_by_newton damped", gx.scale_by_newton(0.5), extra=CURVED),
+    Case("scale_by_newton_cg", gx.scale_by_newton_cg(), extra=CURVED),
+    Case("scale_by_lbfgs", gx.scale_by_lbfgs(memory_size=3), apart=MEMORY),
+    Case(
+        "scale_by_backtracking_linesearch",
+        gx.chain(gx.scale(-1.0), gx.scale_by_backtracking_linesearch(4, store_grad=True)),
+        extra=SEARCHED,
+        apart=GRAD,
+    ),
+    Case(
+        "scale_by_zoom_linesearch",
+        gx.chain(gx.scale(-1.0), gx.scale_by_zoom_linesearch(4)),
+        extra=SEARCHED,
+        apart=GRAD,
+    ),
+    Case("newton", gx.newton(), extra=CURVED),
+    Case("newton_cg", gx.newton_cg(), extra=CURVED),
+    Case("lbfgs without a search", gx.lbfgs(0.5, gx.identity(), memory_size=3), apart=MEMORY),
     # Combinators
     Case("chain", gx.chain(gx.clip(0.5), gx.scale(-0.1))),
     Case("chain of nothing", gx.chain()),

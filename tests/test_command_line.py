@@ -50,6 +50,16 @@ def test_sweep_digits_prints_a_table_and_writes_its_files(tmp_path):
         assert f"found/{name}" in swept.stdout
 
 
+def test_race_draws_a_figure_and_a_film(tmp_path):
+    raced = run("race", "sgd(0.01, momentum=0.9)", "chain(clip(1.0), adam(0.1))", "--surface", "ravine", cwd=tmp_path)
+    assert raced.returncode == 0, raced.stderr
+    assert "chain(clip(1.0), adam(0.1))" in raced.stdout
+    assert (tmp_path / "gradtx-race" / "ravine.png").read_bytes().startswith(b"\x89PNG")
+    film = (tmp_path / "gradtx-race" / "ravine.gif").read_bytes()
+    assert film.startswith(b"GIF89a")
+    assert film.count(b"\x21\xf9\x04") > 30  # frames
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -61,6 +71,11 @@ def test_sweep_digits_prints_a_table_and_writes_its_files(tmp_path):
         (["sweep", "digits", "--batch-size", "9999"], "--batch-size 9999: digits has 1437 rows to train on"),
         (["sweep", "digits", "--out", __file__], "is a file"),
         (["sweep", "digits", "--stesp", "3"], "--stesp"),
+        (["race", "adm(0.1)"], "no transformation or schedule 'adm' (did you mean 'adam'?)"),
+        (["race", "adam(0.1"], "'adam(0.1' is no call"),
+        (["race", "adam(__import__('os'))"], "no transformation or schedule '__import__'"),
+        (["race", "adam(-1)"], "adam: learning_rate: expected a number in [0, inf), found -1.0"),
+        (["race", "--surface", "beal"], "no surface 'beal'; did you mean 'beale'?"),
         (["swep"], "swep"),
     ],
 )

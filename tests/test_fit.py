@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradtx
-from gradtx._fit import chunks, rows_of
+from gradtx._fit import chunks, fit_steps
 
 
 def squares(params, batch):
@@ -88,26 +88,39 @@ def test_fit_on_all_data_is_the_plain_loop():
     assert jax.tree.structure(run.state) == jax.tree.structure(state)
 
 
+def rows_of(seed, first, steps, batch_size, rows):
+    """The rows of each batch, as the loss of a fit sees them."""
+    seen = []
+
+    def loss(params, batch):
+        jax.debug.callback(lambda chosen: seen.append(np.asarray(chosen)), batch, ordered=True)
+        return jnp.sum(params)
+
+    carry, key = (jnp.zeros(1), {}), jax.random.key(seed)
+    options = {"steps": steps, "every": 1, "batch_size": batch_size}
+    run = jax.jit(
+        lambda carry: fit_steps(loss, gradtx.sgd(0.0), jnp.arange(rows), key, carry, jnp.asarray(first), **options)
+    )
+    jax.block_until_ready(run(carry))
+    jax.effects_barrier()
+    return np.array(seen)
+
+
 def test_an_epoch_sees_every_row_once_and_the_next_one_in_another_order():
-    data, key = {"x": jnp.arange(20)}, jax.random.key(3)
-    rows = rows_of(data, key, jnp.asarray(0), 12, 5)
-    epochs = np.asarray(rows).reshape(3, 20)
+    epochs = rows_of(3, 0, 12, 5, 20).reshape(3, 20)
     assert all(sorted(epoch) == list(range(20)) for epoch in epochs.tolist())
     assert len({tuple(epoch) for epoch in epochs.tolist()}) == 3
 
 
 def test_a_step_draws_the_same_batch_wherever_its_chunk_begins():
-    data, key = {"x": jnp.arange(23)}, jax.random.key(1)
-    whole = rows_of(data, key, jnp.asarray(0), 30, 4)
+    whole = rows_of(1, 0, 30, 4, 23)
     for first in (1, 5, 17):
-        np.testing.assert_array_equal(rows_of(data, key, jnp.asarray(first), 9, 4), whole[first : first + 9])
+        np.testing.assert_array_equal(rows_of(1, first, 9, 4, 23), whole[first : first + 9])
 
 
 def test_the_gradients_of_all_batches_average_to_the_full_gradient():
-    data = line(n=60)
-    rows = np.asarray(rows_of(data, jax.random.key(0), jnp.asarray(0), 6, 10))
-    params = {"w": jnp.ones(3)}
-    parts = [jax.grad(squares)(params, {k: v[batch] for k, v in data.items()})["w"] for batch in rows]
+    data, params = line(n=60), {"w": jnp.ones(3)}
+    parts = [jax.grad(squares)(params, {k: v[rows] for k, v in data.items()})["w"] for rows in rows_of(0, 0, 6, 10, 60)]
     np.testing.assert_allclose(np.mean(parts, axis=0), jax.grad(squares)(params, data)["w"], rtol=1e-5)
 
 
@@ -197,3 +210,52 @@ def test_a_bar_is_shown_where_it_is_asked_for(capfd):
     shown = capfd.readouterr().err
     assert "fit" in shown
     assert "20/20" in shown
+
+
+def test_complex_parameters_go_downhill():
+    run = gradtx.minimize(lambda z: jnp.abs(z - (1 + 1j)) ** 2, jnp.array(0j), gradtx.sgd(0.1), steps=80)
+    np.testing.assert_allclose(run.params, 1 + 1j, atol=1e-6)
+
+
+def test_a_loss_that_closes_over_a_tracer_is_traced_with_it():
+    def after(weight):
+        def loss(params, batch):
+            return squares(params, batch) + weight * jnp.sum(params["w"] ** 2)
+
+        return gradtx.fit(loss, START, gradtx.sgd(0.1), line(), steps=8).final_loss
+
+    h = 1e-2
+    slope = (float(after(0.5 + h)) - float(after(0.5 - h))) / (2 * h)
+    assert float(jax.grad(after)(0.5)) == pytest.approx(slope, rel=1e-2)
+
+
+def test_tolerances_may_be_traced():
+    def steps(tol):
+        return gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(0.2), steps=50, tol=tol).steps
+
+    assert jax.vmap(steps)(jnp.array([0.1, 0.5])).tolist() == [int(steps(0.1)), int(steps(0.5))]
+
+
+def test_frozen_integers_are_held_still():
+    params = {**START, "table": np.arange(2)}
+    tx = gradtx.partition({"a": gradtx.adam(0.1), "still": gradtx.set_to_zero()}, {"table": "still", "*": "a"})
+    run = gradtx.fit(squares, params, tx, line(), steps=20)
+    alone = gradtx.fit(squares, START, gradtx.adam(0.1), line(), steps=20)
+    assert run.params["table"].tolist() == [0, 1]
+    np.testing.assert_allclose(run.params["w"], alone.params["w"], rtol=1e-6)
+
+
+def test_batches_take_no_memory_that_grows_with_the_run():
+    def final(rate, steps):
+        data = {"x": jnp.ones((5000, 1)), "y": jnp.ones(5000)}
+        return gradtx.fit(squares, {"w": jnp.zeros(1)}, gradtx.sgd(rate), data, steps=steps, batch_size=3000).final_loss
+
+    def bytes_of(steps):
+        return jax.jit(lambda rate: final(rate, steps)).lower(0.1).compile().memory_analysis().temp_size_in_bytes
+
+    assert bytes_of(4000) < bytes_of(40) + 10 * 4 * 4000
+
+
+def test_a_run_that_diverges_says_so():
+    run = gradtx.fit(squares, START, gradtx.sgd(1e30), line(), steps=9)
+    assert run.reason == "the loss was not finite"

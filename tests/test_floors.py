@@ -20,13 +20,30 @@ MODULES = {
 
 # Floor by floor; on one floor a module may import those that stand before it. Siblings do not import each other at all.
 FLOORS = [
-    ["_errors", "_numbers", "tree", "_frozen", "_links", "_call", "_value", "_schedule", "_schedules", "initializers"],
-    ["_checks", "_rules", "_leaf", "_compose", "_transformation", "_assertions"],
+    [
+        "_errors",
+        "_numbers",
+        "tree",
+        "_frozen",
+        "_links",
+        "_call",
+        "_value",
+        "_schedule",
+        "_schedules",
+        "_warmups",
+        "_cycles",
+        "_averages",
+        "_surfaces",
+        "_flat",
+        "_lanczos",
+        "initializers",
+    ],
+    ["_checks", "_rules", "_leaf", "_compose", "_transformation", "_objective", "_assertions"],
     ["_primitives.*", "_combinators.chain", "_combinators.fork", "_combinators.*", "_precision"],
     ["_optimizers.*"],
     ["_progress", "_fit", "sweep", "curvature", "diagnostics", "sharding", "interop", "_trials", "testing"],
     ["plot", "_problems"],
-    ["_catalogue", "__main__"],
+    ["_catalogue", "_race", "__main__"],
 ]
 SIBLINGS = ("_primitives", "_optimizers")
 ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it, by the door

@@ -277,3 +277,54 @@ def test_a_clip_loses_nothing_of_half_precision_before_the_links_that_follow():
     found, _ = tx.update(gradient, {}, gradient)
     factor = 1e4 / np.linalg.norm([np.float64(x) for leaf in gradient.values() for x in leaf])
     np.testing.assert_array_equal(found["small"], np.float16(np.float64(gradient["small"]) * factor))
+
+
+def follower():
+    return gradtx.chain(gradtx.scale_by_ewma(0.9), gradtx.scale_by_rms(0.9))
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        gradtx.masked(gradtx.clip(1.0), "*"),
+        gradtx.partition({"a": gradtx.clip(1.0)}, {"*": "a"}),
+        gradtx.fork(lambda a: a, gradtx.clip(1.0)),
+        gradtx.fork(lambda a: a, gradtx.chain(gradtx.clip_by_global_norm(1e9), gradtx.clip(1.0))),
+        gradtx.chain(clip=gradtx.clip(1.0)),
+    ],
+    ids=["masked", "partition", "fork", "fork of trees", "under a name"],
+)
+def test_a_wrapper_of_everything_is_what_it_wraps_for_the_links_behind_it_too(wrapped):
+    gradients = {"w": jnp.array([3.0, -2.0]), "b": jnp.array([0.5])}
+    expected, found = gradtx.chain(gradtx.clip(1.0), follower()), gradtx.chain(wrapped, follower())
+    states = [expected.init(gradients), found.init(gradients)]
+    for _ in range(3):
+        right, states[0] = expected.update(gradients, states[0])
+        ours, states[1] = found.update(gradients, states[1])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), right, ours)
+
+
+def test_masked_restricts_both_signals_of_a_chain_within():
+    gradients = {"w": jnp.array([3.0, -2.0])}
+    flat = gradtx.chain(gradtx.clip(1.0), gradtx.scale_by_ewma(0.9), gradtx.scale_by_rms(0.9))
+    inside = gradtx.chain(
+        gradtx.masked(gradtx.chain(gradtx.clip(1.0), gradtx.scale_by_ewma(0.9)), "*"), gradtx.scale_by_rms(0.9)
+    )
+    right, ours = flat.update(gradients, flat.init(gradients))[0], inside.update(gradients, inside.init(gradients))[0]
+    np.testing.assert_allclose(right["w"], ours["w"], rtol=1e-6)
+
+
+def test_a_fork_freezes_only_what_all_its_branches_freeze():
+    gradients = {"w": jnp.array([3.0]), "b": jnp.array([2.0])}
+    tx = gradtx.fork(lambda a, b: a + b, gradtx.sgd(1.0), gradtx.masked(gradtx.set_to_zero(), "b"))
+    updates, _ = tx.update(gradients, tx.init(gradients))
+    assert {name: u.tolist() for name, u in updates.items()} == {"w": [0.0], "b": [-2.0]}
+
+
+def test_a_conditioned_gradient_is_seen_by_links_behind_a_rule_over_whole_trees():
+    gradients = {"w": jnp.array([3.0, -2.0])}
+    first, last = [gradtx.clip(1.0), gradtx.scale_by_ewma(0.9)], gradtx.scale_by_rms(0.9)
+    flat = gradtx.chain(*first, last)
+    parted = gradtx.chain(*first, gradtx.clip_by_global_norm(1e9), last)
+    right, ours = flat.update(gradients, flat.init(gradients))[0], parted.update(gradients, parted.init(gradients))[0]
+    np.testing.assert_allclose(right["w"], ours["w"], rtol=1e-6)

@@ -1,6 +1,7 @@
 """Schedules: formulas, arguments that are traced, swept and differentiated, algebra, and their life as values."""
 
 import functools
+import inspect
 import math
 import pickle
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import optax
 import pytest
 
 import gradtx as gx
-from gradtx import _schedule, _schedules
+from gradtx import _cycles, _schedule, _schedules, _warmups
 
 
 class Case(NamedTuple):
@@ -73,6 +74,70 @@ def warmup_cosine(step, init, peak, warmup, length, end, exponent):
         return init + (peak - init) * step / warmup
     half = math.cos(math.pi * way(step, warmup, length - warmup) / 2) ** 2
     return end + (peak - end) * half**exponent
+
+
+def warmup_constant(step, init, peak, warmup):
+    return init + (peak - init) * way(step, 0.0, warmup)
+
+
+def warmup_exponential(step, init, peak, warmup, length, rate, begin, end=None, staircase=False):
+    if step < warmup:
+        return init + (peak - init) * step / warmup
+    return exponential(step - warmup, peak, length, rate, begin, end, staircase)
+
+
+def inverse_sqrt(step, init, peak, warmup, timescale=None):
+    if step < warmup:
+        return init + (peak - init) * step / warmup
+    timescale = warmup if timescale is None else timescale
+    return peak / math.sqrt((step - warmup + timescale) / timescale)
+
+
+COOLDOWNS = {
+    "linear": lambda f: 1 - f,
+    "cosine": lambda f: 0.5 * (1 + math.cos(math.pi * f)),
+    "sqrt": lambda f: 1 - math.sqrt(f),
+    "square": lambda f: 1 - f**2,
+}
+
+
+def stable(step, init, peak, warmup, plateau, length, end, cooldown="linear"):
+    if step < warmup:
+        return init + (peak - init) * step / warmup
+    return end + (peak - end) * COOLDOWNS[cooldown](way(step, warmup + plateau, length))
+
+
+def linear_onecycle(step, length, peak, start, final, div, final_div):
+    low = peak / div
+    if step < start * length:
+        return low + (peak - low) * step / (start * length)
+    if step < final * length:
+        return peak + (low - peak) * way(step, start * length, (final - start) * length)
+    return low + (low / final_div - low) * way(step, final * length, (1 - final) * length)
+
+
+def cosine_onecycle(step, length, peak, start, div, final_div):
+    low, last = peak / div, peak / (div * final_div)
+    if step < start * length:
+        return low + (peak - low) * (1 - math.cos(math.pi * step / (start * length))) / 2
+    return last + (peak - last) * (1 + math.cos(math.pi * way(step, start * length, (1 - start) * length))) / 2
+
+
+def restarts(step, *numbers):
+    cycles = [numbers[k : k + 6] for k in range(0, len(numbers), 6)]
+    for cycle in cycles[:-1]:
+        if step < cycle[3]:
+            return warmup_cosine(step, *cycle)
+        step = step - cycle[3]
+    return warmup_cosine(step, *cycles[-1])
+
+
+def cyclic(step, base, top, up, down=None, gamma=1.0, mode="triangular"):
+    down = up if down is None else down
+    cycle, place = divmod(step, up + down)
+    height = place / up if place < up else 1 - (place - up) / down
+    amplitude = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": gamma**step}[mode]
+    return base + (top - base) * height * amplitude
 
 
 def piecewise(step, init, *pairs):
@@ -139,6 +204,39 @@ def interpolate(kind):
 
 def stairs(factory):
     return functools.partial(factory, staircase=True)
+
+
+CYCLE = ("init_value", "peak_value", "warmup_steps", "decay_steps", "end_value", "exponent")
+
+
+def restarts_of(factory, whole=float):
+    """Warm restarts from plain numbers, six a cycle."""
+
+    def build(*numbers):
+        cycles = [dict(zip(CYCLE, numbers[k : k + 6], strict=True)) for k in range(0, len(numbers), 6)]
+        if whole is int:
+            cycles = [{k: int(x) if k.endswith("steps") else x for k, x in cycle.items()} for cycle in cycles]
+        return factory(cycles)
+
+    return build
+
+
+def stable_with(cooldown):
+    return Case(
+        f"warmup_stable_decay_schedule, {cooldown}",
+        functools.partial(_warmups.warmup_stable_decay_schedule, cooldown=cooldown),
+        (0.1, 0.8, 5.0, 7.0, 12.0, 0.02),
+        functools.partial(stable, cooldown=cooldown),
+    )
+
+
+def cyclic_in(mode, *numbers):
+    return Case(
+        f"cyclic_schedule, {mode}, {len(numbers)} numbers",
+        functools.partial(_cycles.cyclic_schedule, mode=mode),
+        numbers,
+        functools.partial(cyclic, mode=mode),
+    )
 
 
 CASES = [
@@ -222,6 +320,61 @@ CASES = [
         (0.1, 0.8, 5.0, 5.0, 0.02, 1.0),
         warmup_cosine,
     ),
+    Case(
+        "warmup_constant_schedule",
+        _warmups.warmup_constant_schedule,
+        (0.1, 0.8, 5.0),
+        warmup_constant,
+        optax.warmup_constant_schedule,
+    ),
+    Case("warmup_constant_schedule, no warm-up", _warmups.warmup_constant_schedule, (0.1, 0.8, 0.0), warmup_constant),
+    Case(
+        "warmup_exponential_decay_schedule",
+        _warmups.warmup_exponential_decay_schedule,
+        (0.1, 0.8, 5.0, 4.0, 0.7, 3.0),
+        warmup_exponential,
+        optax.warmup_exponential_decay_schedule,
+    ),
+    Case(
+        "warmup_exponential_decay_schedule, staircase to a floor",
+        stairs(_warmups.warmup_exponential_decay_schedule),
+        (0.1, 0.8, 5.0, 4.0, 0.7, 3.0, 0.21),
+        stairs(warmup_exponential),
+        lambda *numbers: optax.warmup_exponential_decay_schedule(*numbers[:6], True, numbers[6]),
+    ),
+    *(stable_with(cooldown) for cooldown in COOLDOWNS),
+    Case(
+        "warmup_stable_decay_schedule, no cool-down",
+        _warmups.warmup_stable_decay_schedule,
+        (0.1, 0.8, 5.0, 7.0, 0.0, 0.02),
+        stable,
+    ),
+    Case("inverse_sqrt_schedule", _warmups.inverse_sqrt_schedule, (0.1, 0.8, 5.0), inverse_sqrt),
+    Case("inverse_sqrt_schedule, a time scale", _warmups.inverse_sqrt_schedule, (0.1, 0.8, 0.0, 9.0), inverse_sqrt),
+    Case(
+        "linear_onecycle_schedule",
+        _cycles.linear_onecycle_schedule,
+        (20.0, 0.8, 0.3, 0.6, 25.0, 1e3),
+        linear_onecycle,
+        lambda length, *rest: optax.linear_onecycle_schedule(int(length), *rest),
+    ),
+    Case(
+        "cosine_onecycle_schedule",
+        _cycles.cosine_onecycle_schedule,
+        (20.0, 0.8, 0.3, 25.0, 1e3),
+        cosine_onecycle,
+        lambda length, *rest: optax.cosine_onecycle_schedule(int(length), *rest),
+    ),
+    Case(
+        "sgdr_schedule",
+        restarts_of(_cycles.sgdr_schedule),
+        (0.1, 0.8, 2.0, 9.0, 0.05, 1.0, 0.2, 0.6, 3.0, 12.0, 0.02, 1.5, 0.1, 0.4, 1.0, 5.0, 0.01, 1.0),
+        restarts,
+        restarts_of(optax.sgdr_schedule, int),
+    ),
+    cyclic_in("triangular", 0.1, 0.8, 4.0),
+    cyclic_in("triangular2", 0.1, 0.8, 3.0, 5.0),
+    cyclic_in("exp_range", 0.1, 0.8, 4.0, 5.0, 0.5),
     Case(
         "piecewise_constant_schedule",
         lambda init, *pairs: gx.piecewise_constant_schedule(init, steps_and_scales(*pairs)),
@@ -331,11 +484,134 @@ def test_a_step_may_be_a_python_number_an_integer_array_or_a_float_array(case):
 
 
 def test_every_factory_of_schedules_has_a_case():
-    modules = {_schedule.__name__, _schedules.__name__}
+    modules = {module.__name__ for module in (_schedule, _schedules, _warmups, _cycles)}
     factories = {name for name, x in vars(gx).items() if getattr(x, "__module__", "") in modules}
     factories = {name for name in factories if hasattr(getattr(gx, name), "call")}
     printed = " ".join(repr(case.build(*case.numbers)) for case in CASES)
     assert {name for name in factories if f"{name}(" not in printed} == {"function_of_step"}  # tested by name below
+
+
+NAMES = {**vars(_warmups), **vars(_cycles), **vars(gx)}
+OF_OPTAX = [n for n in dir(optax.schedules) if n[0] != "_" and n.endswith(("_schedule", "_schedules", "_decay"))]
+
+
+@pytest.mark.parametrize("name", OF_OPTAX)
+def test_takes_the_arguments_of_optax_numbers_first(name):
+    theirs, ours = (inspect.signature(x[name]).parameters for x in (vars(optax.schedules), NAMES))
+    assert {n: p.default for n, p in ours.items()} == {n: p.default for n, p in theirs.items()}
+    numbers = [n for n, p in ours.items() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    assert numbers == [n for n in theirs if n in numbers]
+    assert set(ours) - set(numbers) <= {"staircase"}
+
+
+@pytest.mark.parametrize("name", ["linear_onecycle_schedule", "cosine_onecycle_schedule"])
+def test_the_default_cycle_is_that_of_optax(name):
+    steps = np.arange(0, 1_100, 10, dtype=np.int32)
+    found = compiled_curve(NAMES[name](1_000, 0.5), steps)
+    with jax.numpy_dtype_promotion("standard"):
+        equal(found, compiled_curve(getattr(optax, name)(1_000, 0.5), steps), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "end"),
+    [
+        (_cycles.linear_onecycle_schedule(1_000, 0.7), 0.7 / 25e4),
+        (_cycles.cosine_onecycle_schedule(1_000, 0.7), 0.7 / 25e4),
+        *(
+            (_warmups.warmup_stable_decay_schedule(0.0, 1.0, 10, 500, 200, 1e-7, cooldown=shape), 1e-7)
+            for shape in COOLDOWNS
+        ),
+    ],
+    ids=["linear one-cycle", "cosine one-cycle", *COOLDOWNS],
+)
+def test_a_small_last_value_keeps_its_digits_in_float32(schedule, end):
+    np.testing.assert_allclose(compiled_curve(schedule, np.array([1_000.0, 1e6])), end, rtol=3e-7)
+
+
+def test_a_boundary_of_one_cycle_stays_where_it_was_put():
+    assert int(0.29 * 100) == 28  # in Optax the peak is here
+    cycle = compiled_curve(_cycles.linear_onecycle_schedule(100, 1.0, 0.29), np.array([28.0, 29.0, 30.0]))
+    assert cycle[1] == 1.0 == cycle.max()
+
+
+@pytest.mark.parametrize(("up", "down"), [(3, 4), (40, 57), (1, 96), (0, 7), (7, 0)])
+def test_a_triangle_has_its_corners_at_the_very_steps(up, down):
+    begin = np.arange(500) * (up + down)
+    schedule = _cycles.cyclic_schedule(0.25, 0.75, up, down)
+    assert compiled_curve(schedule, begin + up).tolist() == [0.75 if down else 0.25] * 500
+    if up:  # where it has no length up, it begins at the top
+        assert compiled_curve(schedule, begin).tolist() == [0.25] * 500
+
+
+def test_a_long_exponential_range_keeps_its_digits_in_float32():
+    steps = np.arange(1, 20, 2) * 5_000.0
+    found = compiled_curve(_cycles.cyclic_schedule(0.0, 1.0, 5_000, gamma=0.99994, mode="exp_range"), steps)
+    np.testing.assert_allclose(found, 0.99994**steps, rtol=2e-6)
+
+
+@pytest.mark.parametrize("shape", COOLDOWNS)
+def test_half_of_a_cool_down_is_what_its_name_says(shape):
+    schedule = _warmups.warmup_stable_decay_schedule(0.0, 1.0, 0, 0, 4, cooldown=shape)
+    wanted = {"linear": 0.75, "cosine": 0.5 + 0.5**1.5, "sqrt": 0.5, "square": 0.9375}[shape]
+    assert float(schedule(1)) == pytest.approx(wanted, rel=3e-7)
+
+
+def test_noam_of_the_transformer_and_the_inverse_root_of_t5():
+    steps, width, warmup = np.array([1, 10, 399, 400, 401, 4_000, 40_000.0]), 512, 400
+    noam = width**-0.5 * np.minimum(steps**-0.5, steps * warmup**-1.5)
+    found = curve(_warmups.inverse_sqrt_schedule(0.0, (width * warmup) ** -0.5, warmup), steps)
+    np.testing.assert_allclose(found, noam, rtol=1e-6)
+    t5 = 1 / np.sqrt(np.maximum(steps, warmup))
+    np.testing.assert_allclose(
+        curve(_warmups.inverse_sqrt_schedule(warmup**-0.5, warmup**-0.5, warmup), steps), t5, rtol=1e-6
+    )
+
+
+def test_an_inverse_root_with_no_time_scale_stays_at_its_peak():
+    assert curve(_warmups.inverse_sqrt_schedule(0.0, 0.5, 0)).tolist() == [0.5] * len(STEPS)
+
+
+EPOCH = 50  # steps
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "values"),
+    [
+        (gx.inverse_time_decay(0.6, 1, 1.0), [0, 1, 2], [0.6, 0.3, 0.2]),
+        (gx.inverse_time_decay(0.6, EPOCH, 1.0, staircase=True), [49, 50, 99, 100, 149], [0.6, 0.3, 0.3, 0.2, 0.2]),
+        (gx.exponential_decay(2.0, 1, 0.9), range(50), 2 * 0.9 ** np.arange(50)),
+        (
+            gx.exponential_decay(2.0, EPOCH, 0.9, staircase=True),
+            range(0, 500, 25),
+            2 * 0.9 ** np.repeat(np.arange(10), 2),
+        ),
+        (gx.exponential_decay(2.0, EPOCH, 0.9), [25, 50], [2 * 0.9**0.5, 2 * 0.9]),
+    ],
+    ids=["time, by step", "time, by epoch", "exponential, by step", "exponential, by epoch", "exponential, between"],
+)
+@pytest.mark.usefixtures("double_precision")
+def test_time_based_and_exponential_decay_by_step_and_by_epoch(schedule, steps, values):
+    np.testing.assert_allclose(compiled_curve(schedule, np.asarray(steps, float)), values, rtol=1e-14)
+
+
+CYCLES = (
+    {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 2, "decay_steps": 10},
+    {"init_value": 0.0, "peak_value": 0.5, "warmup_steps": 0, "decay_steps": 20, "end_value": 0.125},
+)
+
+
+def test_restarts_take_any_iterable_of_mappings_or_the_cycles_themselves():
+    restarts = _cycles.sgdr_schedule(CYCLES)
+    assert restarts == _cycles.sgdr_schedule(iter(CYCLES))
+    assert restarts == _cycles.sgdr_schedule([gx.warmup_cosine_decay_schedule(**cycle) for cycle in CYCLES])
+    assert gx.hyperparameters(gx.sgd(restarts))["sgd.learning_rate"] == restarts
+
+
+def test_a_longer_cycle_moves_those_after_it():
+    restarts = _cycles.sgdr_schedule(CYCLES)
+    longer = restarts.replace({"cosine_kwargs.0.decay_steps": 16})
+    np.testing.assert_allclose(curve(restarts, np.array([10.0, 20.0, 30.0])), [0.5, 0.3125, 0.125], rtol=1e-6)
+    np.testing.assert_allclose(curve(longer, np.array([9.0, 16.0, 26.0, 36.0])), [0.5, 0.5, 0.3125, 0.125], rtol=1e-6)
 
 
 @pytest.mark.parametrize("length", [3, 7, 41, 47, 55, 61, 97])
@@ -485,6 +761,29 @@ def test_a_schedule_of_a_run_of_length_one_stretches_to_the_run():
     assert float(fractions(1_000)) == pytest.approx(1e-3, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("fractions", "steps"),
+    [
+        (
+            _warmups.warmup_stable_decay_schedule(0.0, 0.1, 0.25, 0.5, 0.25, cooldown="square"),
+            _warmups.warmup_stable_decay_schedule(0.0, 0.1, 250, 500, 250, cooldown="square"),
+        ),
+        (_warmups.inverse_sqrt_schedule(0.0, 0.1, 0.125), _warmups.inverse_sqrt_schedule(0.0, 0.1, 125)),
+        (_cycles.linear_onecycle_schedule(1.0, 0.1), _cycles.linear_onecycle_schedule(1_000, 0.1)),
+        (_cycles.cosine_onecycle_schedule(1.0, 0.1), _cycles.cosine_onecycle_schedule(1_000, 0.1)),
+        (_cycles.cyclic_schedule(0.0, 0.1, 0.125), _cycles.cyclic_schedule(0.0, 0.1, 125)),
+        (
+            _cycles.sgdr_schedule([{**CYCLES[0], "warmup_steps": 0.25, "decay_steps": 0.5}] * 2),
+            _cycles.sgdr_schedule([{**CYCLES[0], "warmup_steps": 250, "decay_steps": 500}] * 2),
+        ),
+    ],
+    ids=lambda schedule: schedule._call.name,
+)
+def test_lengths_may_be_fractions_of_the_run(fractions, steps):
+    at = np.arange(0, 1_200, 25.0)
+    np.testing.assert_allclose(curve(fractions.stretch(1_000), at), curve(steps, at), rtol=0, atol=1e-6)
+
+
 # Schedules as values --------------------------------------------------------------------------------------------------
 
 VALUES = {case.name: case.build(*case.numbers) for case in CASES} | {
@@ -498,7 +797,7 @@ every_value = pytest.mark.parametrize("schedule", VALUES.values(), ids=VALUES)
 
 @every_value
 def test_prints_as_an_expression_that_makes_it_again(schedule):
-    again = eval(repr(schedule), {**vars(gx), "rising": rising})
+    again = eval(repr(schedule), {**NAMES, "rising": rising})
     assert again == schedule
     assert hash(again) == hash(schedule)
     assert repr(again) == repr(schedule)
@@ -537,10 +836,19 @@ def test_replace_exchanges_one_number():
         (lambda: gx.linear_schedule(0.0, 1.0, transition_step=5), "did you mean 'transition_steps'"),
         (lambda: gx.join_schedules([A, B], [])(0), "one boundary fewer than schedules"),
         (lambda: gx.piecewise_interpolate_schedule("cubic", 1.0)(0), "expected 'linear' or 'cosine', found 'cubic'"),
+        (
+            lambda: _warmups.warmup_stable_decay_schedule(0.0, 1.0, 1, 2, 3, cooldown="1-sqrt"),
+            "cooldown: expected 'linear' or 'cosine' or 'sqrt' or 'square', found '1-sqrt'",
+        ),
+        (lambda: _cycles.cyclic_schedule(0.0, 1.0, 4, mode="triangle"), "mode: expected 'triangular' or"),
+        (lambda: _cycles.sgdr_schedule([])(0), "sgdr_schedule: expected at least one cycle"),
+        (lambda: _cycles.sgdr_schedule([CYCLES[0], A]), "cosine_kwargs.1: expected the arguments of warmup_cosine"),
+        (lambda: _cycles.sgdr_schedule([{"peak": 1.0}]), "no argument 'peak'"),
     ],
     ids=[
         *("a negative length", "nan", "a string", "a bool", "structure by position", "a misspelt keyword"),
         *("a boundary too few", "an unknown interpolation"),
+        *("an unknown cool-down", "an unknown mode", "no cycles", "no cycle", "a misspelt argument of a cycle"),
     ],
 )
 def test_a_wrong_argument_is_an_error_that_names_it(make, says):

@@ -113,7 +113,9 @@ def test_the_best_lane_is_a_number_and_knows_what_it_learned():
 def test_a_sweep_saves_its_table_its_losses_and_its_pictures(tmp_path):
     population = sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1], b1=[0.5, 0.9])
     result = sweep.run(squares, START, population, line(), steps=20)
-    folder = result.save(tmp_path / "out")
+    folder = tmp_path / "out"
+    names = ["table.csv", "loss.npz", "curves.png", "heatmap.png"]
+    assert result.save(folder) == [folder / name for name in names]
     with open(folder / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [{k: float(v) for k, v in row.items()} for row in rows] == result.table()

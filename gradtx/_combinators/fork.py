@@ -14,7 +14,8 @@ def fork(join: Static, *branches: Any, **named_branches: Any) -> Rule:
 
         u ← join(branch₁(u), branch₂(u), ...)   on every leaf
 
-    ``join`` takes one array a branch and returns one. Every branch sees the two signals as they come (see `chain`).
+    ``join`` takes one array a branch and returns one. Every branch sees the two signals as they come (see `chain`); the
+    fork conditions gradients if all its branches do, and freezes what all of them freeze.
     State: a mapping with the state of each branch under its name. The trap: it pickles if ``join`` does (a function of
     a module; not a lambda, not ``jnp.add``).
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from gradtx import tree as trees
 from gradtx._checks import check_gradients
-from gradtx._compose import any_frozen, fill, keep, points_of, restrict
+from gradtx._compose import any_frozen, keep, merge, points_of, restrict
 from gradtx._errors import TransformationError, suggest
 from gradtx._leaf import per_leaf
 from gradtx._numbers import Group, Link, Static
@@ -72,13 +72,16 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
     def labels(tree: Tree) -> Tree:
         found = trees.labels(param_labels, tree)
         for path, label in zip(trees.paths(found), trees.flatten(found)[0], strict=True):
-            if label is not None and label not in transforms:
+            if label is not None and str(label) not in transforms:
                 hint = suggest(str(label), transforms)
                 raise TransformationError(f"leaf {path}: no group {label!r}{hint}; there are {', '.join(transforms)}")
+        for path, label, leaf in zip(trees.paths(tree), trees.flatten(found)[0], trees.flatten(tree)[0], strict=True):
+            if label is None and leaf is not None:
+                raise TransformationError(f"leaf {path}: expected the label of a group, found None")
         return found
 
     def group(label: str) -> Any:
-        return lambda tree: trees.map(lambda own: own == label, labels(tree))
+        return lambda tree: trees.map(lambda own: str(own) == label, labels(tree))
 
     parts = {label: restrict(rule, group(label)) for label, rule in transforms.items()}
 
@@ -90,10 +93,13 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
         check_gradients(signals.updates, context.params)
         labels(signals.updates)
         made = {label: part.update(signals, state.get(label, {}), context) for label, part in parts.items()}
-        merged = signals.updates
+        merged = signals
         for label, (after, _) in made.items():
-            merged = fill(keep(after.updates, group(label)(signals.updates)), merged)
-        return signals.then(merged, conditions=False), {k: entry for k, (_, entry) in made.items() if entry != {}}
+            own = group(label)(signals.updates)
+            updates = keep(after.updates, own)
+            shared = after.updates is after.gradient
+            merged = merge(Signals(updates, updates if shared else keep(after.gradient, own)), merged)
+        return merged, {k: entry for k, (_, entry) in made.items() if entry != {}}
 
     named = [NamedRule(label, part) for label, part in parts.items()]
     timed, frozen = any(part.timed for part in parts.values()), any_frozen(list(parts.values()))

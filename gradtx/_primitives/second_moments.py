@@ -187,7 +187,8 @@ def scale_by_mean_squares(eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True) 
         rₜ = (|g₁|² + ... + |gₜ|²)/t;   u ← uₜ/√(rₜ + eps)        (eps_in_sqrt=False: uₜ/(√rₜ + eps))
 
     g is the gradient that entered the chain. With a learning rate ε/√t it is AdaGrad with ε, from r₀ = 0. A coordinate
-    whose gradients have all been zero does not move. State: ``nu``, real, shaped like the parameters.
+    whose gradients have all been zero does not move. Source: Duchi, Hazan & Singer 2011, Figure 1, with the mean in
+    place of the sum. State: ``nu``, real, shaped like the parameters.
 
     >>> tx = scale_by_mean_squares(0.0)
     >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))

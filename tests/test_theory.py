@@ -1,0 +1,449 @@
+"""What theory and the lectures say must come out, in float64; every test has the name of a row of theirs."""
+
+import warnings
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+from sklearn import datasets
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import MinMaxScaler
+
+import gradtx
+from gradtx._problems import perceptron
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+def updates_of(tx, gradients):
+    """The updates of a transformation for given gradients, one a step."""
+    gradients = jnp.asarray(gradients, float)
+
+    def step(state, gradient):
+        u, state = tx.update(gradient, state)
+        return state, u
+
+    return np.asarray(jax.lax.scan(step, tx.init(gradients[0]), gradients)[1])
+
+
+def path_of(tx, gradient_fn, start, steps):
+    """Where a transformation goes: ``steps`` + 1 points, the start among them."""
+    start = jnp.asarray(start, float)
+
+    def step(carry, _):
+        params, state = carry
+        u, state = tx.update(gradient_fn(params), state, params)
+        params = gradtx.apply_updates(params, u)
+        return (params, state), params
+
+    path = jax.lax.scan(step, (start, tx.init(start)), length=steps)[1]
+    return np.asarray(jnp.concatenate([start[None], path]))
+
+
+def by_hand(rule, gradients):
+    """The same for a rule in NumPy: ``rule(t, g, memory) -> (update, memory)``, t = 1 at the first."""
+    memory, updates = np.zeros_like(gradients[0]), []
+    for t, g in enumerate(gradients, start=1):
+        u, memory = rule(t, g, memory)
+        updates.append(u)
+    return np.array(updates)
+
+
+def same(ours, theirs, rtol=1e-12):
+    np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=1e-15)
+
+
+GRADIENTS = np.random.default_rng(0).normal(size=(40, 3))
+BOWL = np.diag([0.1, 0.5, 1.0]) + 0.05  # f = ½ θᵀAθ
+START = np.array([3.0, -2.0, 1.0])
+
+
+# Gradient descent -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.2, [6.0, 3.6, 2.16]), (0.05, [9.0, 8.1, 7.29])])
+def test_gradient_descent(rate, expected):
+    same(path_of(gradtx.sgd(rate), jax.grad(lambda x: jnp.sum(x**2)), [10.0], 3)[1:, 0], expected)
+
+
+@pytest.mark.parametrize("size", [64, 16, 1])
+def test_batch_mini_batch_stochastic(size):
+    rng = np.random.default_rng(1)  # whole numbers, and powers of two in number: no rounding, so equal is equal
+    x, y = jnp.asarray(rng.integers(-8, 9, (64, 3)), float), jnp.asarray(rng.integers(-8, 9, 64), float)
+    theta, tx = jnp.array([1.0, -2.0, 0.5]), gradtx.sgd(0.25)
+
+    def update(rows):
+        gradient = jax.grad(lambda theta: jnp.mean((x[rows] @ theta - y[rows]) ** 2))(theta)
+        return tx.update(gradient, tx.init(theta))[0]
+
+    batches = rng.permutation(64).reshape(-1, size)
+    average = jnp.mean(jax.vmap(update)(batches), axis=0)
+    np.testing.assert_array_equal(average, update(np.arange(64)))
+    assert np.any(np.asarray(update(batches[0])) != np.asarray(average)) == (size < 64)
+
+
+# Momentum -------------------------------------------------------------------------------------------------------------
+
+
+def form_1(rate, decay):
+    return gradtx.chain(gradtx.scale_by_learning_rate(rate), gradtx.trace(decay))
+
+
+def form_2(rate, decay):
+    return gradtx.chain(gradtx.scale_by_ewma(decay), gradtx.scale_by_learning_rate(rate))
+
+
+def form_3(rate, decay):
+    return gradtx.chain(gradtx.trace(decay), gradtx.scale_by_learning_rate(rate))
+
+
+FALLING = gradtx.inverse_time_decay(0.1, 1, 1.0)  # 0.1, 0.05, 0.0333...
+
+
+def root_of_time(step):
+    return jnp.sqrt(jnp.asarray(step + 1, float))
+
+
+def test_momentum_form_1_speeds_up_to_its_terminal_speed():
+    rate, decay = 0.2, 0.5
+    for tx in (form_1(rate, decay), form_3(rate, decay), gradtx.sgd(rate, momentum=decay)):
+        steps = -updates_of(tx, np.full((60, 1), 0.1))[:, 0] / rate
+        same(steps[:4], [0.1, 0.15, 0.175, 0.1875])
+        same(steps[-1], 0.1 / (1 - decay))
+    vector = np.array([0.03, -0.04])
+    speed = np.linalg.norm(updates_of(form_1(rate, 0.9), np.tile(vector, (400, 1)))[-1])
+    same(speed, rate * np.linalg.norm(vector) / (1 - 0.9))
+
+
+def test_momentum_form_2_at_a_rate_over_1_minus_decay_is_form_3():
+    decay = 0.9
+    for rate in (0.1, FALLING):
+        same(updates_of(form_2(rate / (1 - decay), decay), GRADIENTS), updates_of(form_3(rate, decay), GRADIENTS))
+    same(updates_of(form_2(0.1 / (1 - decay), decay), GRADIENTS), updates_of(form_1(0.1, decay), GRADIENTS))
+
+
+def test_momentum_form_1_is_form_3_under_a_constant_rate_and_another_method_under_a_schedule():
+    same(updates_of(form_1(0.1, 0.9), GRADIENTS), updates_of(form_3(0.1, 0.9), GRADIENTS))
+
+    def inside(t, g, v):
+        v = 0.9 * v - 0.1 / t * g
+        return v, v
+
+    def outside(t, g, v):
+        v = 0.9 * v + g
+        return -0.1 / t * v, v
+
+    same(updates_of(form_1(FALLING, 0.9), GRADIENTS), by_hand(inside, GRADIENTS))
+    same(updates_of(form_3(FALLING, 0.9), GRADIENTS), by_hand(outside, GRADIENTS))
+    # After a steep step at the full rate, flat ground: the one rolls on at 0.1α, the other only at 0.1α/2.
+    steep_then_flat = np.array([[1.0], [0.0]])
+    same(updates_of(form_1(FALLING, 0.9), steep_then_flat)[:, 0], [-0.1, -0.09])
+    same(updates_of(form_3(FALLING, 0.9), steep_then_flat)[:, 0], [-0.1, -0.045])
+
+
+@pytest.mark.parametrize("pull", ["a force, acting for Δt", "kicks, one a step"])
+def test_momentum_form_3_is_a_unit_mass_under_friction(pull):
+    """α = 1 − Δt·η. Under the force −∇J the step of v is Δt(−∇J − ηv), and ε is Δt²; under kicks of −∇J it is Δt."""
+    dt, friction = 0.1, 1.5
+    lasting = dt if pull.startswith("a force") else 1.0
+    theta, velocity, path = START, np.zeros(3), [START]
+    for _ in range(60):
+        velocity = velocity - lasting * (BOWL @ theta) - dt * friction * velocity
+        theta = theta + dt * velocity
+        path.append(theta)
+    tx = form_3(dt * lasting, 1 - dt * friction)
+    same(path_of(tx, lambda theta: BOWL @ theta, START, 60), path)
+
+
+def test_momentum_form_3_tends_to_the_motion_itself():
+    errors = []  # of a unit mass on a unit spring under friction, let go at θ = 1, at time 2
+    friction, time = 1.0, 2.0
+    omega = np.sqrt(1 - friction**2 / 4)
+    decayed = np.exp(-friction * time / 2)
+    exact = decayed * (np.cos(omega * time) + friction / (2 * omega) * np.sin(omega * time))
+    for steps in (1000, 2000):
+        dt = time / steps
+        path = path_of(form_3(dt**2, 1 - dt * friction), lambda theta: theta, [1.0], steps)
+        errors.append(path[-1, 0] - exact)
+    assert abs(errors[0]) < 1e-3
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.01)
+
+
+def test_sgd_with_ema():
+    def rule(t, g, average):
+        average = 0.9 * average + 0.1 * g
+        return -0.3 * average, average
+
+    same(updates_of(form_2(0.3, 0.9), GRADIENTS), by_hand(rule, GRADIENTS))
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.99])
+def test_nesterov_true_lookahead_is_the_rewritten_form_step_for_step(decay):
+    rate, theta, velocity = 0.2, START, np.zeros(3)
+
+    def gradient(theta, sin=np.sin):  # of a bowl with ripples
+        return BOWL @ theta + 0.3 * sin(theta)
+
+    ahead = [theta + decay * velocity]  # y = θ + αv
+    for _ in range(50):
+        velocity = decay * velocity - rate * gradient(theta + decay * velocity)
+        theta = theta + velocity
+        ahead.append(theta + decay * velocity)
+    rewritten = gradtx.chain(gradtx.trace(decay), gradtx.nesterov_lookahead(decay), gradtx.scale_by_learning_rate(rate))
+    for tx in (rewritten, gradtx.sgd(rate, momentum=decay, nesterov=True)):
+        path = path_of(tx, lambda theta: gradient(theta, jnp.sin), START, 50)
+        np.testing.assert_allclose(path, ahead, rtol=1e-11, atol=1e-12)
+
+
+def test_heavy_ball_on_a_quadratic():
+    curvatures = jnp.array([0.01, 0.1, 1.0])
+    low, high = np.sqrt(0.01), np.sqrt(1.0)
+    rate, decay = (2 / (low + high)) ** 2, ((high - low) / (high + low)) ** 2
+
+    def radius(tx):
+        def step(point):
+            params, state = point
+            u, state = tx.update(curvatures * params, state, params)
+            return gradtx.apply_updates(params, u), state
+
+        flat, unravel = ravel_pytree((jnp.ones(3), tx.init(jnp.ones(3))))
+        jacobian = jax.jacobian(lambda point: ravel_pytree(step(unravel(point)))[0])(flat)
+        return np.max(np.abs(np.linalg.eigvals(np.asarray(jacobian))))
+
+    assert radius(gradtx.sgd(rate, momentum=decay)) == pytest.approx(9 / 11, abs=1e-6)
+    assert radius(gradtx.sgd(2 / (0.01 + 1.0))) == pytest.approx(0.980198, abs=1e-6)
+
+
+# Sizes of past gradients ----------------------------------------------------------------------------------------------
+
+
+def test_average_of_squares_is_adagrad_with_the_rate_times_root_t():
+    average = gradtx.chain(gradtx.scale_by_mean_squares(0.0), gradtx.scale_by_learning_rate(0.1))
+    adagrad = gradtx.adagrad(lambda step: 0.1 * root_of_time(step), 0.0, 0.0)
+    same(updates_of(average, GRADIENTS), updates_of(adagrad, GRADIENTS))
+    slower = gradtx.scale_by_learning_rate(lambda step: 0.1 / root_of_time(step))
+    average = gradtx.chain(gradtx.scale_by_mean_squares(0.0), slower)
+    same(updates_of(average, GRADIENTS), updates_of(gradtx.adagrad(0.1, 0.0, 0.0), GRADIENTS))
+
+
+@pytest.mark.parametrize("eps", [1e-7, 0.5])
+@pytest.mark.parametrize("inside", [True, False])
+def test_average_of_squares(eps, inside):
+    def rule(t, g, total):
+        total = total + g**2
+        r = total / t
+        return -0.1 * g / (np.sqrt(r + eps) if inside else np.sqrt(r) + eps), total
+
+    scaled = gradtx.scale_by_mean_squares(eps, eps_in_sqrt=inside)
+    tx = gradtx.chain(scaled, gradtx.scale_by_learning_rate(0.1))
+    same(updates_of(tx, GRADIENTS), by_hand(rule, GRADIENTS))
+
+
+def test_sign_methods_drift_on_mini_batches_and_sgd_does_not_move():
+    rate, decades = 0.01, 5
+    gradients = np.tile(np.append(np.full(9, 0.1), -0.9), decades)[:, None]
+    assert abs(np.sum(gradients)) < 1e-14  # nothing to gain in either direction
+    signs = gradtx.chain(gradtx.scale_by_sign(), gradtx.scale_by_learning_rate(rate))
+    drift = np.cumsum(updates_of(signs, gradients))
+    same(drift[9::10], -8 * rate * np.arange(1, decades + 1))
+    walk = np.cumsum(updates_of(gradtx.sgd(rate), gradients))
+    np.testing.assert_allclose(walk[9::10], 0, atol=1e-16)
+
+
+def test_adam_without_bias_correction():
+    rate = 1e-3
+    links = (gradtx.scale_by_ewma(0.9), gradtx.scale_by_rms(0.999, bias_correction=False))
+    tx = gradtx.chain(*links, gradtx.scale_by_learning_rate(rate))
+    for g in (1.0, -20.0):
+        (without,), (corrected,) = (updates_of(tx, [[g]])[0] for tx in (tx, gradtx.adam(rate)))
+        assert without == pytest.approx(-np.sign(g) * rate * 0.1 / np.sqrt(0.001), rel=1e-6)
+        assert abs(without) / rate == pytest.approx(3.162, abs=5e-4)
+        assert corrected == pytest.approx(-np.sign(g) * rate, rel=1e-7)
+
+
+def test_adam_need_not_converge_amsgrad_does():
+    """Reddi, Kale & Kumar 2018: fₜ = 4x if t mod 3 = 1 else −x on [−1, 1], which is 2x in three steps: best at −1."""
+    t = jnp.arange(1, 30_001)
+    slopes = jnp.where(t % 3 == 1, 4.0, -1.0)
+
+    def end(second_moment, start):
+        rate = gradtx.scale_by_learning_rate(lambda step: 0.5 / root_of_time(step))
+        tx = gradtx.chain(gradtx.scale_by_ewma(0.0), second_moment, rate)
+
+        def step(carry, slope):
+            x, state = carry
+            u, state = tx.update(slope, state, x)
+            return (jnp.clip(gradtx.apply_updates(x, u), -1.0, 1.0), state), None
+
+        return float(jax.lax.scan(step, (start, tx.init(start)), slopes)[0][0])
+
+    for start in jnp.array([-1.0, 0.0, 1.0]):
+        assert end(gradtx.scale_by_rms(1 / 17, bias_correction=False), start) == 1.0
+        assert end(gradtx.scale_by_max_rms(1 / 17, bias_correction=False), start) < -0.998
+
+
+# Repeat until happy ---------------------------------------------------------------------------------------------------
+
+
+def hills(theta):
+    return jnp.sin(2 * theta) * jnp.log(theta**2)
+
+
+VALLEYS = {"near": -1.2847687, "deep": -3.9724885}
+FIRST_GUESS = -5.0
+HAPPY = {"tol": 1e-6, "gradient_tol": 1e-5, "loss_tol": 1e-11}
+
+
+def test_repeat_until_happy_first_guesses():
+    """The lecture has −2.56 and −3.72: it took log₁₀ for the logarithm in the first term of the derivative."""
+    assert float(jax.grad(hills)(FIRST_GUESS)) == pytest.approx(2 * np.cos(-10) * np.log(25) + np.sin(-10) * 2 / -5)
+    assert float(jax.grad(hills)(FIRST_GUESS)) == pytest.approx(-5.6193426, abs=1e-7)
+    assert 2 * np.cos(-10) * np.log10(25) + np.sin(-10) * 2 / -5 == pytest.approx(-2.56, abs=5e-3)
+    first = gradtx.minimize(hills, FIRST_GUESS, gradtx.sgd(0.5), steps=1)
+    assert float(first.params) == pytest.approx(-2.1903287, abs=1e-7)
+    assert float(jax.grad(hills)(-3.72)) == pytest.approx(2.6060409, abs=1e-7)  # uphill: back to the left
+
+
+def test_repeat_until_happy_never_is_at_a_constant_rate_of_a_half():
+    """The near valley curves by 6.98 > 2/ε = 4: its bottom repels, and θ goes to and fro between its walls for ever."""
+    assert float(jax.hessian(hills)(VALLEYS["near"])) == pytest.approx(6.9766, abs=1e-3)
+    run = gradtx.minimize(hills, FIRST_GUESS, gradtx.sgd(0.5), steps=2000, **HAPPY)
+    assert (run.reason, int(run.steps)) == ("all steps were taken", 2000)
+    walls = [-2.0591545, -0.8481205]
+    beside = float(run.params) - 0.5 * float(jax.grad(hills)(run.params))
+    assert sorted([float(run.params), beside]) == pytest.approx(walls, abs=1e-6)
+    np.testing.assert_allclose(run.loss[-200:-2], run.loss[-198:], atol=1e-9)  # every other step is the same
+
+
+@pytest.mark.parametrize("rule", HAPPY)
+@pytest.mark.parametrize(
+    ("name", "valley", "steps"), [("time-based decay", "near", 12), ("AdaGrad", "deep", 20), ("small rate", "deep", 30)]
+)
+def test_repeat_until_happy_settles_in_a_valley(name, valley, steps, rule):
+    tx = {
+        "time-based decay": gradtx.sgd(gradtx.inverse_time_decay(0.5, 1, 0.5)),
+        "AdaGrad": gradtx.adagrad(0.5, 0.0),
+        "small rate": gradtx.sgd(0.1),
+    }[name]
+    run = gradtx.minimize(hills, FIRST_GUESS, tx, steps=2000, **{rule: HAPPY[rule]})
+    assert run.reason.endswith(rule)
+    assert int(run.steps) <= steps
+    assert float(run.params) == pytest.approx(VALLEYS[valley], abs=1e-5)
+    assert abs(float(jax.grad(hills)(run.params))) < 1e-4
+    assert float(jax.hessian(hills)(run.params)) > 0
+    assert float(run.final_loss) == pytest.approx({"near": -0.2713072, "deep": -2.7474}[valley], abs=1e-4)
+
+
+# scikit-learn's MLP curves --------------------------------------------------------------------------------------------
+
+ALPHA, PATIENCE, GAIN = 1e-4, 10, 1e-4
+METHODS = {
+    "constant": ({"momentum": 0.0}, gradtx.sgd(0.2)),
+    "momentum": ({"momentum": 0.9, "nesterovs_momentum": False}, gradtx.sgd(0.2, momentum=0.9)),
+    "Nesterov": ({"momentum": 0.9, "nesterovs_momentum": True}, gradtx.sgd(0.2, momentum=0.9, nesterov=True)),
+}
+PUBLISHED = {
+    ("iris", "constant"): 0.096950,
+    ("iris", "momentum"): 0.049530,
+    ("iris", "Nesterov"): 0.049540,
+    ("digits", "constant"): 0.243802,
+    ("digits", "momentum"): 0.041297,
+    ("digits", "Nesterov"): 0.042898,
+}
+EPOCHS = {"iris": 400, "digits": 15}
+
+
+def scaled(name):
+    """Features scaled to [0, 1], and labels."""
+    x, y = {"iris": datasets.load_iris, "digits": datasets.load_digits}[name](return_X_y=True)
+    return MinMaxScaler().fit_transform(x), y
+
+
+def weights_and_batches(sizes, rows, epochs):
+    """scikit-learn's, from one stream: weights and biases layer by layer, then each epoch shuffles the last order."""
+    rng = np.random.RandomState(0)
+    layers = []
+    for n_in, n_out in pairwise(sizes):
+        bound = np.sqrt(6 / (n_in + n_out))
+        layers.append({"w": rng.uniform(-bound, bound, (n_in, n_out)), "b": rng.uniform(-bound, bound, n_out)})
+    orders, order = [], np.arange(rows)
+    for _ in range(epochs):
+        turn = np.arange(rows)
+        rng.shuffle(turn)
+        order = order[turn]
+        orders.append(order)
+    size = min(200, rows)
+    missing = -rows % size  # the last batch is short: filled up with rows of weight 0
+    padded = np.pad(np.array(orders), ((0, 0), (0, missing)))
+    real = np.append(np.ones(rows), np.zeros(missing))
+    return layers, padded.reshape(epochs, -1, size), real.reshape(-1, size)
+
+
+@jax.jit
+def curve_of(tx, params, x, y, batches, real):
+    """The mean training loss of every epoch, of each batch before its step."""
+
+    def loss(params, rows, weights):
+        scores = jax.nn.log_softmax(perceptron(params, x[rows]))
+        squares = sum(jnp.sum(layer["w"] ** 2) for layer in params)
+        return (-jnp.sum(weights[:, None] * y[rows] * scores) + 0.5 * ALPHA * squares) / jnp.sum(weights)
+
+    def step(carry, batch):
+        params, state = carry
+        value, gradient = jax.value_and_grad(loss)(params, *batch)
+        u, state = tx.update(gradient, state, params)
+        return (gradtx.apply_updates(params, u), state), value * jnp.sum(batch[1])
+
+    def epoch(carry, rows):
+        carry, values = jax.lax.scan(step, carry, (rows, real))
+        return carry, jnp.sum(values) / jnp.sum(real)
+
+    return jax.lax.scan(epoch, (params, tx.init(params)), batches)[1]
+
+
+def until_no_gain(curve):
+    """The curve up to where more than `PATIENCE` epochs in a row have not gained `GAIN`."""
+    best, idle = np.inf, 0
+    for n, loss in enumerate(curve, start=1):
+        idle = idle + 1 if loss > best - GAIN else 0
+        best = min(best, loss)
+        if idle > PATIENCE:
+            return curve[:n]
+    return curve
+
+
+def fitted(x, y, epochs, **settings):
+    """scikit-learn's classifier, fitted; that it has not converged after so few epochs is known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return MLPClassifier(solver="sgd", random_state=0, max_iter=epochs, alpha=ALPHA, **settings).fit(x, y)
+
+
+@pytest.mark.parametrize("data", EPOCHS)
+def test_scikit_learns_initial_weights(data):
+    x, y = scaled(data)
+    layers, _, _ = weights_and_batches((x.shape[1], 100, y.max() + 1), len(x), 1)
+    still = fitted(x, y, 1, learning_rate_init=1e-300)  # a rate that moves nothing
+    for layer, w, b in zip(layers, still.coefs_, still.intercepts_, strict=True):
+        np.testing.assert_array_equal(layer["w"], w)
+        np.testing.assert_array_equal(layer["b"], b)
+
+
+@pytest.mark.parametrize(("data", "method"), PUBLISHED)
+def test_scikit_learns_published_mlp_curves(data, method):
+    x, y = scaled(data)
+    settings, tx = METHODS[method]
+    layers, batches, real = weights_and_batches((x.shape[1], 100, y.max() + 1), len(x), EPOCHS[data])
+    curve = until_no_gain(np.asarray(curve_of(tx, layers, x, np.eye(y.max() + 1)[y], batches, real)))
+    theirs = fitted(x, y, EPOCHS[data], learning_rate_init=0.2, **settings)
+    assert curve[-1] == pytest.approx(PUBLISHED[data, method], abs=2e-6)
+    assert len(curve) == theirs.n_iter_
+    np.testing.assert_allclose(curve, theirs.loss_curve_, rtol=0, atol=1e-9)
