@@ -62,7 +62,7 @@ def serial(links: Sequence[NamedRule]) -> Rule:
 
 
 def _fused(run: Sequence[NamedRule]) -> Rule:
-    """Formulas that are neighbours, lifted once; twice where links behind want the gradient that the first conditioned."""
+    """Formulas that are neighbours, lifted once; in two where links behind want the gradient that the first made."""
     fused = lift(fuse(run))
     ends = next((n for n, (_, rule) in enumerate(run) if rule.leaf and not rule.leaf.conditions), len(run))
     if ends in (0, len(run)):
