@@ -44,17 +44,28 @@ class Call:
     ):
         self.body, self.cls, self.associative, self.symbol, self.names_link = body, cls, associative, symbol, names_link
         self.name = body.__name__
-        self.signature = inspect.signature(body)
-        bare = [p.replace(annotation=p.empty) for p in self.signature.parameters.values()]
-        self.plain = self.signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
         self.function: Callable[..., Any] = body
-        taken = [name for name in self.signature.parameters if name in TAKEN]
+        code = body.__code__
+        taken = [name for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if name in TAKEN]
         if taken:
             raise TransformationError(f"{self.name}: no parameter may be called {taken[0]!r}: that is a method")
 
+    # What follows is read at the first call, so that importing a hundred factories is cheap.
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The signature of the body."""
+        return inspect.signature(self.body)
+
+    @cached_property
+    def plain(self) -> inspect.Signature:
+        """The same without annotations, to print."""
+        bare = [p.replace(annotation=p.empty) for p in self.signature.parameters.values()]
+        return self.signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
+
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """The parameters by name, all links as one, ``links``; read at the first call, so that importing is cheap."""
+        """The parameters by name, all links as one, ``links``."""
         return _parameters(self.body, self.signature)
 
     @cached_property

@@ -79,7 +79,7 @@ def links(tx: Value) -> list[GradientTransformation]:
 def explain(name: str) -> str:
     """What ``python -m gradtx show`` prints: the call, the summary, the formula, and the links with theirs."""
     function = getattr(gradtx, name)
-    parts = [f"{name}{inspect.signature(function)}", summary(name), _indented(formula(name))]
+    parts = [f"{name}{function.call.plain}", summary(name), _indented(formula(name))]
     tx = symbolic(function)
     chained = links(tx) if isinstance(tx, GradientTransformation) else []
     if chained:

@@ -232,7 +232,7 @@ def factory(cls: type[Value], **options: Any) -> Callable[[Callable[..., Any]], 
         def keep(*args: Any, **kwargs: Any) -> Any:
             return call(*args, **kwargs)
 
-        keep.__dict__.update(call=call, __signature__=call.plain)
+        keep.__dict__.update(call=call)
         call.function = keep
         return keep
 
