@@ -21,19 +21,23 @@ matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 def product(loss: Loss, params: Tree, vector: Tree, args: Any) -> Tree:
+    """The Hessian-vector product, forward over reverse."""
     return jax.jvp(lambda x: jax.grad(loss)(x, *args), (params,), (vector,))[1]
 
 
 def real_of(params: Tree) -> Any:
+    """The real dtype in which a tree is computed with."""
     return real_dtype(*(x.dtype for x in jax.tree.leaves(params)))
 
 
 def ravel(tree: Tree) -> jax.Array:
+    """All leaves as one vector."""
     real = real_of(tree)
     return jnp.concatenate([x.astype(real).ravel() for x in jax.tree.leaves(tree)])
 
 
 def unravel(vector: jax.Array, like: Tree) -> Tree:
+    """A vector as a tree like another."""
     leaves, treedef = jax.tree.flatten(like)
     ends = np.cumsum([x.size for x in leaves]).tolist()
     parts = [vector[end - x.size : end].reshape(x.shape).astype(x.dtype) for x, end in zip(leaves, ends, strict=True)]
@@ -41,6 +45,7 @@ def unravel(vector: jax.Array, like: Tree) -> Tree:
 
 
 def unravel_rows(rows: jax.Array, like: Tree) -> Tree:
+    """The rows of a matrix as trees, stacked."""
     return jax.vmap(lambda row: unravel(row, like))(rows)
 
 
@@ -80,6 +85,7 @@ def like(who: str, name: str, tree: Tree, params: Tree) -> Tree:
 
 
 def no_tracers(who: str, tree: Any) -> None:
+    """Raise `TransformationError` where numbers are traced."""
     if any(isinstance(x, Tracer) for x in jax.tree.leaves(tree)):
         raise TransformationError(f"{who}: expected numbers, found traced ones: call it outside of jit, grad and vmap")
 
