@@ -118,8 +118,53 @@ def is_python(*numbers: Any) -> bool:
     return all(isinstance(x, int | float) for x in numbers)
 
 
+class ByValue:
+    """Arithmetic that needs no care: with ``value``, the plain number."""
+
+    __slots__ = ()
+    value: Any
+
+    def __jax_array__(self) -> jax.Array:
+        return jnp.asarray(self.value)
+
+    def __add__(self, other: Any) -> Any:
+        return self.value + other
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self.value - other
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.value / other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / self.value
+
+    def __neg__(self) -> Any:
+        return -self.value
+
+    def __rpow__(self, other: Any) -> Any:
+        return other**self.value
+
+    def __abs__(self) -> Any:
+        return self.value
+
+    def __lt__(self, other: Any) -> Any:
+        return self.value < other
+
+    def __le__(self, other: Any) -> Any:
+        return self.value <= other
+
+    def __gt__(self, other: Any) -> Any:
+        return self.value > other
+
+    def __ge__(self, other: Any) -> Any:
+        return self.value >= other
+
+
 @jax.tree_util.register_pytree_with_keys_class
-class SplitDecay:
+class SplitDecay(ByValue):
     """A decay as ``near + rest``: the nearest float32 and what that rounding lost. Derivatives go to ``near``.
 
     >>> b = SplitDecay.of(0.999)
@@ -184,44 +229,6 @@ class SplitDecay:
     def __float__(self) -> float:
         return float(self.value)
 
-    def __jax_array__(self) -> jax.Array:
-        return jnp.asarray(self.value)
-
-    def __add__(self, other: Any) -> Any:
-        return self.value + other
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return self.value - other
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.value / other
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return other / self.value
-
-    def __neg__(self) -> Any:
-        return -self.value
-
-    def __rpow__(self, other: Any) -> Any:
-        return other**self.value
-
-    def __abs__(self) -> Any:
-        return self.value
-
-    def __lt__(self, other: Any) -> Any:
-        return self.value < other
-
-    def __le__(self, other: Any) -> Any:
-        return self.value <= other
-
-    def __gt__(self, other: Any) -> Any:
-        return self.value > other
-
-    def __ge__(self, other: Any) -> Any:
-        return self.value >= other
-
     def __eq__(self, other: Any) -> Any:
         return self.value == (other.value if isinstance(other, SplitDecay) else other)
 
@@ -237,7 +244,7 @@ class SplitDecay:
         return near + rest if rest.any() else self.near
 
 
-class DecayPower:
+class DecayPower(ByValue):
     """bᵗ, and 1 − bᵗ = −expm1(t·log1p(b − 1)), which keeps its digits where bᵗ is close to 1."""
 
     __slots__ = ("decay", "t")
@@ -251,32 +258,13 @@ class DecayPower:
 
     @property
     def value(self) -> Any:
+        """The power as one number."""
         return 1 - (1 - self)
-
-    def __jax_array__(self) -> jax.Array:
-        return self.value
 
     def __mul__(self, x: Any) -> Any:
         return x - (1 - self) * x
 
     __rmul__ = __mul__
-
-    def __add__(self, other: Any) -> Any:
-        return self.value + other
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Any) -> Any:
-        return self.value - other
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.value / other
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return other / self.value
-
-    def __neg__(self) -> Any:
-        return -self.value
 
 
 @jax.custom_jvp
