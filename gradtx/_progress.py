@@ -10,15 +10,14 @@ PATIENCE = 1.0  # seconds without a bar
 
 
 @contextmanager
-def progress(label: str, total: int, show: bool | None) -> Iterator[Callable[[int, str], None]]:
-    """Yields ``advance(steps, note)``. The bar appears once the run has taken a second.
+def progress(label: str, total: int, show: bool | None, *, done: int = 0) -> Iterator[Callable[[int, str], None]]:
+    """Yields ``advance(steps, note)``. The bar appears once the run has taken a second. ``done`` was there before.
 
     ``show=None`` shows it on a terminal where rich is installed, ``True`` always, ``False`` never.
     Raises `ImportError`: ``show=True`` without rich.
     """
     bar = _bar(show)
     task: Any = None
-    done = 0
     began = time.monotonic()
 
     def advance(steps: int, note: str = "") -> None:

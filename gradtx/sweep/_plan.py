@@ -1,0 +1,61 @@
+"""What a sweep was asked for, and how its steps are divided: rounds between selections, strides in a round."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gradtx._fit import CHUNKS
+from gradtx.sweep._evolution import Evolution
+from gradtx.sweep._lanes import Program
+from gradtx.sweep._population import Population
+from gradtx.sweep._selection import Cut, Halving, Hyperband
+
+Tree = Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a sweep was asked for."""
+
+    program: Program
+    population: Population
+    params: Tree
+    make: Callable[..., Any] | None
+    data: Tree
+    steps: int
+    seed: int
+    select: Halving | Hyperband | Evolution | None
+    metric: str
+    better: str
+    lanes_at_once: int | None
+    memory: int | None
+    save_every: float
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """The cuts of a selection that drops lanes."""
+        drops = isinstance(self.select, Halving | Hyperband)
+        return [cut for cut in self.select.cuts(self.steps, self.population.size) if cut.step < self.steps] if drops else []
+
+    @property
+    def ends(self) -> list[int]:
+        """After which steps a round ends, the last step included."""
+        turns = self.select.turns(self.steps) if isinstance(self.select, Evolution) else []
+        return sorted({*(cut.step for cut in self.cuts), *turns, self.steps})
+
+
+def strides(first: int, last: int, program: Program, steps: int) -> list[tuple[int, int]]:
+    """Where each stride of a round begins and how long it is: about `CHUNKS` in the run, no record cut but by a round."""
+    most = program.records * program.every
+    wanted = max(1, steps // CHUNKS // program.every) * program.every
+    length, found = min(most, wanted), []
+    while first < last:
+        end = min(last, (first // program.every) * program.every + length)
+        found.append((first, end - first))
+        first = end
+    return found
+
+
+def records_per_call(steps: int, every: int) -> int:
+    """How many records a call may touch."""
+    return max(1, steps // CHUNKS // every) + 1

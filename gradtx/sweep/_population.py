@@ -1,0 +1,320 @@
+"""Populations: the points of a sweep, and the transformations that are made of them, stacked."""
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx._errors import TransformationError, within
+from gradtx._transformation import GradientTransformation, hyperparameters
+from gradtx.sweep._distributions import Distribution
+
+Point = dict[str, Any]
+Maker = Callable[..., GradientTransformation]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lanes of one structure: their numbers in the population, and their transformations stacked in one."""
+
+    lanes: tuple[int, ...]
+    tx: GradientTransformation
+
+
+@dataclass(frozen=True)
+class Population:
+    """The lanes of a sweep: ``points``, one mapping a lane, and the transformations made of them.
+
+    ``groups``: the transformations, those of one structure stacked; each group is a compiled program. ``numbers``: what
+    the loss takes besides, one array a name; ``seeds``: a seed a lane, where they have their own. Populations add up:
+    ``grid(adam, ...) + grid(sgd, ...)``.
+    """
+
+    points: list[Point]
+    groups: tuple[Group, ...]
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    seeds: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """How many lanes there are."""
+        return len(self.points)
+
+    @property
+    def tx(self) -> GradientTransformation:
+        """All transformations stacked in one, where they are of one structure."""
+        if len(self.groups) > 1:
+            raise TransformationError(
+                f"sweep: the lanes are of {len(self.groups)} structures, so there is no one transformation: see .groups"
+            )
+        return self.groups[0].tx
+
+    def lane(self, n: int) -> GradientTransformation:
+        """The transformation of one lane."""
+        n = range(self.size)[n]
+        group = next(group for group in self.groups if n in group.lanes)
+        return jax.tree.map(lambda x: x[group.lanes.index(n)], group.tx)
+
+    def __add__(self, other: "Population") -> "Population":
+        if not isinstance(other, Population):
+            return NotImplemented
+        if set(self.numbers) != set(other.numbers) or (self.seeds is None) != (other.seeds is None):
+            raise TransformationError(
+                f"sweep: populations add up where both have the same numbers of the loss and both have seeds or neither, "
+                f"found {_besides(self)} and {_besides(other)}"
+            )
+        made = [self.lane(n) for n in range(self.size)] + [other.lane(n) for n in range(other.size)]
+        numbers = {name: np.concatenate([column, other.numbers[name]]) for name, column in self.numbers.items()}
+        seeds = None if self.seeds is None else np.concatenate([self.seeds, other.seeds])  # pyright: ignore
+        return Population([*self.points, *other.points], _grouped(made), numbers, seeds)
+
+
+def _besides(population: Population) -> str:
+    names = [*population.numbers, *([] if population.seeds is None else ["seed"])]
+    return ", ".join(names) or "none"
+
+
+# Makers of populations ------------------------------------------------------------------------------------------------
+
+
+def grid(
+    factory: Maker | GradientTransformation,
+    /,
+    *,
+    numbers: Mapping[str, Any] | None = None,
+    seeds: Iterable[int] | None = None,
+    **axes: Any,
+) -> Population:
+    """Every combination of the values of the axes; the last axis varies fastest. What is no list or array is fixed.
+
+    ``factory`` is called with a value of each axis; it may be a function of yours. A transformation instead of a
+    factory is one whose numbers are replaced: ``grid(adam(schedule), **{"learning_rate.peak_value": [...]})``.
+    ``numbers`` are axes that go to the loss: ``loss(params, batch, l2=...)``. ``seeds`` gives every point once with
+    each seed: of its batches, and of its initial parameters where those are a function of a key. Values may make
+    different structures (None and a number): each structure is trained in a program of its own.
+
+    Raises `TransformationError`: an axis without values; what the factory itself refuses.
+
+    >>> from gradtx import sgd
+    >>> grid(sgd, learning_rate=[0.1, 0.2], momentum=[0.5, 0.9]).points[1]
+    {'learning_rate': 0.1, 'momentum': 0.9}
+    >>> grid(sgd, learning_rate=[0.1], numbers={"l2": [0.0, 1e-4]}, seeds=range(2)).points[3]
+    {'learning_rate': 0.1, 'l2': 0.0001, 'seed': 1}
+    """
+    values = {name: _values("grid", name, axis) for name, axis in {**axes, **(numbers or {})}.items()}
+    combinations = [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
+    return points(factory, combinations, numbers=_names(axes, numbers), seeds=seeds)
+
+
+def zipped(
+    factory: Maker | GradientTransformation,
+    /,
+    *,
+    numbers: Mapping[str, Any] | None = None,
+    seeds: Iterable[int] | None = None,
+    **axes: Any,
+) -> Population:
+    """The first values of all axes together, then the second, and so on. What is no list or array is fixed.
+
+    As `grid` otherwise. Raises `TransformationError`: axes of different lengths.
+
+    >>> from gradtx import sgd
+    >>> zipped(sgd, learning_rate=[0.1, 0.2], momentum=[0.5, 0.9]).points
+    [{'learning_rate': 0.1, 'momentum': 0.5}, {'learning_rate': 0.2, 'momentum': 0.9}]
+    """
+    every = {**axes, **(numbers or {})}
+    values = {name: _values("zipped", name, axis) for name, axis in every.items()}
+    many = {name: len(axis) for name, axis in values.items() if _is_axis(every[name])}
+    lanes = next(iter(many.values()), 1)
+    wrong = next((name for name, length in many.items() if length != lanes), None)
+    if wrong is not None:
+        first = next(iter(many))
+        raise TransformationError(
+            f"zipped: {wrong}: expected {lanes} values, as many as {first} has, found {many[wrong]}"
+        )
+    rows = [{name: axis[n] if name in many else axis[0] for name, axis in values.items()} for n in range(lanes)]
+    return points(factory, rows, numbers=_names(axes, numbers), seeds=seeds)
+
+
+def sample(
+    factory: Maker | GradientTransformation,
+    n: int,
+    /,
+    *,
+    seed: int,
+    numbers: Mapping[str, Any] | None = None,
+    seeds: Iterable[int] | None = None,
+    **distributions: Any,
+) -> Population:
+    """``n`` independent draws from distributions (`uniform`, `log_uniform`, `choice` ...); what is none is fixed.
+
+    Random search finds the best 5 % of a space with probability 1 − 0.95ⁿ, however many axes it has (Bergstra & Bengio
+    2012). The same seed draws the same points. ``numbers`` and ``seeds`` as in `grid`.
+
+    >>> from gradtx import adam
+    >>> from gradtx.sweep import log_uniform, uniform
+    >>> sample(adam, 60, seed=0, learning_rate=log_uniform(1e-4, 1e-1), b1=uniform(0.8, 0.99)).size
+    60
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise TransformationError(f"sample: expected a number of draws, 1 or more, found {n!r}")
+    rng = np.random.default_rng(seed)
+    every = {**distributions, **(numbers or {})}
+    rows = [{k: d.draw(rng) if isinstance(d, Distribution) else d for k, d in every.items()} for _ in range(n)]
+    return points(factory, rows, numbers=_names(distributions, numbers), seeds=seeds)
+
+
+def points(
+    factory: Maker | GradientTransformation,
+    rows: Iterable[Mapping[str, Any]],
+    /,
+    *,
+    numbers: Iterable[str] = (),
+    seeds: Iterable[int] | None = None,
+) -> Population:
+    """The points that are given, one mapping a lane.
+
+    ``numbers`` says which names go to the loss instead of the factory. ``seeds`` as in `grid`; or a point has its own,
+    under the name ``seed``.
+
+    >>> from gradtx import sgd
+    >>> points(sgd, [{"learning_rate": 0.1}, {"learning_rate": 0.3, "momentum": 0.9}]).size
+    2
+    """
+    rows = [_plain(row) for row in rows]
+    if not rows:
+        raise TransformationError("sweep: expected at least one point, found none")
+    for_loss = tuple(numbers)
+    if seeds is not None:
+        rows = [{**row, "seed": seed} for row in rows for seed in _values("sweep", "seeds", list(seeds))]
+    own_seed = [seeds is not None or ("seed" in row and not _takes(factory, "seed")) for row in rows]
+    if any(own_seed) and not all(own_seed):
+        raise TransformationError(
+            f"sweep: point {own_seed.index(False)} has no seed, but point {own_seed.index(True)} has"
+        )
+    besides = {*for_loss, *(["seed"] if any(own_seed) else [])}
+    made = [_made(factory, {k: x for k, x in row.items() if k not in besides}) for row in rows]
+    columns = {name: _numbers(name, rows) for name in for_loss}
+    return Population(rows, _grouped(made), columns, _seeds(rows) if any(own_seed) else None)
+
+
+def stack(transformations: Iterable[GradientTransformation]) -> Population:
+    """Transformations as a population; the points are their hyperparameters.
+
+    >>> from gradtx import sgd
+    >>> stack([sgd(0.1), sgd(0.2)]).points
+    [{'sgd.learning_rate': 0.1}, {'sgd.learning_rate': 0.2}]
+    """
+    made = [within("stack", GradientTransformation._link)(tx) for tx in transformations]
+    if not made:
+        raise TransformationError("stack: expected at least one transformation, found none")
+    return Population([hyperparameters(tx) for tx in made], _grouped(made))
+
+
+# Values of axes -------------------------------------------------------------------------------------------------------
+
+
+def _is_axis(axis: Any) -> bool:
+    array = isinstance(axis, np.ndarray | jax.Array) and axis.ndim == 1
+    return array or isinstance(axis, list | tuple | range)
+
+
+def _values(who: str, name: str, axis: Any) -> list[Any]:
+    if isinstance(axis, Distribution):
+        raise TransformationError(f"{who}: {name}: {axis} is to be drawn from: use sample")
+    values = (axis.tolist() if hasattr(axis, "tolist") else list(axis)) if _is_axis(axis) else [axis]
+    if not values:
+        raise TransformationError(f"{who}: {name}: expected at least one value, found none")
+    return values
+
+
+def _plain(row: Mapping[str, Any]) -> Point:
+    if not isinstance(row, Mapping):
+        raise TransformationError(f"sweep: expected a point (a mapping from names to values), found {row!r}")
+    scalar = (np.generic, np.ndarray, jax.Array)
+    return {name: x.item() if isinstance(x, scalar) and np.ndim(x) == 0 else x for name, x in row.items()}
+
+
+def _names(axes: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> list[str]:
+    twice = next((name for name in numbers or {} if name in axes), None)
+    if twice is not None:
+        raise TransformationError(f"sweep: {twice}: given twice, to the transformation and to the loss")
+    return list(numbers or {})
+
+
+def _numbers(name: str, rows: Sequence[Point]) -> np.ndarray:
+    for n, row in enumerate(rows):
+        x = row.get(name)
+        if isinstance(x, bool) or not isinstance(x, int | float):
+            raise TransformationError(f"sweep: point {n}: {name}: the loss is given numbers, found {x!r}")
+    return np.asarray([row[name] for row in rows], np.float64)
+
+
+def _seeds(rows: Sequence[Point]) -> np.ndarray:
+    for n, row in enumerate(rows):
+        if isinstance(row["seed"], bool) or not isinstance(row["seed"], int) or not 0 <= row["seed"] < 2**32:
+            raise TransformationError(
+                f"sweep: point {n}: seed: expected a whole number of 0 to 2³² − 1, found {row['seed']!r}"
+            )
+    return np.asarray([row["seed"] for row in rows], np.uint32)
+
+
+# Transformations of points --------------------------------------------------------------------------------------------
+
+
+def _takes(factory: Any, name: str) -> bool:
+    """Whether a factory has a parameter of that name."""
+    if isinstance(factory, GradientTransformation):
+        return name in factory._known()
+    try:
+        return name in inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _made(factory: Any, point: Point) -> GradientTransformation:
+    if isinstance(factory, GradientTransformation):
+        return factory.replace(point)
+    if not callable(factory):
+        raise TransformationError(f"sweep: expected a factory or a transformation, found {factory!r}")
+    return within("sweep", GradientTransformation._link)(factory(**point))
+
+
+def _grouped(transformations: Sequence[GradientTransformation]) -> tuple[Group, ...]:
+    """Those of one structure stacked, in the order in which the structures appear."""
+    lanes: dict[Any, list[int]] = {}
+    for n, tx in enumerate(transformations):
+        shapes = tuple(np.shape(x) for x in jax.tree.leaves(tx))
+        lanes.setdefault((jax.tree.structure(tx), shapes), []).append(n)
+    if len(lanes) > 32 and len(lanes) > len(transformations) // 2:
+        raise TransformationError(
+            f"sweep: {len(transformations)} lanes of {len(lanes)} structures, each of which would be compiled: functions "
+            "made anew for each lane differ too; make them once"
+        )
+    return tuple(
+        Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values()
+    )
+
+
+def _column(*numbers: Any) -> jax.Array:
+    """One leaf of all lanes, from float64 where the numbers are Python's."""
+    if all(isinstance(x, float) for x in numbers):
+        return jnp.asarray(np.asarray(numbers, np.float64).astype(jnp.result_type(float)))
+    return jnp.stack([jnp.asarray(x) for x in numbers])
+
+
+def varying(population: Population) -> dict[str, np.ndarray]:
+    """The axes of numbers that differ between the lanes, as columns."""
+    names = [name for name in functools.reduce(lambda a, b: {**a, **b}, population.points, {})]
+    columns = {}
+    for name in names:
+        column = [point.get(name) for point in population.points]
+        if all(isinstance(x, int | float) and not isinstance(x, bool) for x in column) and len(set(column)) > 1:
+            columns[name] = np.asarray(column, np.float64)
+    return columns

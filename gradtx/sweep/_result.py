@@ -1,0 +1,245 @@
+"""What a sweep came to: its lanes, their table, and the files it is kept in."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradtx._transformation import GradientTransformation
+from gradtx.sweep._population import Point, Population
+
+Tree = Any
+FINISHED, DROPPED, DIVERGED, STALLED = "finished", "dropped", "diverged", "stalled"
+
+
+class Lane(int):
+    """The number of a lane, with what it learned: ``point``, ``params``, ``state``, ``final_loss``, ``loss``, ``tx``.
+
+    ``steps``: how many it took. ``status``: finished, dropped, diverged or stalled.
+    """
+
+    point: Point
+    params: Tree
+    state: Tree
+    loss: np.ndarray
+    final_loss: float
+    tx: GradientTransformation
+    steps: int
+    status: str
+
+
+@dataclass(frozen=True)
+class History:
+    """How a population evolved: after which ``steps``, from which lane each went on, and its numbers from then on.
+
+    ``parents`` (turns × lanes); ``numbers``: one array a name, (turns + 1) × lanes, the first row as they began.
+    """
+
+    steps: np.ndarray
+    parents: np.ndarray
+    numbers: dict[str, np.ndarray]
+
+    def lineage(self, lane: int) -> list[int]:
+        """The lanes that a lane descends from, one a turn and itself last."""
+        line = [int(lane)]
+        for parents in self.parents[::-1]:
+            line.append(int(parents[line[-1]]))
+        return line[::-1]
+
+    def schedule(self, lane: int) -> dict[str, np.ndarray]:
+        """The numbers that led to a lane, one a turn along its lineage."""
+        line = self.lineage(lane)
+        return {name: column[np.arange(len(line)), line] for name, column in self.numbers.items()}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the lanes of a sweep came to.
+
+    ``loss`` (lanes × records): the training loss before each step, or its mean over every ``record_every`` steps; NaN
+    where a lane had stopped. ``final_loss`` (lanes): of the final parameters, over all data. ``params``: stacked, one
+    row a lane; ``states``: the same for each structure. ``metrics``: what ``evaluate`` returned, one column a name.
+    ``steps`` (lanes): how many each lane took; ``steps_spent``: how many were computed, all lanes together. ``status``:
+    a word a lane: finished, dropped (by selection), diverged, or stalled (out of patience). ``history``: how a
+    population evolved, where it did.
+    """
+
+    population: Population
+    loss: np.ndarray
+    final_loss: np.ndarray
+    params: Tree
+    states: tuple[Tree, ...]
+    metrics: dict[str, np.ndarray]
+    record_every: int
+    steps: np.ndarray
+    steps_spent: int
+    status: list[str]
+    metric: str = "final_loss"
+    better: str = "lower"
+    history: History | None = None
+
+    @property
+    def points(self) -> list[Point]:
+        """The points of the population, one a lane."""
+        return self.population.points
+
+    @property
+    def state(self) -> Tree:
+        """The stacked state, where all lanes are of one structure."""
+        return self.states[0] if len(self.states) == 1 else self.states
+
+    @property
+    def score(self) -> np.ndarray:
+        """What lanes are ranked by: the metric, not a number where a lane diverged."""
+        column = self.final_loss if self.metric == "final_loss" else self.metrics[self.metric]
+        return np.where(np.isfinite(self.final_loss), column, np.nan)
+
+    @property
+    def order(self) -> list[int]:
+        """The lanes from the best to the worst by ``metric``, the lower final loss first where that is equal.
+
+        Lanes that were dropped come after those that were not, and lanes that diverged last.
+        """
+        sign = -1.0 if self.better == "higher" else 1.0
+        lost = ~np.isfinite(self.final_loss) | np.isnan(self.score)
+        early = np.array([-n if status == DROPPED else -math.inf for n, status in zip(self.steps, self.status, strict=True)])
+        keys = (np.nan_to_num(self.final_loss), np.nan_to_num(sign * self.score), early, lost)
+        return np.lexsort(keys).tolist()
+
+    @property
+    def best(self) -> Lane:
+        """The best lane."""
+        return self.lane(self.order[0])
+
+    def lane(self, n: int) -> Lane:
+        """One lane, by its number."""
+        n = range(len(self.points))[n]
+        lane = Lane(n)
+        lane.point, lane.tx = self.points[n], self.transformation(n)
+        lane.params = jax.tree.map(lambda x: x[n], self.params)
+        group, row = self._place(n)
+        lane.state = jax.tree.map(lambda x: x[row], self.states[group])
+        lane.loss, lane.final_loss = self.loss[n], float(self.final_loss[n])
+        lane.steps, lane.status = int(self.steps[n]), self.status[n]
+        return lane
+
+    def transformation(self, n: int) -> GradientTransformation:
+        """The transformation of a lane, as a call that can be written down: with the numbers of its point."""
+        from gradtx.sweep._evolution import exchanged
+
+        tx = self.population.lane(n)
+        return tx if self.history is None else exchanged(tx, {k: x[-1, n] for k, x in self.history.numbers.items()})
+
+    def _place(self, n: int) -> tuple[int, int]:
+        group = next(k for k, group in enumerate(self.population.groups) if n in group.lanes)
+        return group, self.population.groups[group].lanes.index(n)
+
+    # Tables -----------------------------------------------------------------------------------------------------------
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row a lane, the best first: its number, its point, its final loss and metrics.
+
+        Where lanes did not all take all steps, also how many they took and why.
+        """
+        more = len(set(self.steps.tolist())) > 1 or any(status != FINISHED for status in self.status)
+        names = list(dict.fromkeys(name for point in self.points for name in point))
+        return [
+            {
+                "lane": n,
+                **{name: self.points[n].get(name) for name in names},
+                "final_loss": float(self.final_loss[n]),
+                **{name: float(column[n]) for name, column in self.metrics.items()},
+                **({"steps": int(self.steps[n]), "status": self.status[n]} if more else {}),
+            }
+            for n in self.order
+        ]
+
+    def over_seeds(self) -> list[dict[str, Any]]:
+        """One row a point, whatever its seed, the best mean first: mean and standard deviation over the seeds.
+
+        Lanes that diverged count: a mean over one of them is not a number, and such points come last.
+        """
+        groups: dict[str, list[int]] = {}
+        for n, point in enumerate(self.points):
+            key = repr({name: x for name, x in point.items() if name != "seed"})
+            groups.setdefault(key, []).append(n)
+        columns = {"final_loss": self.final_loss, **self.metrics}
+        rows = []
+        for lanes in groups.values():
+            row = {name: x for name, x in self.points[lanes[0]].items() if name != "seed"} | {"seeds": len(lanes)}
+            for name, column in columns.items():
+                own = np.asarray(column, np.float64)[lanes]
+                spread = float(np.std(own, ddof=1)) if len(own) > 1 else math.nan
+                row |= {name: float(np.mean(own)), f"{name}_std": spread}
+            rows.append(row)
+        sign = -1.0 if self.better == "higher" else 1.0
+        return sorted(rows, key=lambda row: (math.isnan(row[self.metric]), sign * np.nan_to_num(row[self.metric])))
+
+    # Pictures and files -----------------------------------------------------------------------------------------------
+
+    def plot(self, **options: Any) -> Any:
+        """The curves of all lanes, and a heat map where two axes of numbers make a grid; a matplotlib figure."""
+        from gradtx import plot
+
+        return plot.sweep(self, **{"metric": self.metric, "better": self.better, **options})
+
+    def save(self, folder: str | Path, *, report: bool = True, **options: Any) -> list[Path]:
+        """Write the sweep to a folder; return what was written.
+
+        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz``, ``curves.png``, for a grid
+        ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves it out).
+        What an earlier sweep left in the folder under these names is replaced or removed. ``options`` as in `plot`.
+        """
+        from gradtx import plot
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = self.table()
+        with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        best = self.best
+        summary = {
+            "lanes": len(self.points),
+            "steps": int(max(self.steps)),
+            "steps_spent": self.steps_spent,
+            "metric": self.metric,
+            "better": self.better,
+            "best": {"lane": int(best), "point": best.point, "transformation": repr(best.tx)},
+            "table": rows,
+        }
+        text = json.dumps(_plain(summary), indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
+        losses = {"loss": self.loss, "final_loss": self.final_loss, "record_every": self.record_every}
+        np.savez_compressed(folder / "loss.npz", **losses)
+        options = {"metric": self.metric, "better": self.better, **options}
+        written = [folder / name for name in ("table.csv", "sweep.json", "loss.npz")]
+        written += plot.save_sweep(self, folder, **options)
+        if report:
+            from gradtx import _report
+
+            written.append(_report.write(self, folder / "report.html"))
+        return written
+
+
+def _plain(x: Any) -> Any:
+    """What JSON can hold: numbers that are not finite as null, anything else as text."""
+    if isinstance(x, dict):
+        return {str(name): _plain(part) for name, part in x.items()}
+    if isinstance(x, list | tuple):
+        return [_plain(part) for part in x]
+    if isinstance(x, float):
+        return x if math.isfinite(x) else None
+    return x if x is None or isinstance(x, bool | int | str) else getattr(x, "__name__", repr(x))
+
+
+def concatenated(parts: Sequence[Tree]) -> Tree:
+    """Rows after rows."""
+    return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
