@@ -115,7 +115,6 @@ def train(
 
     Returns the lanes, and the sum of the losses of every record that was touched, slots × records.
     """
-
     sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
 
     def body(t: Any, carry: Any) -> Any:
@@ -128,11 +127,8 @@ def train(
 
 
 @functools.partial(jax.jit, static_argnames=("program",))
-def finish(
-    program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array
-) -> dict[str, jax.Array]:
+def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array) -> dict[str, jax.Array]:
     """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` says of them: one entry a slot."""
-
     real = lanes.sum.dtype
 
     def one(settings: Settings, params: Tree, state: Tree, data: Tree) -> dict[str, jax.Array]:
@@ -193,9 +189,7 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     if not program.stops:
         return lane._replace(params=params, state=state, taken=lane.taken + 1), value
     goes = lane.alive & jnp.isfinite(value) if program.stop_diverged else lane.alive
-    params, state = jax.tree.map(
-        lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state)
-    )
+    params, state = jax.tree.map(lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state))
     total = lane.sum + value
     ends = (n + 1) % program.every == 0
     better = total < lane.best
@@ -203,7 +197,9 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     lasts = goes if program.patience is None else goes & (since < program.patience)
     value = jnp.where(lane.alive, value, 0)
     best = jnp.where(ends & better, total, lane.best)
-    return Lanes(params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)), value
+    return Lanes(
+        params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)
+    ), value
 
 
 # Tiles ----------------------------------------------------------------------------------------------------

@@ -36,14 +36,17 @@ class Plan:
     def cuts(self) -> list[Cut]:
         """The cuts of a selection that drops lanes."""
         drops = isinstance(self.select, Halving | Hyperband)
-        return [cut for cut in self.select.cuts(self.steps, self.population.size) if cut.step < self.steps] if drops else []
+        return (
+            [cut for cut in self.select.cuts(self.steps, self.population.size) if cut.step < self.steps]
+            if drops
+            else []
+        )
 
     @property
     def ends(self) -> list[int]:
         """After which steps a round ends, the last step included."""
         turns = self.select.turns(self.steps) if isinstance(self.select, Evolution) else []
         return sorted({*(cut.step for cut in self.cuts), *turns, self.steps})
-
 
     @property
     def total(self) -> int:

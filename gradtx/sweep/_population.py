@@ -297,9 +297,7 @@ def _grouped(transformations: Sequence[GradientTransformation]) -> tuple[Group, 
             f"sweep: {len(transformations)} lanes of {len(lanes)} structures, each of which would be compiled: functions "
             "made anew for each lane differ too; make them once"
         )
-    return tuple(
-        Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values()
-    )
+    return tuple(Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values())
 
 
 def _column(*numbers: Any) -> jax.Array:

@@ -179,7 +179,7 @@ def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str,
     """What makes a sweep this one and no other; devices, memory and how often it is saved do not."""
     program, population = plan.program, plan.population
     batch = jax.tree.map(lambda x: x[: program.batch_size], plan.data)
-    settings = [digest_of(group.tx) for group in population.groups]
+    settings = [[repr(population.lane(group.lanes[0])), digest_of(group.tx)] for group in population.groups]
     made = plan.make(jax.random.key(plan.seed)) if plan.make else params
     return {
         "lanes": population.size,

@@ -32,7 +32,9 @@ class Halving:
         if self.first is None:
             return min(_logarithm(lanes, self.eta), _logarithm(steps, self.eta))
         if self.first > steps:
-            raise TransformationError(f"halving: first: expected at most {steps}, the steps of the run, found {self.first}")
+            raise TransformationError(
+                f"halving: first: expected at most {steps}, the steps of the run, found {self.first}"
+            )
         return min(_logarithm(lanes, self.eta), _logarithm(steps / self.first, self.eta))
 
 

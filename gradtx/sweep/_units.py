@@ -98,9 +98,7 @@ def deal(lanes: Sequence[int], devices: int, together: int) -> list[list[list[in
     [[[0, 2], [1, 3]], [[4, 6], [5]]]
     """
     waves = -(--(-len(lanes) // devices) // together)
-    return [
-        [list(lanes[k::devices][w * together : (w + 1) * together]) for k in range(devices)] for w in range(waves)
-    ]
+    return [[list(lanes[k::devices][w * together : (w + 1) * together]) for k in range(devices)] for w in range(waves)]
 
 
 def begin(program: Program, settings: Settings, params: Tree, make: Any, device: Any) -> Lanes:
@@ -116,9 +114,7 @@ def like(program: Program, settings: Settings, params: Tree, make: Any, slots: i
     settings = rows_at(settings, np.zeros(slots, int))
     given = None if make is not None else params
     shape = jax.ShapeDtypeStruct((slots,), np.int8)
-    return settings, jax.eval_shape(
-        lambda s, p, n: start(program, s, p, make=make, slots=n), settings, given, shape
-    )
+    return settings, jax.eval_shape(lambda s, p, n: start(program, s, p, make=make, slots=n), settings, given, shape)
 
 
 def to_host(tree: Tree) -> Tree:
