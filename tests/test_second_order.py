@@ -633,6 +633,34 @@ def test_value_fn_may_return_auxiliary_outputs_and_take_data(link):
         LINKS[link].update(given["grad"], tx.init(x), x, **given, value_fn=f, scale=1.0)
 
 
+def with_prediction(x):
+    return rosenbrock(x), {"at": x, "slope": x[1] - x[0] ** 2}
+
+
+@EACH_LINK
+def test_auxiliary_outputs_by_hand_under_jit_vmap_and_scan(link):
+    """One ``value_and_grad(..., has_aux=True)`` a step; the same function is the ``value_fn``."""
+    tx = with_aux(LINKS[link])
+
+    def walk(x, steps=6):
+        def advance(carry, _):
+            x, state = carry
+            (value, aux), grad = jax.value_and_grad(with_prediction, has_aux=True)(x)
+            updates, state = tx.update(grad, state, x, value=value, grad=grad, value_fn=with_prediction)
+            return (gx.apply_updates(x, updates), state), (value, aux)
+
+        return jax.lax.scan(advance, (x, tx.init(x)), length=steps)
+
+    lanes = jax.jit(jax.vmap(walk))(jnp.asarray(STARTS))
+    for n, x in enumerate(jnp.asarray(STARTS)):
+        (last, _), (values, aux) = jax.jit(walk)(x)
+        points, _, losses = jitted_run(LINKS[link], rosenbrock, x, 6)  # without auxiliary outputs
+        close(aux["at"], jnp.concatenate([x[None], points[:-1]]), 1e-10)
+        close(aux["slope"], aux["at"][:, 1] - aux["at"][:, 0] ** 2)
+        close((last, values[1:]), (points[-1], losses[:-1]), 1e-10)
+        close(jax.tree.map(lambda leaf, n=n: leaf[n], lanes), jax.jit(walk)(x), 1e-9)
+
+
 def test_complex_parameters_are_pairs_of_real_ones_to_searches_and_lbfgs():
     def f(z):
         return rosenbrock(jnp.array([jnp.real(z[0]), jnp.imag(z[0])]))
