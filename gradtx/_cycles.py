@@ -132,7 +132,7 @@ def sgdr_schedule(cosine_kwargs: OfStep):
 
 
 def _power_of_rate(rate: Any, count: Any) -> Any:
-    """rate^count and 1 − rate^count, by the logarithm: in float64 where the rate is Python's, for count multiplies it."""
+    """rate^count and 1 − rate^count, by the logarithm: in float64 where the rate is Python's (count multiplies it)."""
     if is_python(rate) and rate > 0:
         return jnp.exp(count * math.log(rate)), -jnp.expm1(count * math.log(rate))
     positive = rate > 0
