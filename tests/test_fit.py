@@ -22,7 +22,7 @@ def line(n=60, d=3, seed=0):
 START = {"w": np.zeros(3, np.float32)}
 
 
-def test_minimize_takes_the_lectures_steps_on_a_parabola():
+def test_gradient_descent_in_minimize_takes_the_lectures_steps():
     for rate, expected in ((0.2, [6.0, 3.6, 2.16]), (0.05, [9.0, 8.1, 7.29])):
         for steps, x in enumerate(expected, start=1):
             run = gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(rate), steps=steps)
@@ -39,7 +39,7 @@ def test_minimize_takes_the_lectures_steps_on_a_parabola():
         ({}, "all steps were taken"),
     ],
 )
-def test_minimize_says_which_rule_stopped_it_and_stops_there(rule, reason):
+def test_repeat_until_happy_says_which_rule_stopped_it_and_stops_there(rule, reason):
     x, losses, steps = 10.0, [], 0
     while steps < 40:  # the same rules by hand, on θ ← θ − 0.2 · 2θ
         losses.append(x**2)
@@ -54,7 +54,7 @@ def test_minimize_says_which_rule_stopped_it_and_stops_there(rule, reason):
     assert float(run.params) == pytest.approx(x, rel=1e-5)
 
 
-def test_minimize_stops_where_the_loss_is_not_finite():
+def test_repeat_until_happy_stops_where_the_loss_is_not_finite():
     run = gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(1e20), steps=30, tol=1e-9)
     assert run.reason == "the loss was not finite"
     assert int(run.steps) < 30
@@ -118,7 +118,7 @@ def test_a_step_draws_the_same_batch_wherever_its_chunk_begins():
         np.testing.assert_array_equal(rows_of(1, first, 9, 4, 23), whole[first : first + 9])
 
 
-def test_the_gradients_of_all_batches_average_to_the_full_gradient():
+def test_mini_batch_gradients_of_an_epoch_average_to_the_full_gradient():
     data, params = line(n=60), {"w": jnp.ones(3)}
     parts = [jax.grad(squares)(params, {k: v[rows] for k, v in data.items()})["w"] for rows in rows_of(0, 0, 6, 10, 60)]
     np.testing.assert_allclose(np.mean(parts, axis=0), jax.grad(squares)(params, data)["w"], rtol=1e-5)

@@ -649,8 +649,21 @@ EPOCH = 50  # steps
     ("schedule", "steps", "values"),
     [
         (gx.inverse_time_decay(0.6, 1, 1.0), [0, 1, 2], [0.6, 0.3, 0.2]),
+        (gx.inverse_time_decay(0.6, 1, 0.25), range(40), 0.6 / (1 + 0.25 * np.arange(40))),
         (gx.inverse_time_decay(0.6, EPOCH, 1.0, staircase=True), [49, 50, 99, 100, 149], [0.6, 0.3, 0.3, 0.2, 0.2]),
+    ],
+    ids=["by step", "by step, slower", "by epoch"],
+)
+@pytest.mark.usefixtures("double_precision")
+def test_time_based_decay(schedule, steps, values):
+    np.testing.assert_allclose(compiled_curve(schedule, np.asarray(steps, float)), values, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "values"),
+    [
         (gx.exponential_decay(2.0, 1, 0.9), range(50), 2 * 0.9 ** np.arange(50)),
+        (gx.exponential_decay(2.0, 1, 0.9), [0, 1, 2, 3], [2, 1.8, 1.62, 1.458]),
         (
             gx.exponential_decay(2.0, EPOCH, 0.9, staircase=True),
             range(0, 500, 25),
@@ -658,10 +671,10 @@ EPOCH = 50  # steps
         ),
         (gx.exponential_decay(2.0, EPOCH, 0.9), [25, 50], [2 * 0.9**0.5, 2 * 0.9]),
     ],
-    ids=["time, by step", "time, by epoch", "exponential, by step", "exponential, by epoch", "exponential, between"],
+    ids=["by step", "by step, by hand", "by epoch", "between epochs"],
 )
 @pytest.mark.usefixtures("double_precision")
-def test_time_based_and_exponential_decay_by_step_and_by_epoch(schedule, steps, values):
+def test_exponential_decay(schedule, steps, values):
     np.testing.assert_allclose(compiled_curve(schedule, np.asarray(steps, float)), values, rtol=1e-14)
 
 

@@ -81,7 +81,7 @@ def close(found, expected, rtol=1e-12):
 
 
 @pytest.mark.parametrize("damping", [0.0, 0.3])
-def test_newton_on_a_quadratic_is_the_closed_form(damping):
+def test_second_order_newton_damped_or_not_on_a_quadratic_is_the_closed_form(damping):
     x = jnp.asarray(PROBLEMS["quadratic"][1])
     gradient = CONVEX @ np.asarray(x) - LINEAR
     expected = np.linalg.solve(CONVEX + damping * np.eye(5), gradient)
@@ -91,7 +91,7 @@ def test_newton_on_a_quadratic_is_the_closed_form(damping):
 
 
 @pytest.mark.parametrize(("tx", "error"), [(newton(), 1e-12), (newton_cg(tol=1e-13), 1e-11)])
-def test_newton_solves_a_quadratic_in_one_step(tx, error):
+def test_second_order_solves_a_quadratic_in_one_step(tx, error):
     f, start, solution = PROBLEMS["quadratic"]
     points, _, values = jitted_run(tx, f, jnp.asarray(start), 1)
     close(points[0], solution, error)
@@ -145,7 +145,7 @@ def by_newton_cg(matrix, x, damping, tol, most):
 @pytest.mark.parametrize("damping", [0.0, 0.3])
 @pytest.mark.parametrize("tol", [0.5, 1e-3, 1e-10])
 @pytest.mark.parametrize("most", [1, 3, None])
-def test_newton_cg_is_algorithm_7_1(matrix, damping, tol, most):
+def test_second_order_by_conjugate_gradients_is_algorithm_7_1(matrix, damping, tol, most):
     gradient = matrix @ CLOUD[0] - LINEAR
     direction, state = by_newton_cg(matrix, CLOUD[0], damping, tol, most)
     expected, iterations = newton_cg_reference(matrix + damping * np.eye(5), gradient, tol, most or 5)
