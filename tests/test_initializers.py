@@ -223,8 +223,10 @@ def test_initialization_zero_weights_never_leave_zero():
     assert float(run.final_loss) == float(run.loss[0])
 
 
-def test_initialization_random_weights_break_the_symmetry():
-    _, run = before_and_after_training(xavier_normal())
+def test_initialization_random_weights_break_the_symmetry_with_hidden_biases_zero():
+    before, run = before_and_after_training(xavier_normal())
+    assert np.all(np.asarray(before["b"]) == 0)
+    assert len(set(np.asarray(run.params["b"]).tolist())) == 8
     units = np.vstack([run.params["w"], run.params["b"][None], run.params["v"][None]]).T
     apart = np.linalg.norm(units[:, None] - units[None], axis=-1)[~np.eye(8, dtype=bool)]
     assert apart.min() > 0.1

@@ -83,3 +83,11 @@ def test_pictures_of_a_race_show_paths_and_losses_on(name):
         assert ax.get_xlabel()
         assert ax.get_ylabel()
     plt.close(figure)
+
+
+def test_pictures_of_a_race_as_a_film(tmp_path):
+    surface, film = SURFACES["saddle"], tmp_path / "film.gif"
+    path = np.stack([np.linspace(-1, 0, 12), np.linspace(0, 1.5, 12)], 1)
+    plot.animate_race(surface, {"a": path}, {"a": path[:, 0] ** 2 - path[:, 1] ** 2}, film, frames=6)
+    assert film.read_bytes().startswith(b"GIF89a")
+    assert film.read_bytes().count(b"\x21\xf9\x04") > 3  # frames
