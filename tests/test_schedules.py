@@ -476,6 +476,15 @@ def test_equals_the_schedule_of_that_name_in_optax(case):
     equal(compiled_curve(case.build(*case.numbers), steps), wanted, 1e-6)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.optax], ids=lambda case: case.name)
+@pytest.mark.usefixtures("double_precision")
+def test_equals_the_schedule_of_that_name_in_optax_to_rounding_in_float64(case):
+    steps = STEPS.astype(np.int64)
+    with jax.numpy_dtype_promotion("standard"):
+        wanted = compiled_curve(case.optax(*case.numbers), steps)
+    equal(compiled_curve(case.build(*case.numbers), steps), wanted, 1e-14)
+
+
 @every_case
 def test_a_step_may_be_a_python_number_an_integer_array_or_a_float_array(case):
     schedule = case.build(*case.numbers)
