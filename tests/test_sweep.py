@@ -225,7 +225,7 @@ def test_a_population_is_trained_by_vmap_without_the_loop_too():
     assert isinstance(population.tx.learning_rate, jnp.ndarray)
 
 
-# More than one structure, numbers of the loss, seeds ---------------------------------------------------------------------
+# More than one structure, numbers of the loss, seeds ------------------------------------------------------------------
 
 
 def test_zipped_points_and_sums_of_populations_are_what_they_say():

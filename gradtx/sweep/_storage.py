@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from gradtx._errors import TransformationError
+from gradtx.sweep._rows import is_key
 
 FORMAT = 1
 
@@ -52,8 +53,8 @@ class Storage:
         if names:
             what = "; ".join(_difference(name, found.get(name), self.settings.get(name)) for name in names[:3])
             raise TransformationError(
-                f"sweep.run: {self.place.parent} holds another sweep: {what}. Nothing was changed: give another folder, or "
-                f"delete {self.place} to start anew"
+                f"sweep.run: {self.place.parent} holds another sweep: {what}. Nothing was changed: give another "
+                f"folder, or delete {self.place} to start anew"
             )
 
     def open(self) -> None:
@@ -204,7 +205,7 @@ def digest_of(tree: Any) -> str:
     found = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         found.update(jax.tree_util.keystr(path).encode())
-        x = np.asarray(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+        x = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
         found.update(f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes())
     return found.hexdigest()[:16]
 
