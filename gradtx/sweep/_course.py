@@ -141,7 +141,7 @@ class Course:
         return gone, best
 
     def _side_by_side(self, what: Any, one: Callable[[Unit], Any], units: Sequence[Unit]) -> list[Any]:
-        """The same of several units at once; the first time one of them before the others, so that it is traced once."""
+        """The same of several units at once; the first time one before the others, so that it is traced once."""
         ahead = 0 if what in self.traced else 1
         self.traced.add(what)
         made = [one(unit) for unit in units[:ahead]]
