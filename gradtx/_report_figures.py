@@ -1,0 +1,279 @@
+"""The figures of the report, as the data and layout that plotly.js draws.
+
+Colours that begin with @ are the page's, light or dark: ``@ink``, ``@faint``, ``@surface``, ``@scale`` and ``@reversed``
+for a whole scale of colours, ``@0.25`` for a place on it and ``@c2`` for one of a few that are told apart.
+"""
+
+import html
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradtx._axes import TRANSFORMATION, Axis, shades_of, short, smooth, spans_far, title, transformations, word_of
+
+Figure = dict[str, Any]
+RECORDS = 200  # points of a curve
+CURVES = 300  # lanes that are drawn as curves
+CLOUD = 800  # lanes in a scatter plot
+CELLS = 72  # cells that say their number
+FEW = 8  # colours that can be told apart
+PAIRS = 15
+BEST = "<b>best</b><br>"
+
+
+def text_of(x: Any) -> str:
+    """Text as plotly shows it as it is."""
+    return html.escape(str(x))
+
+
+def cut(text: str, most: int = 28) -> str:
+    """Text that is not longer than an axis has room for."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def hover(result: Any, axes: Sequence[Axis]) -> list[str]:
+    """What is said of every lane when the pointer is over it."""
+    kinds = transformations(result) if any(axis.name == TRANSFORMATION for axis in axes) else []
+    best = int(result.best)
+    said = []
+    for n, point in enumerate(result.points):
+        lines = [f"lane {n}", *([kinds[n]] if kinds else [])]
+        lines += [f"{name} = {cut(word_of(x), 60)}" for name, x in point.items()]
+        if result.history is not None:
+            lines += [f"{axis.name} = {short(float(axis.values[n]))} at the end" for axis in axes if axis.numeric]
+        columns = {result.metric: result.score, "final_loss": result.final_loss}
+        lines += [f"{title(name)}: {short(float(column[n]))}" for name, column in columns.items()]
+        lines += [] if result.status[n] == "finished" else [f"{result.status[n]} after {int(result.steps[n])} steps"]
+        said.append((BEST if n == best else "") + "<br>".join(map(text_of, lines)))
+    return said
+
+
+def layout(height: int, **more: Any) -> Figure:
+    """A layout with the page's margins."""
+    return {"height": height, "margin": {"l": 64, "r": 16, "t": 12, "b": 52}, "showlegend": False, **more}
+
+
+def scale_of(axis: str, values: np.ndarray) -> Figure:
+    """Linear or logarithmic, with a title."""
+    far = spans_far(values)
+    ticks = {"type": "log", "exponentformat": "power", "dtick": "D1" if _decades(values) < 1.5 else 1} if far else {}
+    return {"title": {"text": text_of(title(axis))}, **ticks}
+
+
+def _decades(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return math.log10(finite.max() / finite.min())
+
+
+def _bar(name: str, **more: Any) -> Figure:
+    return {"title": {"text": text_of(cut(title(name))), "side": "right"}, "thickness": 12, "outlinewidth": 0, **more}
+
+
+# Curves ---------------------------------------------------------------------------------------------------------------
+
+
+def chosen(result: Any, most: int) -> list[int]:
+    """The best lane, the worst that is finite, and an even selection between them; in their order."""
+    order = result.order
+    if len(order) <= most:
+        return list(order)
+    alive = [n for n in order if np.isfinite(result.score[n])]
+    even = [order[n] for n in np.linspace(0, len(order) - 1, most - 1).astype(int)]
+    return list(dict.fromkeys([*even, *alive[-1:]]))
+
+
+def curves(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> Figure:
+    """Training loss over steps, a line a lane, coloured by the axis that varies first; the best over all."""
+    steps, losses = smooth(result.loss, result.record_every, RECORDS)
+    finite = losses[np.isfinite(losses)]
+    positive = finite.size > 0 and bool(finite.min() > 0)
+    axis, best = axes[0] if axes else None, result.order[0]
+    colours = _colours(axis, len(losses))
+    lanes = chosen(result, CURVES)
+    x = [short_number(step) for step in steps]
+    traces: list[Figure] = []
+    for n in reversed(lanes):
+        width = {"width": 3.2, "color": "@ink"} if n == best else {"width": 1.1, "color": colours[n]}
+        trace = {"type": "scatter", "mode": "lines" if len(x) > 1 else "markers", "x": x, "y": numbers(losses[n])}
+        text = said[n].replace("%", "&#37;")
+        trace |= {"line": width, "hovertemplate": f"{text}<br>step %{{x}}: %{{y:.4g}}<extra></extra>"}
+        traces.append({**trace, "marker": {"color": width["color"]}, "opacity": 1 if n == best else 0.75})
+    traces += _legend(axis, best)
+    figure = layout(460, hovermode="closest", xaxis={"title": {"text": "step"}, "rangemode": "tozero"})
+    figure |= {"yaxis": {"title": {"text": "training loss"}}, "showlegend": True}
+    figure["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    if positive:
+        start = result.loss[:, 0][np.isfinite(result.loss[:, 0])]
+        top = 2 * max(float(np.median(start)) if start.size else 0.0, float(finite.min()))
+        ends = [math.log10(0.8 * finite.min()), math.log10(top)]
+        ticks = {"dtick": "D1"} if ends[1] - ends[0] < 1.5 else {"dtick": max(1, round((ends[1] - ends[0]) / 8))}
+        figure["yaxis"] |= {"type": "log", "range": ends, "exponentformat": "power", **ticks}
+    return {"data": traces, "layout": figure}
+
+
+def _colours(axis: Axis | None, lanes: int) -> list[str]:
+    if axis is None:
+        return ["@0.5"] * lanes
+    if axis.labels and len(axis.labels) <= FEW:
+        return [f"@c{int(x)}" for x in axis.values]
+    values = np.log10(axis.values) if axis.log else axis.values
+    low, high = np.nanmin(values), np.nanmax(values)
+    return ["@faint" if math.isnan(x) else f"@{(x - low) / (high - low):.3f}" for x in values]
+
+
+def _legend(axis: Axis | None, best: int) -> list[Figure]:
+    """Traces without points: the names of the colours, or their scale."""
+    empty = {"type": "scatter", "x": [None], "y": [None], "mode": "lines", "hoverinfo": "skip", "showlegend": True}
+    found = [{**empty, "name": f"best (lane {best})", "line": {"width": 3.2, "color": "@ink"}}]
+    if axis is None:
+        return found
+    if axis.labels and len(axis.labels) <= FEW:
+        each = enumerate(axis.labels)
+        return found + [{**empty, "name": text_of(cut(w)), "line": {"width": 2, "color": f"@c{n}"}} for n, w in each]
+    values = np.log10(axis.values) if axis.log else axis.values
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    bar = _bar(axis.name)
+    if axis.labels:
+        places = np.unique(np.linspace(low, high, 10).astype(int)).tolist()
+        bar |= {"tickvals": places, "ticktext": [text_of(cut(axis.labels[n], 16)) for n in places]}
+    elif axis.log:
+        bar |= log_ticks(low, high)
+    marker = {"color": [low, high], "cmin": low, "cmax": high, "colorscale": "@scale", "showscale": True}
+    shown = {**empty, "mode": "markers", "x": [None, None], "y": [None, None], "showlegend": False}
+    return [*found, {**shown, "marker": {**marker, "colorbar": bar}}]
+
+
+def log_ticks(low: float, high: float) -> Figure:
+    """Ticks of an axis of decimal logarithms: whole decades, or 1, 2 and 5 where these are few."""
+    inside = [n for n in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
+    places = [float(n) for n in inside[:: max(1, len(inside) // 7)]]
+    if len(inside) < 3:
+        tens = range(math.floor(low), math.ceil(high) + 1)
+        every = [n + math.log10(k) for n in tens for k in (1, 2, 5)]
+        places = [x for x in every if low - 1e-9 <= x <= high + 1e-9]
+    return {"tickvals": places, "ticktext": [short(float(f"{10**x:.2g}")) for x in places]}
+
+
+# Pairs of axes --------------------------------------------------------------------------------------------------------
+
+
+def pairs(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure]:
+    """The metric over every pair of axes of numbers: cells where these make a grid, else a cloud of lanes."""
+    numeric = [axis for axis in axes if axis.numeric]
+    return [_pair(result, x, y, said) for x, y in itertools.combinations(numeric, 2)][:PAIRS]
+
+
+def _pair(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
+    both = np.isfinite(x.values) & np.isfinite(y.values)
+    there = set(zip(x.values[both].tolist(), y.values[both].tolist(), strict=True))
+    xs, ys = np.unique(x.values[both]), np.unique(y.values[both])
+    grid = len(there) == len(xs) * len(ys) and len(there) > 1
+    return _cells(result, x, y, xs, ys, said) if grid else _cloud(result, x, y, said)
+
+
+def shaded(result: Any, values: np.ndarray) -> Figure:
+    """A scale of colours for the metric, good bright."""
+    low, high = shades_of(result.score, result.better)
+    return {"cmin": low, "cmax": high, "colorscale": "@reversed" if result.better == "lower" else "@scale"}
+
+
+def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: Sequence[str]) -> Figure:
+    z: list[list[Any]] = [[None] * len(xs) for _ in ys]
+    text = [["no lane here is finite"] * len(xs) for _ in ys]
+    many = len(xs) * len(ys) < len(result.points)
+    for n in reversed(result.order):  # of the lanes of a cell, the best
+        if math.isnan(x.values[n]) or math.isnan(y.values[n]):
+            continue
+        row, column = np.searchsorted(ys, y.values[n]), np.searchsorted(xs, x.values[n])
+        score = float(result.score[n])
+        z[row][column], text[row][column] = score if math.isfinite(score) else None, said[n]
+    shades = shaded(result, result.score)
+    trace = {"type": "heatmap", "z": z, "text": text, "hovertemplate": "%{text}<extra></extra>", "xgap": 1, "ygap": 1}
+    trace |= {"zmin": shades["cmin"], "zmax": shades["cmax"], "colorscale": shades["colorscale"]}
+    trace |= {"x": list(range(len(xs))), "y": list(range(len(ys))), "colorbar": _bar(result.metric)}
+    best = result.order[0]
+    frame = []
+    if math.isfinite(result.score[best]) and not math.isnan(x.values[best] + y.values[best]):
+        column, row = int(np.searchsorted(xs, x.values[best])), int(np.searchsorted(ys, y.values[best]))
+        corners = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+        frame = [{"type": "rect", **corners, "line": {"width": 3, "color": "@ink"}}]
+    figure = layout(380, shapes=frame, plot_bgcolor="@gap")
+    for name, axis, values in (("xaxis", x, xs), ("yaxis", y, ys)):
+        places = np.unique(np.linspace(0, len(values) - 1, min(len(values), 16 if name == "yaxis" else 12)).astype(int))
+        figure[name] = {"title": {"text": text_of(title(axis.name))}, "showgrid": False, "zeroline": False}
+        figure[name] |= {"tickvals": places.tolist(), "ticktext": [short(float(values[n])) for n in places]}
+    figure["margin"] = {"l": 72, "r": 8, "t": 12, "b": 64}
+    notes = _labels(z, shades, result.better) if len(xs) * len(ys) <= CELLS else []
+    best_of = ", the best over all else" if many else ""
+    heading = f"{x.name} × {y.name}{best_of}"
+    return {"data": [trace], "layout": {**figure, "annotations": notes}, "heading": heading}
+
+
+def _labels(z: list[list[Any]], shades: Figure, better: str) -> list[Figure]:
+    """The number in every cell, dark on bright and bright on dark."""
+    found = []
+    for row, values in enumerate(z):
+        for column, x in enumerate(values):
+            if x is not None:
+                place = min(max((x - shades["cmin"]) / (shades["cmax"] - shades["cmin"]), 0), 1)
+                bright = 1 - place if better == "lower" else place
+                font = {"size": 10, "color": "#111" if bright > 0.55 else "#fff"}
+                text = f"{x:.3g}" if 0.001 <= abs(x) < 1e4 or x == 0 else short(x)
+                found.append({"x": column, "y": row, "text": text, "showarrow": False, "font": font})
+    return found
+
+
+def _cloud(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
+    both = [n for n in chosen(result, CLOUD) if not math.isnan(x.values[n] + y.values[n])]
+    lost = [n for n in both if not math.isfinite(result.score[n])]
+    alive = [n for n in both if math.isfinite(result.score[n])][::-1]
+    best = [n for n in result.order[:1] if n in alive]
+    dots = {"type": "scatter", "mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
+
+    def at(lanes: list[int], **marker: Any) -> Figure:
+        places = {"x": numbers(x.values[lanes]), "y": numbers(y.values[lanes]), "text": [said[n] for n in lanes]}
+        return {**dots, **places, "marker": marker}
+
+    colour = {"color": numbers(result.score[alive]), **shaded(result, result.score), "showscale": True}
+    colour |= {"size": 8, "line": {"width": 0.5, "color": "@surface"}, "colorbar": _bar(result.metric)}
+    traces = [at(lost, symbol="x-thin", size=7, line={"width": 1.5, "color": "@faint"})] if lost else []
+    traces += [at(alive, **colour)] if alive else []
+    traces += [at(best, symbol="circle-open", size=15, color="@ink", line={"width": 2.5})] if best else []
+    figure = layout(380, hovermode="closest", xaxis=scale_of(x.name, x.values), yaxis=scale_of(y.name, y.values))
+    return {"data": traces, "layout": figure, "heading": f"{x.name} × {y.name}"}
+
+
+def lines(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure]:
+    """The metric over the one axis that there is: of numbers a curve of dots, of words a column each."""
+    if len(axes) != 1:
+        return []
+    (axis,) = axes
+    lanes = [n for n in chosen(result, CLOUD) if math.isfinite(result.score[n]) and not math.isnan(axis.values[n])]
+    if not lanes:
+        return []
+    xs = numbers(axis.values[lanes]) if axis.numeric else [int(axis.values[n]) for n in lanes]
+    marker = {"size": 10, "color": numbers(result.score[lanes]), **shaded(result, result.score)}
+    marker |= {"line": {"width": 0.5, "color": "@ink"}}
+    trace = {"type": "scatter", "mode": "markers", "x": xs, "y": numbers(result.score[lanes]), "marker": marker}
+    trace |= {"text": [said[n] for n in lanes], "hovertemplate": "%{text}<extra></extra>"}
+    x = scale_of(axis.name, axis.values) if axis.numeric else {"title": {"text": text_of(title(axis.name))}}
+    if axis.labels:
+        x |= {"tickvals": list(range(len(axis.labels))), "ticktext": [text_of(cut(word, 20)) for word in axis.labels]}
+    figure = layout(380, hovermode="closest", xaxis=x, yaxis=scale_of(result.metric, result.score[lanes]))
+    return [{"data": [trace], "layout": figure, "heading": f"{title(result.metric)} over {title(axis.name)}"}]
+
+
+# Numbers for JSON -----------------------------------------------------------------------------------------------------
+
+
+def short_number(x: float) -> float | None:
+    """A number with no more digits than a picture shows; None where it is none."""
+    return float(f"{x:.5g}") if math.isfinite(x) else None
+
+
+def numbers(values: Any) -> list[float | None]:
+    """Numbers for a picture."""
+    return [short_number(float(x)) for x in values]
