@@ -174,3 +174,10 @@ def shades_of(score: np.ndarray, better: str) -> tuple[float, float]:
     bad, good = np.quantile(finite, [0.9, 0.0] if better == "lower" else [0.1, 1.0])
     low, high = float(min(bad, good)), float(max(bad, good))
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def logarithmic(losses: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Losses for a log scale, without their zeros, and whether that can be: none is negative, and not all are zero."""
+    finite = losses[np.isfinite(losses)]
+    possible = finite.size > 0 and bool(finite.min() >= 0) and bool(finite.max() > 0)
+    return (np.where(losses > 0, losses, np.nan) if possible else losses), possible

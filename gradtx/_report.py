@@ -58,7 +58,7 @@ def _tiles(result: Any) -> str:
     best, lanes, steps = result.order[0], len(result.points), int(max(result.steps))
     alive = math.isfinite(result.score[best])
     share = result.steps_spent / max(lanes * steps, 1)
-    saved = "all that there were" if share >= 1 else f"{100 * share:.3g} % of {lanes * steps:,}, all lanes to the end"
+    saved = "no lane stopped early" if share >= 1 else f"{100 * share:.3g} % of {lanes * steps:,}, had no lane stopped"
     ranked = f"{result.better} is better, lane {best}" if alive else "no lane is finite"
     found = [
         (f"best {title(result.metric)}", short(float(result.score[best])) if alive else "none", ranked),
@@ -104,7 +104,7 @@ def _curves_note(result: Any, axes: list[Axis]) -> str:
     if not np.isfinite(result.score[result.order[0]]):
         few += " All lanes diverged; a curve ends where the loss was no longer finite."
     records = result.loss.shape[1]
-    mean = f" Means over 1/{figures.RECORDS} of the run." if records > figures.RECORDS else ""
+    mean = f" Each point is a mean over 1/{figures.RECORDS} of the run." if records > figures.RECORDS else ""
     return f"The training loss of every lane.{coloured}{mean}{few}"
 
 
@@ -120,9 +120,10 @@ def _selection(result: Any, drawn: list[dict[str, Any]]) -> list[str]:
 def _evolution(result: Any, drawn: list[dict[str, Any]]) -> list[str]:
     if result.history is None or not len(result.history.steps):
         return []
-    pictures = "".join(_place(drawn, figure) for figure in course.numbers_over_time(result))
+    found = course.numbers_over_time(result)
+    pictures = _grid("".join(_place(drawn, figure) for figure in found), len(found))
     note = "Numbers over time: the line that led to the best lane, before all others."
-    return [_section("How the best came about", note, f'<div class="grid">{pictures}</div>{_table(*course.lineage(result))}')]
+    return [_section("How the best came about", note, pictures + _table(*course.lineage(result)))]
 
 
 def _maps(result: Any, axes: list[Axis], said: list[str], drawn: list[dict[str, Any]]) -> list[str]:
@@ -132,12 +133,12 @@ def _maps(result: Any, axes: list[Axis], said: list[str], drawn: list[dict[str, 
     pictures = figures.pairs(result, axes, said) or figures.lines(result, axes, said)
     if not pictures:
         return []
-    many = math.comb(sum(axis.numeric for axis in axes), 2)
+    many = len(figures.together(axes))
     note = "Bright is good, the best is marked." if many else ""
     note += " Axes are the numbers that lanes ended with." if result.history is not None else ""
     note += f" The first {figures.PAIRS} of {many} pairs of axes." if many > figures.PAIRS else ""
     places = "".join(_place(drawn, picture) for picture in pictures)
-    return [_section(f"{title(result.metric)} over the axes", note, f'<div class="grid">{places}</div>')]
+    return [_section(f"{_capital(title(result.metric))} over the axes", note, _grid(places, len(pictures)))]
 
 
 def _seeds(result: Any) -> str:
@@ -156,6 +157,14 @@ def _seeds(result: Any) -> str:
     shown, most = body[:50], 50
     more = f'<p class="note">The best {most} of {len(body):,} points.</p>' if len(body) > most else ""
     return _table([*axes, "seeds", *map(title, columns)], shown) + more
+
+
+def _grid(places: str, many: int) -> str:
+    return f'<div class="grid{" single" * (many == 1)}">{places}</div>'
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _section(name: str, note: str, body: str) -> str:

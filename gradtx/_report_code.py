@@ -93,7 +93,7 @@ def _as_found(result: Any, tx: Any) -> tuple[Any, list[str]]:
             if name in result.population.numbers or not min(kept) > 0:
                 raise TransformationError("no number of the transformation, or one that no factor leads to")
             pairs = zip(steps[1:], zip(kept[1:], kept[:-1], strict=True), strict=True)
-            factors = {step: _shortest(new / old) for step, (new, old) in pairs}
+            factors = {step: _shortest(new / old, 3e-7 * new / old) for step, (new, old) in pairs}
             tx = tx.replace({name: piecewise_constant_schedule(kept[0], factors)})
         except TransformationError:
             remarks.append(f"# {name}: {said}")

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._axes import TRANSFORMATION, Axis, shades_of, short, smooth, spans_far, title, transformations, word_of
+from gradtx._axes import TRANSFORMATION, Axis, logarithmic, shades_of, short, smooth, spans_far, title, transformations, word_of
 
 Figure = dict[str, Any]
-RECORDS = 200  # points of a curve
+RECORDS = 120  # points of a curve
 CURVES = 300  # lanes that are drawn as curves
 CLOUD = 800  # lanes in a scatter plot
 CELLS = 72  # cells that say their number
@@ -88,8 +88,8 @@ def chosen(result: Any, most: int) -> list[int]:
 def curves(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> Figure:
     """Training loss over steps, a line a lane, coloured by the axis that varies first; the best over all."""
     steps, losses = smooth(result.loss, result.record_every, RECORDS)
+    losses, positive = logarithmic(losses)
     finite = losses[np.isfinite(losses)]
-    positive = finite.size > 0 and bool(finite.min() > 0)
     axis, best = axes[0] if axes else None, result.order[0]
     colours = _colours(axis, len(losses))
     lanes = chosen(result, CURVES)
@@ -100,6 +100,7 @@ def curves(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> Figure:
         trace = {"type": "scatter", "mode": "lines" if len(x) > 1 else "markers", "x": x, "y": numbers(losses[n])}
         text = said[n].replace("%", "&#37;")
         trace |= {"line": width, "hovertemplate": f"{text}<br>step %{{x}}: %{{y:.4g}}<extra></extra>"}
+        trace |= {"showlegend": False}
         traces.append({**trace, "marker": {"color": width["color"]}, "opacity": 1 if n == best else 0.75})
     traces += _legend(axis, best)
     figure = layout(460, hovermode="closest", xaxis={"title": {"text": "step"}, "rangemode": "tozero"})
@@ -162,8 +163,13 @@ def log_ticks(low: float, high: float) -> Figure:
 
 def pairs(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure]:
     """The metric over every pair of axes of numbers: cells where these make a grid, else a cloud of lanes."""
-    numeric = [axis for axis in axes if axis.numeric]
-    return [_pair(result, x, y, said) for x, y in itertools.combinations(numeric, 2)][:PAIRS]
+    return [_pair(result, x, y, said) for x, y in together(axes)[:PAIRS]]
+
+
+def together(axes: Sequence[Axis]) -> list[tuple[Axis, Axis]]:
+    """The pairs of axes of numbers that some lane has both of."""
+    every = itertools.combinations([axis for axis in axes if axis.numeric], 2)
+    return [(x, y) for x, y in every if np.isfinite(x.values + y.values).any()]
 
 
 def _pair(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
@@ -171,29 +177,57 @@ def _pair(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
     there = set(zip(x.values[both].tolist(), y.values[both].tolist(), strict=True))
     xs, ys = np.unique(x.values[both]), np.unique(y.values[both])
     grid = len(there) == len(xs) * len(ys) and len(there) > 1
-    return _cells(result, x, y, xs, ys, said) if grid else _cloud(result, x, y, said)
+    return _cells(result, x, y, xs, ys, said) if grid else _cloud(result, from_one(x), from_one(y), said)
 
 
-def shaded(result: Any, values: np.ndarray) -> Figure:
-    """A scale of colours for the metric, good bright."""
-    low, high = shades_of(result.score, result.better)
-    return {"cmin": low, "cmax": high, "colorscale": "@reversed" if result.better == "lower" else "@scale"}
+def from_one(axis: Axis) -> Axis:
+    """An axis of decays that crowd below one, as what they lack of it."""
+    lacks = 1 - axis.values
+    crowded = axis.numeric and not axis.log and np.nanmin(axis.values) >= 0 and spans_far(lacks)
+    return Axis(f"1 − {axis.name}", lacks) if crowded else axis
+
+
+class Shades:
+    """The colours of the metric, good bright; on a log scale where good and bad are far apart."""
+
+    def __init__(self, result: Any):
+        low, high = shades_of(result.score, result.better)
+        self.log = low > 0 and high / low > 100
+        self.values = np.where(result.score > 0, result.score, np.nan) if self.log else result.score
+        self.values = np.log10(self.values) if self.log else self.values
+        self.low, self.high = (math.log10(low), math.log10(high)) if self.log else (low, high)
+        self.better, self.scale = result.better, "@reversed" if result.better == "lower" else "@scale"
+        self.bar = _bar(result.metric, **(log_ticks(self.low, self.high) if self.log else {}))
+
+    def of(self, lanes: Sequence[int]) -> Figure:
+        """The colours of lanes, as those of markers or lines."""
+        own = numbers(np.clip(self.values[list(lanes)], self.low, self.high))
+        return {"color": own, "cmin": self.low, "cmax": self.high, "colorscale": self.scale}
+
+    def bright(self, x: float) -> float:
+        """How bright the colour of a value is, 0 to 1."""
+        place = min(max((x - self.low) / (self.high - self.low), 0), 1)
+        return 1 - place if self.better == "lower" else place
 
 
 def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: Sequence[str]) -> Figure:
+    shades = Shades(result)
     z: list[list[Any]] = [[None] * len(xs) for _ in ys]
     text = [["no lane here is finite"] * len(xs) for _ in ys]
-    many = len(xs) * len(ys) < len(result.points)
+    notes: dict[tuple[int, int], Figure] = {}
+    own = 0
     for n in reversed(result.order):  # of the lanes of a cell, the best
         if math.isnan(x.values[n]) or math.isnan(y.values[n]):
             continue
-        row, column = np.searchsorted(ys, y.values[n]), np.searchsorted(xs, x.values[n])
-        score = float(result.score[n])
-        z[row][column], text[row][column] = score if math.isfinite(score) else None, said[n]
-    shades = shaded(result, result.score)
+        own += 1
+        row, column = int(np.searchsorted(ys, y.values[n])), int(np.searchsorted(xs, x.values[n]))
+        if math.isfinite(result.score[n]):
+            shade = shades.low if math.isnan(shades.values[n]) else short_number(shades.values[n])
+            z[row][column], text[row][column] = shade, said[n]
+            notes[row, column] = _note(column, row, float(result.score[n]), shades.bright(shade or 0.0))
     trace = {"type": "heatmap", "z": z, "text": text, "hovertemplate": "%{text}<extra></extra>", "xgap": 1, "ygap": 1}
-    trace |= {"zmin": shades["cmin"], "zmax": shades["cmax"], "colorscale": shades["colorscale"]}
-    trace |= {"x": list(range(len(xs))), "y": list(range(len(ys))), "colorbar": _bar(result.metric)}
+    trace |= {"zmin": shades.low, "zmax": shades.high, "colorscale": shades.scale}
+    trace |= {"x": list(range(len(xs))), "y": list(range(len(ys))), "colorbar": shades.bar}
     best = result.order[0]
     frame = []
     if math.isfinite(result.score[best]) and not math.isnan(x.values[best] + y.values[best]):
@@ -202,28 +236,22 @@ def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: 
         frame = [{"type": "rect", **corners, "line": {"width": 3, "color": "@ink"}}]
     figure = layout(380, shapes=frame, plot_bgcolor="@gap")
     for name, axis, values in (("xaxis", x, xs), ("yaxis", y, ys)):
-        places = np.unique(np.linspace(0, len(values) - 1, min(len(values), 16 if name == "yaxis" else 12)).astype(int))
+        stride = -(-len(values) // (16 if name == "yaxis" else 9))
+        places = np.arange(0, len(values), stride)
         figure[name] = {"title": {"text": text_of(title(axis.name))}, "showgrid": False, "zeroline": False}
-        figure[name] |= {"tickvals": places.tolist(), "ticktext": [short(float(values[n])) for n in places]}
+        figure[name] |= {"tickvals": places.tolist(), "ticktext": [brief(float(values[n])) for n in places]}
+        figure[name] |= {"tickangle": -35 if name == "xaxis" and len(places) > 6 else 0}
     figure["margin"] = {"l": 72, "r": 8, "t": 12, "b": 64}
-    notes = _labels(z, shades, result.better) if len(xs) * len(ys) <= CELLS else []
-    best_of = ", the best over all else" if many else ""
-    heading = f"{x.name} × {y.name}{best_of}"
-    return {"data": [trace], "layout": {**figure, "annotations": notes}, "heading": heading}
+    best_of = ", the best over all else" if len(xs) * len(ys) < own else ""
+    said_too = list(notes.values()) if len(xs) * len(ys) <= CELLS else []
+    return {"data": [trace], "layout": {**figure, "annotations": said_too}, "heading": f"{x.name} × {y.name}{best_of}"}
 
 
-def _labels(z: list[list[Any]], shades: Figure, better: str) -> list[Figure]:
-    """The number in every cell, dark on bright and bright on dark."""
-    found = []
-    for row, values in enumerate(z):
-        for column, x in enumerate(values):
-            if x is not None:
-                place = min(max((x - shades["cmin"]) / (shades["cmax"] - shades["cmin"]), 0), 1)
-                bright = 1 - place if better == "lower" else place
-                font = {"size": 10, "color": "#111" if bright > 0.55 else "#fff"}
-                text = f"{x:.3g}" if 0.001 <= abs(x) < 1e4 or x == 0 else short(x)
-                found.append({"x": column, "y": row, "text": text, "showarrow": False, "font": font})
-    return found
+def _note(column: int, row: int, x: float, bright: float) -> Figure:
+    """The number in a cell, dark on bright and bright on dark."""
+    font = {"size": 10, "color": "#111" if bright > 0.55 else "#fff"}
+    text = f"{x:.3g}" if 0.001 <= abs(x) < 1e4 or x == 0 else brief(x)
+    return {"x": column, "y": row, "text": text, "showarrow": False, "font": font}
 
 
 def _cloud(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
@@ -237,8 +265,9 @@ def _cloud(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
         places = {"x": numbers(x.values[lanes]), "y": numbers(y.values[lanes]), "text": [said[n] for n in lanes]}
         return {**dots, **places, "marker": marker}
 
-    colour = {"color": numbers(result.score[alive]), **shaded(result, result.score), "showscale": True}
-    colour |= {"size": 8, "line": {"width": 0.5, "color": "@surface"}, "colorbar": _bar(result.metric)}
+    shades = Shades(result)
+    colour = {**shades.of(alive), "showscale": True, "colorbar": shades.bar}
+    colour |= {"size": 8, "line": {"width": 0.5, "color": "@surface"}}
     traces = [at(lost, symbol="x-thin", size=7, line={"width": 1.5, "color": "@faint"})] if lost else []
     traces += [at(alive, **colour)] if alive else []
     traces += [at(best, symbol="circle-open", size=15, color="@ink", line={"width": 2.5})] if best else []
@@ -250,13 +279,12 @@ def lines(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure
     """The metric over the one axis that there is: of numbers a curve of dots, of words a column each."""
     if len(axes) != 1:
         return []
-    (axis,) = axes
+    axis = from_one(axes[0])
     lanes = [n for n in chosen(result, CLOUD) if math.isfinite(result.score[n]) and not math.isnan(axis.values[n])]
     if not lanes:
         return []
     xs = numbers(axis.values[lanes]) if axis.numeric else [int(axis.values[n]) for n in lanes]
-    marker = {"size": 10, "color": numbers(result.score[lanes]), **shaded(result, result.score)}
-    marker |= {"line": {"width": 0.5, "color": "@ink"}}
+    marker = {"size": 10, **Shades(result).of(lanes), "line": {"width": 0.5, "color": "@ink"}}
     trace = {"type": "scatter", "mode": "markers", "x": xs, "y": numbers(result.score[lanes]), "marker": marker}
     trace |= {"text": [said[n] for n in lanes], "hovertemplate": "%{text}<extra></extra>"}
     x = scale_of(axis.name, axis.values) if axis.numeric else {"title": {"text": text_of(title(axis.name))}}
@@ -267,6 +295,11 @@ def lines(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure
 
 
 # Numbers for JSON -----------------------------------------------------------------------------------------------------
+
+
+def brief(x: float) -> str:
+    """A number for a tick, of three digits."""
+    return short(float(f"{x:.3g}"))
 
 
 def short_number(x: float) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradtx._axes import Axis, short, spans_far, title
-from gradtx._report_figures import Figure, cut, layout, log_ticks, numbers, shaded, text_of
+from gradtx._report_figures import Figure, Shades, cut, from_one, layout, log_ticks, numbers, text_of
 
 LABELS = 24  # words of an axis that have a tick
 
@@ -18,17 +18,17 @@ def parallel(result: Any, axes: Sequence[Axis]) -> Figure | None:
     if not lanes or not axes:
         return None
     metric = Axis(result.metric, np.asarray(result.score, np.float64))
-    columns = [axis for axis in (*axes, metric) if np.isfinite(axis.values[lanes]).any()]
-    line = {"color": numbers(result.score[lanes]), **shaded(result, result.score)}
+    columns = [axis for axis in (*map(from_one, axes), metric) if np.isfinite(axis.values[lanes]).any()]
+    line = Shades(result).of(lanes)
     dimensions = [_dimension(axis, lanes) for axis in columns]
     trace = {"type": "parcoords", "line": line, "dimensions": dimensions, "labelfont": {"color": "@ink", "size": 13}}
     trace |= {"tickfont": {"color": "@ink", "size": 11}, "rangefont": {"color": "@page", "size": 1}}
-    figure = layout(400, margin={"l": 70, "r": 70, "t": 56, "b": 24})
-    return {"data": [trace], "layout": figure, "width": 150 * len(columns)}
+    figure = layout(400, margin={"l": 80, "r": 80, "t": 56, "b": 24})
+    return {"data": [trace], "layout": figure, "width": 140 * len(columns)}
 
 
 def _dimension(axis: Axis, lanes: list[int]) -> Figure:
-    label = text_of(cut(title(axis.name), 22))
+    label = text_of(cut(title(axis.name), 20))
     if axis.labels:
         places = np.unique(np.linspace(0, len(axis.labels) - 1, min(LABELS, len(axis.labels))).astype(int)).tolist()
         ticks = {"tickvals": places, "ticktext": [cut(axis.labels[n], 14) for n in places]}

@@ -14,6 +14,7 @@ from gradtx._axes import (
     Axis,
     axes_of,
     grid_axes,
+    logarithmic,
     shades_of,
     short,
     smooth,
@@ -79,6 +80,7 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     """
     plt = _pyplot()
     steps, losses = smooth(result.loss, result.record_every)
+    losses, positive = logarithmic(losses)
     colour, axis, norm = plt.get_cmap("viridis"), axes[0] if axes else None, None
     shades = [colour(0.5)] * len(losses)
     if axis is not None:
@@ -93,7 +95,6 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
         ax.plot(steps, losses[best], color="black", lw=2.2, label=f"{which}: {_plain(_described(result, best, axes))}")
     else:
         ax.plot([], [], " ", label="all lanes diverged")
-    positive = finite.size > 0 and finite.min() > 0
     lanes = len(result.points)
     scale = "log" if positive else "linear"
     heading = f"{lanes} lane{'s' * (lanes != 1)}"
