@@ -32,7 +32,11 @@ class Axis:
     @property
     def log(self) -> bool:
         """Whether it is to be drawn on a log scale."""
-        return self.numeric and spans_far(self.values)
+        if not self.numeric or not spans_far(self.values):
+            return False
+        ends = np.unique(self.values[np.isfinite(self.values)])
+        low, high = np.quantile(ends, 0.1, method="lower"), np.quantile(ends, 0.9, method="higher")
+        return bool(high / low > SPAN)  # not for a few small values of many, as even draws have them
 
 
 def axes_of(result: Any) -> list[Axis]:

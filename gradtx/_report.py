@@ -33,6 +33,7 @@ def write(result: Any, file: str | Path) -> Path:
     text = page.substitute(
         heading=_text(_heading(result)),
         tiles=_tiles(result),
+        best="The best configuration" if math.isfinite(result.score[result.order[0]]) else "The first of the lanes",
         code=_text(as_code(result)),
         sections=body,
         figures=_json(drawn),
@@ -50,7 +51,7 @@ def _heading(result: Any) -> str:
     kinds = list(dict.fromkeys(transformations(result)))
     lanes = len(result.points)
     what = ", ".join(kinds[:4]) + (" …" if len(kinds) > 4 else "")
-    return f"{lanes:,} lane{'s' * (lanes != 1)} of {what}"
+    return f"{_many(lanes, 'lane')} of {what}"
 
 
 def _tiles(result: Any) -> str:
@@ -59,10 +60,11 @@ def _tiles(result: Any) -> str:
     alive = math.isfinite(result.score[best])
     share = result.steps_spent / max(lanes * steps, 1)
     saved = "no lane stopped early" if share >= 1 else f"{100 * share:.3g} % of {lanes * steps:,}, had no lane stopped"
+    even = len(set(result.steps.tolist())) == 1
     ranked = f"{result.better} is better, lane {best}" if alive else "no lane is finite"
     found = [
         (f"best {title(result.metric)}", short(float(result.score[best])) if alive else "none", ranked),
-        ("lanes", f"{lanes:,}", f"{steps:,} steps each" if len(set(result.steps)) == 1 else f"up to {steps:,} steps"),
+        ("lanes", f"{lanes:,}", f"{_many(steps, 'step')} each" if even else f"up to {_many(steps, 'step')}"),
         ("steps spent", f"{result.steps_spent:,}", saved),
     ]
     for status in ("diverged", "dropped", "stalled"):
@@ -88,7 +90,7 @@ def _sections(result: Any) -> tuple[str, list[dict[str, Any]]]:
     if picture is not None:
         note = "A line a lane. Drag along an axis to keep the lanes that pass there, drag a name to move its axis."
         lost = int(np.sum(~np.isfinite(result.score)))
-        note += f" {lost:,} lane{'s' * (lost != 1)} without a finite {title(result.metric)} left out." if lost else ""
+        note += f" {_many(lost, 'lane')} without a finite {title(result.metric)} left out." if lost else ""
         parts.append(_section("Parallel coordinates", note, _place(drawn, picture)))
     if len(result.points) > 1 and result.population.seeds is not None:
         parts.append(_section("Over seeds", "Mean ± standard deviation, the best first.", _seeds(result)))
@@ -144,7 +146,7 @@ def _maps(result: Any, axes: list[Axis], said: list[str], drawn: list[dict[str, 
 def _seeds(result: Any) -> str:
     rows = result.over_seeds()
     columns = ["final_loss", *result.metrics]
-    names = [name for name in dict.fromkeys(n for row in rows for n in row)]
+    names = list(dict.fromkeys(n for row in rows for n in row))
     axes = [n for n in names if n not in columns and n != "seeds" and n.removesuffix("_std") not in columns]
     body = [
         [
@@ -161,6 +163,10 @@ def _seeds(result: Any) -> str:
 
 def _grid(places: str, many: int) -> str:
     return f'<div class="grid{" single" * (many == 1)}">{places}</div>'
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _capital(text: str) -> str:

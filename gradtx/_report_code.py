@@ -146,7 +146,7 @@ class _Qualified(ast.NodeTransformer):
     def __init__(self, factories: dict[str, str]):
         self.factories = factories
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 (the name is the standard library's)
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         """A call of a factory, or an array."""
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -161,7 +161,7 @@ class _Qualified(ast.NodeTransformer):
 def _pretty(node: ast.AST, begun: int, depth: int) -> str:
     """Code on one line, or where that is long a call with a line an argument."""
     text = ast.unparse(node)
-    if not isinstance(node, ast.Call) or begun + len(text) < WIDTH or not node.args and not node.keywords:
+    if not isinstance(node, ast.Call) or begun + len(text) < WIDTH or (not node.args and not node.keywords):
         return text
     indent = "    " * (depth + 1)
     inner = [_pretty(x, len(indent), depth + 1) for x in node.args]

@@ -67,7 +67,7 @@ def numbers_over_time(result: Any) -> list[Figure]:
         line = {"type": "scatter", "mode": "lines", "x": steps, "y": numbers(own)}
         line |= {"line": {"shape": "hv", "width": 3.2, "color": "@c0"}}
         line |= {"hovertemplate": "from step %{x}: %{y:.4g}<extra></extra>"}
-        figure = layout(300, xaxis={"title": {"text": "step"}}, yaxis=scale_of(name, column))
+        figure = layout(300, xaxis={"title": {"text": "step"}}, yaxis=scale_of(name, column, spans_far(column)))
         figure["yaxis"]["title"] = {"text": text_of(title(name.rpartition(".")[2]))}
         figures.append({"data": [faint, line], "layout": figure, "heading": name})
     return figures

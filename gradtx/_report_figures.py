@@ -1,7 +1,7 @@
 """The figures of the report, as the data and layout that plotly.js draws.
 
-Colours that begin with @ are the page's, light or dark: ``@ink``, ``@faint``, ``@surface``, ``@scale`` and ``@reversed``
-for a whole scale of colours, ``@0.25`` for a place on it and ``@c2`` for one of a few that are told apart.
+Colours that begin with @ are the page's, light or dark: ``@ink``, ``@faint``, ``@surface``; ``@scale`` and
+``@reversed`` for a whole scale of colours, ``@0.25`` for a place on it and ``@c2`` for one of a few that are told apart.
 """
 
 import html
@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._axes import TRANSFORMATION, Axis, logarithmic, shades_of, short, smooth, spans_far, title, transformations, word_of
+from gradtx._axes import (
+    TRANSFORMATION,
+    Axis,
+    logarithmic,
+    shades_of,
+    short,
+    smooth,
+    spans_far,
+    title,
+    transformations,
+    word_of,
+)
 
 Figure = dict[str, Any]
 RECORDS = 120  # points of a curve
@@ -56,10 +67,9 @@ def layout(height: int, **more: Any) -> Figure:
     return {"height": height, "margin": {"l": 64, "r": 16, "t": 12, "b": 52}, "showlegend": False, **more}
 
 
-def scale_of(axis: str, values: np.ndarray) -> Figure:
+def scale_of(axis: str, values: np.ndarray, far: bool) -> Figure:
     """Linear or logarithmic, with a title."""
-    far = spans_far(values)
-    ticks = {"type": "log", "exponentformat": "power", "dtick": "D1" if _decades(values) < 1.5 else 1} if far else {}
+    ticks = {"type": "log", "exponentformat": "power", "dtick": "D2" if _decades(values) < 1.5 else 1} if far else {}
     return {"title": {"text": text_of(title(axis))}, **ticks}
 
 
@@ -69,7 +79,13 @@ def _decades(values: np.ndarray) -> float:
 
 
 def _bar(name: str, **more: Any) -> Figure:
-    return {"title": {"text": text_of(cut(title(name))), "side": "right"}, "thickness": 12, "outlinewidth": 0, **more}
+    return {
+        "title": {"text": text_of(cut(title(name))), "side": "right"},
+        "thickness": 12,
+        "outlinewidth": 0,
+        "exponentformat": "power",
+        **more,
+    }
 
 
 # Curves ---------------------------------------------------------------------------------------------------------------
@@ -97,12 +113,17 @@ def curves(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> Figure:
     traces: list[Figure] = []
     for n in reversed(lanes):
         width = {"width": 3.2, "color": "@ink"} if n == best else {"width": 1.1, "color": colours[n]}
-        trace = {"type": "scatter", "mode": "lines" if len(x) > 1 else "markers", "x": x, "y": numbers(losses[n])}
+        trace = {
+            "type": "scatter",
+            "mode": "lines" if np.isfinite(losses[n]).sum() > 1 else "markers",
+            "x": x,
+            "y": numbers(losses[n]),
+        }
         text = said[n].replace("%", "&#37;")
         trace |= {"line": width, "hovertemplate": f"{text}<br>step %{{x}}: %{{y:.4g}}<extra></extra>"}
         trace |= {"showlegend": False}
         traces.append({**trace, "marker": {"color": width["color"]}, "opacity": 1 if n == best else 0.75})
-    traces += _legend(axis, best)
+    traces += _legend(axis, f"best (lane {best})" if np.isfinite(result.score[best]) else f"lane {best}")
     figure = layout(460, hovermode="closest", xaxis={"title": {"text": "step"}, "rangemode": "tozero"})
     figure |= {"yaxis": {"title": {"text": "training loss"}}, "showlegend": True}
     figure["legend"] = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
@@ -110,7 +131,7 @@ def curves(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> Figure:
         start = result.loss[:, 0][np.isfinite(result.loss[:, 0])]
         top = 2 * max(float(np.median(start)) if start.size else 0.0, float(finite.min()))
         ends = [math.log10(0.8 * finite.min()), math.log10(top)]
-        ticks = {"dtick": "D1"} if ends[1] - ends[0] < 1.5 else {"dtick": max(1, round((ends[1] - ends[0]) / 8))}
+        ticks = {"dtick": "D2"} if ends[1] - ends[0] < 1.5 else {"dtick": max(1, round((ends[1] - ends[0]) / 8))}
         figure["yaxis"] |= {"type": "log", "range": ends, "exponentformat": "power", **ticks}
     return {"data": traces, "layout": figure}
 
@@ -125,10 +146,10 @@ def _colours(axis: Axis | None, lanes: int) -> list[str]:
     return ["@faint" if math.isnan(x) else f"@{(x - low) / (high - low):.3f}" for x in values]
 
 
-def _legend(axis: Axis | None, best: int) -> list[Figure]:
+def _legend(axis: Axis | None, name: str) -> list[Figure]:
     """Traces without points: the names of the colours, or their scale."""
     empty = {"type": "scatter", "x": [None], "y": [None], "mode": "lines", "hoverinfo": "skip", "showlegend": True}
-    found = [{**empty, "name": f"best (lane {best})", "line": {"width": 3.2, "color": "@ink"}}]
+    found = [{**empty, "name": name, "line": {"width": 3.2, "color": "@ink"}}]
     if axis is None:
         return found
     if axis.labels and len(axis.labels) <= FEW:
@@ -149,7 +170,7 @@ def _legend(axis: Axis | None, best: int) -> list[Figure]:
 
 def log_ticks(low: float, high: float) -> Figure:
     """Ticks of an axis of decimal logarithms: whole decades, or 1, 2 and 5 where these are few."""
-    inside = [n for n in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
+    inside = list(range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1))
     places = [float(n) for n in inside[:: max(1, len(inside) // 7)]]
     if len(inside) < 3:
         tens = range(math.floor(low), math.ceil(high) + 1)
@@ -183,8 +204,9 @@ def _pair(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
 def from_one(axis: Axis) -> Axis:
     """An axis of decays that crowd below one, as what they lack of it."""
     lacks = 1 - axis.values
-    crowded = axis.numeric and not axis.log and np.nanmin(axis.values) >= 0 and spans_far(lacks)
-    return Axis(f"1 − {axis.name}", lacks) if crowded else axis
+    crowded = axis.numeric and not axis.log and np.nanmin(axis.values) >= 0 and np.nanmax(lacks) <= 1
+    other = Axis(f"1 − {axis.name}", lacks)
+    return other if crowded and other.log else axis
 
 
 class Shades:
@@ -199,9 +221,12 @@ class Shades:
         self.better, self.scale = result.better, "@reversed" if result.better == "lower" else "@scale"
         self.bar = _bar(result.metric, **(log_ticks(self.low, self.high) if self.log else {}))
 
-    def of(self, lanes: Sequence[int]) -> Figure:
-        """The colours of lanes, as those of markers or lines."""
-        own = numbers(np.clip(self.values[list(lanes)], self.low, self.high))
+    def of(self, lanes: Sequence[int], *, good_on_top: bool = False) -> Figure:
+        """The colours of lanes, as those of markers or lines; parallel coordinates put large numbers on top."""
+        own = np.clip(self.values[list(lanes)], self.low, self.high)
+        if good_on_top and self.better == "lower":
+            return {"color": numbers(-own), "cmin": -self.high, "cmax": -self.low, "colorscale": "@scale"}
+        own = numbers(own)
         return {"color": own, "cmin": self.low, "cmax": self.high, "colorscale": self.scale}
 
     def bright(self, x: float) -> float:
@@ -213,7 +238,7 @@ class Shades:
 def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: Sequence[str]) -> Figure:
     shades = Shades(result)
     z: list[list[Any]] = [[None] * len(xs) for _ in ys]
-    text = [["no lane here is finite"] * len(xs) for _ in ys]
+    text: list[list[str]] = [["no lane here is finite"] * len(xs) for _ in ys]
     notes: dict[tuple[int, int], Figure] = {}
     own = 0
     for n in reversed(result.order):  # of the lanes of a cell, the best
@@ -222,9 +247,9 @@ def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: 
         own += 1
         row, column = int(np.searchsorted(ys, y.values[n])), int(np.searchsorted(xs, x.values[n]))
         if math.isfinite(result.score[n]):
-            shade = shades.low if math.isnan(shades.values[n]) else short_number(shades.values[n])
-            z[row][column], text[row][column] = shade, said[n]
-            notes[row, column] = _note(column, row, float(result.score[n]), shades.bright(shade or 0.0))
+            shade = float(np.nan_to_num(shades.values[n], nan=shades.low))
+            z[row][column], text[row][column] = short_number(shade), said[n]
+            notes[row, column] = _note(column, row, float(result.score[n]), shades.bright(shade))
     trace = {"type": "heatmap", "z": z, "text": text, "hovertemplate": "%{text}<extra></extra>", "xgap": 1, "ygap": 1}
     trace |= {"zmin": shades.low, "zmax": shades.high, "colorscale": shades.scale}
     trace |= {"x": list(range(len(xs))), "y": list(range(len(ys))), "colorbar": shades.bar}
@@ -271,7 +296,9 @@ def _cloud(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
     traces = [at(lost, symbol="x-thin", size=7, line={"width": 1.5, "color": "@faint"})] if lost else []
     traces += [at(alive, **colour)] if alive else []
     traces += [at(best, symbol="circle-open", size=15, color="@ink", line={"width": 2.5})] if best else []
-    figure = layout(380, hovermode="closest", xaxis=scale_of(x.name, x.values), yaxis=scale_of(y.name, y.values))
+    figure = layout(
+        380, hovermode="closest", xaxis=scale_of(x.name, x.values, x.log), yaxis=scale_of(y.name, y.values, y.log)
+    )
     return {"data": traces, "layout": figure, "heading": f"{x.name} × {y.name}"}
 
 
@@ -285,12 +312,13 @@ def lines(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure
         return []
     xs = numbers(axis.values[lanes]) if axis.numeric else [int(axis.values[n]) for n in lanes]
     marker = {"size": 10, **Shades(result).of(lanes), "line": {"width": 0.5, "color": "@ink"}}
-    trace = {"type": "scatter", "mode": "markers", "x": xs, "y": numbers(result.score[lanes]), "marker": marker}
+    score = result.score[lanes]
+    trace = {"type": "scatter", "mode": "markers", "x": xs, "y": numbers(score), "marker": marker}
     trace |= {"text": [said[n] for n in lanes], "hovertemplate": "%{text}<extra></extra>"}
-    x = scale_of(axis.name, axis.values) if axis.numeric else {"title": {"text": text_of(title(axis.name))}}
+    x = scale_of(axis.name, axis.values, axis.log) if axis.numeric else {"title": {"text": text_of(title(axis.name))}}
     if axis.labels:
         x |= {"tickvals": list(range(len(axis.labels))), "ticktext": [text_of(cut(word, 20)) for word in axis.labels]}
-    figure = layout(380, hovermode="closest", xaxis=x, yaxis=scale_of(result.metric, result.score[lanes]))
+    figure = layout(380, hovermode="closest", xaxis=x, yaxis=scale_of(result.metric, score, spans_far(score)))
     return [{"data": [trace], "layout": figure, "heading": f"{title(result.metric)} over {title(axis.name)}"}]
 
 

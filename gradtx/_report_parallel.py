@@ -19,15 +19,15 @@ def parallel(result: Any, axes: Sequence[Axis]) -> Figure | None:
         return None
     metric = Axis(result.metric, np.asarray(result.score, np.float64))
     columns = [axis for axis in (*map(from_one, axes), metric) if np.isfinite(axis.values[lanes]).any()]
-    line = Shades(result).of(lanes)
-    dimensions = [_dimension(axis, lanes) for axis in columns]
+    line = Shades(result).of(lanes, good_on_top=True)
+    dimensions = [_dimension(axis, lanes, axis.log or (axis is metric and spans_far(result.score))) for axis in columns]
     trace = {"type": "parcoords", "line": line, "dimensions": dimensions, "labelfont": {"color": "@ink", "size": 13}}
     trace |= {"tickfont": {"color": "@ink", "size": 11}, "rangefont": {"color": "@page", "size": 1}}
     figure = layout(400, margin={"l": 80, "r": 80, "t": 56, "b": 24})
     return {"data": [trace], "layout": figure, "width": 140 * len(columns)}
 
 
-def _dimension(axis: Axis, lanes: list[int]) -> Figure:
+def _dimension(axis: Axis, lanes: list[int], far: bool) -> Figure:
     label = text_of(cut(title(axis.name), 20))
     if axis.labels:
         places = np.unique(np.linspace(0, len(axis.labels) - 1, min(LABELS, len(axis.labels))).astype(int)).tolist()
@@ -35,7 +35,6 @@ def _dimension(axis: Axis, lanes: list[int]) -> Figure:
         ends = [-0.25, len(axis.labels) - 0.75]
         return {"label": label, "values": [int(axis.values[n]) for n in lanes], "range": ends, **ticks}
     own = axis.values[lanes]
-    far = spans_far(own)
     values = np.log10(own) if far else own
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = (high - low) or max(abs(low), 1.0)

@@ -154,7 +154,7 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     with progress_bar(f"{population.size} lanes", course.total, shown, done=course.spent) as bar:
         for gone, best in course.go():
             moved = True
-            bar(gone, f"best loss {best:.4g}")
+            bar(gone, best)
             if storage is not None and _agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
