@@ -139,6 +139,9 @@ def _maps(result: Any, axes: list[Axis], said: list[str], drawn: list[dict[str, 
     note = "Bright is good, the best is marked." if many else ""
     note += " Axes are the numbers that lanes ended with." if result.history is not None else ""
     note += f" The first {figures.PAIRS} of {many} pairs of axes." if many > figures.PAIRS else ""
+    clouds = any(part["type"] == "scatter" for picture in pictures for part in picture["data"])
+    if clouds and len(result.points) > figures.CLOUD:
+        note += f" {figures.CLOUD} of {len(result.points):,} lanes: the best, the worst, and every so many between."
     places = "".join(_place(drawn, picture) for picture in pictures)
     return [_section(f"{_capital(title(result.metric))} over the axes", note, _grid(places, len(pictures)))]
 

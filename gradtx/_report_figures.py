@@ -1,7 +1,7 @@
 """The figures of the report, as the data and layout that plotly.js draws.
 
 Colours that begin with @ are the page's, light or dark: ``@ink``, ``@faint``, ``@surface``; ``@scale`` and
-``@reversed`` for a whole scale of colours, ``@0.25`` for a place on it and ``@c2`` for one of a few that are told apart.
+``@reversed`` for a whole scale of colours, ``@0.25`` for a place on it, ``@c2`` for one of a few that are told apart.
 """
 
 import html
@@ -69,13 +69,15 @@ def layout(height: int, **more: Any) -> Figure:
 
 def scale_of(axis: str, values: np.ndarray, far: bool) -> Figure:
     """Linear or logarithmic, with a title."""
-    ticks = {"type": "log", "exponentformat": "power", "dtick": "D2" if _decades(values) < 1.5 else 1} if far else {}
+    ticks = {"type": "log", "exponentformat": "power", "dtick": _every(values)} if far else {}
     return {"title": {"text": text_of(title(axis))}, **ticks}
 
 
-def _decades(values: np.ndarray) -> float:
+def _every(values: np.ndarray) -> str | int:
+    """Ticks at 1, 2 and 5, or at every so many decades."""
     finite = values[np.isfinite(values)]
-    return math.log10(finite.max() / finite.min())
+    decades = math.log10(finite.max() / finite.min())
+    return "D2" if decades < 1.5 else math.ceil(decades / 8)
 
 
 def _bar(name: str, **more: Any) -> Figure:
@@ -101,7 +103,7 @@ def chosen(result: Any, most: int) -> list[int]:
     return list(dict.fromkeys([*even, *alive[-1:]]))
 
 
-def curves(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> Figure:
+def curves(result: Any, axes: Sequence[Axis], said: list[str]) -> Figure:
     """Training loss over steps, a line a lane, coloured by the axis that varies first; the best over all."""
     steps, losses = smooth(result.loss, result.record_every, RECORDS)
     losses, positive = logarithmic(losses)
@@ -182,7 +184,7 @@ def log_ticks(low: float, high: float) -> Figure:
 # Pairs of axes --------------------------------------------------------------------------------------------------------
 
 
-def pairs(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure]:
+def pairs(result: Any, axes: Sequence[Axis], said: list[str]) -> list[Figure]:
     """The metric over every pair of axes of numbers: cells where these make a grid, else a cloud of lanes."""
     return [_pair(result, x, y, said) for x, y in together(axes)[:PAIRS]]
 
@@ -193,7 +195,7 @@ def together(axes: Sequence[Axis]) -> list[tuple[Axis, Axis]]:
     return [(x, y) for x, y in every if np.isfinite(x.values + y.values).any()]
 
 
-def _pair(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
+def _pair(result: Any, x: Axis, y: Axis, said: list[str]) -> Figure:
     both = np.isfinite(x.values) & np.isfinite(y.values)
     there = set(zip(x.values[both].tolist(), y.values[both].tolist(), strict=True))
     xs, ys = np.unique(x.values[both]), np.unique(y.values[both])
@@ -235,7 +237,7 @@ class Shades:
         return 1 - place if self.better == "lower" else place
 
 
-def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: Sequence[str]) -> Figure:
+def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: list[str]) -> Figure:
     shades = Shades(result)
     z: list[list[Any]] = [[None] * len(xs) for _ in ys]
     text: list[list[str]] = [["no lane here is finite"] * len(xs) for _ in ys]
@@ -279,7 +281,7 @@ def _note(column: int, row: int, x: float, bright: float) -> Figure:
     return {"x": column, "y": row, "text": text, "showarrow": False, "font": font}
 
 
-def _cloud(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
+def _cloud(result: Any, x: Axis, y: Axis, said: list[str]) -> Figure:
     both = [n for n in chosen(result, CLOUD) if not math.isnan(x.values[n] + y.values[n])]
     lost = [n for n in both if not math.isfinite(result.score[n])]
     alive = [n for n in both if math.isfinite(result.score[n])][::-1]
@@ -302,7 +304,7 @@ def _cloud(result: Any, x: Axis, y: Axis, said: Sequence[str]) -> Figure:
     return {"data": traces, "layout": figure, "heading": f"{x.name} × {y.name}"}
 
 
-def lines(result: Any, axes: Sequence[Axis], said: Sequence[str]) -> list[Figure]:
+def lines(result: Any, axes: Sequence[Axis], said: list[str]) -> list[Figure]:
     """The metric over the one axis that there is: of numbers a curve of dots, of words a column each."""
     if len(axes) != 1:
         return []

@@ -25,7 +25,7 @@ def write(result: Any, folder: Path) -> Path:
     with SummaryWriter(str(folder), write_to_disk=False) as writer:
         for n, point in enumerate(result.points):
             name, steps = f"lane-{n:0{width}}", int(result.steps[n])
-            with SummaryWriter(str(folder / name)) as run:
+            with SummaryWriter(str(folder / name), filename_suffix=".loss") as run:  # its file, besides the other's
                 for k, loss in enumerate(result.loss[n]):
                     end = min((k + 1) * result.record_every, steps)
                     if not math.isnan(loss) or end > k * result.record_every:

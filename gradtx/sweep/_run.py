@@ -151,7 +151,8 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     population, moved = course.plan.population, False
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False
-    with progress_bar(f"{population.size} lanes", course.total, shown, done=course.spent) as bar:
+    name = f"{population.size} lane{'s' * (population.size != 1)}"
+    with progress_bar(name, course.total, shown, done=course.spent, best=_lowest(course)) as bar:
         for gone, best in course.go():
             moved = True
             bar(gone, best)
@@ -161,6 +162,12 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     if storage is not None and moved:
         storage.save(*snapshot(course))
     return course.result()
+
+
+def _lowest(course: Course) -> float:
+    """The lowest loss that a course has seen, where it goes on from progress on disk."""
+    losses = course._losses() if course.spent else np.empty(0)
+    return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
 
 
 def _agreed(mine: bool) -> bool:
