@@ -41,7 +41,30 @@ FLOORS = [
     ["_checks", "_rules", "_leaf", "_compose", "_transformation", "_objective", "_assertions"],
     ["_primitives.*", "_combinators.chain", "_combinators.fork", "_combinators.*", "_precision"],
     ["_optimizers.*"],
-    ["_progress", "_fit", "sweep", "curvature", "diagnostics", "sharding", "interop", "_trials", "testing"],
+    [
+        "_progress",
+        "_fit",
+        "sweep._rows",
+        "sweep._distributions",
+        "sweep._population",
+        "sweep._selection",
+        "sweep._lanes",
+        "sweep._evolution",
+        "sweep._plan",
+        "sweep._units",
+        "sweep._processes",
+        "sweep._result",
+        "sweep._storage",
+        "sweep._course",
+        "sweep._snapshot",
+        "sweep._run",
+        "curvature",
+        "diagnostics",
+        "sharding",
+        "interop",
+        "_trials",
+        "testing",
+    ],
     [
         "_axes",
         "plot",
@@ -64,6 +87,7 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_tensorboard": {"tensorboardX"},
     "_problems": {"sklearn"},
     "__main__": {"click", "rich", "matplotlib", "sklearn"},
+    "sweep._storage": {"orbax"},
     "interop": {"optax", "flax", "torch"},
 }
 UPSTAIRS = {  # who may reach up inside a function, to show what it has
@@ -92,10 +116,9 @@ def imports(path):
             yield from ((alias.name, inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}:{node.lineno}: imports are written from the door, not relative"
-            if node.module == "gradtx":
-                yield from ((f"gradtx.{a.name}" if a.name in MODULES else "gradtx", inside) for a in node.names)
-            else:
-                yield node.module, inside
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full.removeprefix("gradtx.") in MODULES else node.module, inside
 
 
 def own_imports(module):

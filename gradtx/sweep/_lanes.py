@@ -3,10 +3,8 @@
 Lanes stand in *slots*, one row each of stacked arrays. A *tile* is ``width`` slots that one ``vmap`` takes through the
 steps together; tiles follow each other in a loop whose length is a number like any other, so fewer lanes are less work
 and no new compilation. What a lane computes depends on the width in its last bits, and on nothing else: not on its
-neighbours, its slot, how many tiles there are, or on which device.
-
-Over several devices each has its own slots and loops over its own tiles (``shard_map``): there is nothing that one
-device could wait for in another.
+neighbours, its slot, how many tiles there are, or on which device. Every device runs the same program on slots of its
+own: there is nothing that it could wait for in another.
 """
 
 import functools
@@ -16,23 +14,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradtx._fit import advance, batch_rows, next_order, order_of
 from gradtx._transformation import GradientTransformation, eval_params
 
 Tree = Any
-AXIS = "lanes"
 ALL = -1  # a width: all slots of a device are one tile
-SPREAD, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
 
 @dataclass(frozen=True)
 class Program:
     """What is compiled: everything about a training step that is no number.
 
-    ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``. ``records``: entries of the loss that one call
-    may touch, each of ``every`` steps. ``patience``: records without a new best after which a lane stops.
+    ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``.
+    ``records``: entries of the loss that one call may touch, each of ``every`` steps. ``patience``: records without a
+    new best after which a lane stops. ``metrics``: the names of what ``evaluate`` returns.
     """
 
     loss: Callable[..., Any]
@@ -44,16 +40,11 @@ class Program:
     metrics: tuple[str, ...]
     stop_diverged: bool
     patience: int | None
-    mesh: Mesh | None
 
     @property
     def stops(self) -> bool:
         """Whether a lane may stop before the others."""
         return self.stop_diverged or self.patience is not None
-
-    def place(self, spread: bool) -> NamedSharding | None:
-        """Where arrays go: one part of the slots a device, or all on every device."""
-        return None if self.mesh is None else NamedSharding(self.mesh, SPREAD if spread else WHOLE)
 
 
 class Settings(NamedTuple):
@@ -97,8 +88,7 @@ def start(program: Program, settings: Settings, params: Tree, *, make: Callable[
     zeros = jnp.zeros(many)
     infinite = jnp.full_like(zeros, jnp.inf)
     count = jnp.zeros(many, jnp.int32)
-    lanes = Lanes(params, state, jnp.ones(many, bool), count, infinite, count, zeros)
-    return _spread(program, lanes)
+    return Lanes(params, state, jnp.ones(many, bool), count, infinite, count, zeros)
 
 
 def _made(make: Callable[..., Any], seed: jax.Array) -> Tree:
@@ -109,15 +99,10 @@ def _rows(tree: Tree, many: int) -> Tree:
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (many, *jnp.shape(x))), tree)
 
 
-def _spread(program: Program, tree: Tree) -> Tree:
-    place = program.place(spread=True)
-    return tree if place is None else jax.lax.with_sharding_constraint(tree, place)
-
-
-@functools.partial(jax.jit, static_argnames=("program",))
-def take(program: Program, tree: Tree, index: jax.Array) -> Tree:
+@jax.jit
+def take(tree: Tree, index: jax.Array) -> Tree:
     """Rows by their slots: what selection moves."""
-    return _spread(program, jax.tree.map(lambda x: x[index], tree))
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -127,31 +112,24 @@ def take(program: Program, tree: Tree, index: jax.Array) -> Tree:
 def train(
     program: Program, settings: Settings, data: Tree, lanes: Lanes, first: Any, count: Any, active: jax.Array
 ) -> tuple[Lanes, jax.Array]:
-    """``count`` steps from step ``first`` on of the slots in front, ``active`` of them on each device.
+    """``count`` steps from step ``first`` on, of the ``active`` slots in front.
 
     Returns the lanes, and the sum of the losses of every record that was touched, slots × records.
     """
+    sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
 
-    def local(settings: Settings, lanes: Lanes, data: Tree, first: Any, count: Any, active: jax.Array) -> Any:
-        sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
+    def body(t: Any, carry: Any) -> Any:
+        lanes, sums = carry
+        own = _settings_of(program, settings, t), _tile_of(program, lanes, t)
+        made, losses = _steps(program, *own, data, first, count)
+        return _put(program, lanes, made, t), _put(program, sums, losses, t)
 
-        def body(t: Any, carry: Any) -> Any:
-            lanes, sums = carry
-            own = _settings_of(program, settings, t), _tile_of(program, lanes, t)
-            made, losses = _steps(program, *own, data, first, count)
-            return _put(program, lanes, made, t), _put(program, sums, losses, t)
-
-        return _each_tile(program, active, body, (lanes, sums))
-
-    return _on_devices(program, local, settings, lanes, data, first, count, active)
+    return _each_tile(program, active, body, (lanes, sums))
 
 
 @functools.partial(jax.jit, static_argnames=("program",))
-def finish(
-    program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array
-) -> dict[str, jax.Array]:
-    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` says of them: one entry a slot."""
-
+def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array) -> dict[str, jax.Array]:
+    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` says of them, slot by slot."""
     real = lanes.sum.dtype
 
     def one(settings: Settings, params: Tree, state: Tree, data: Tree) -> dict[str, jax.Array]:
@@ -160,37 +138,34 @@ def finish(
         found["final_loss"] = lane_loss(program, settings.numbers)(params, data)
         return {name: jnp.asarray(x).astype(real) for name, x in found.items()}
 
-    def local(settings: Settings, lanes: Lanes, data: Tree, active: jax.Array) -> Any:
-        own = (lanes.params, lanes.state)
-        each = _vmapped(program, one, _axes(settings), 0, 0, None)
-        blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in ("final_loss", *program.metrics)}
+    own = (lanes.params, lanes.state)
+    each = _vmapped(program, one, _axes(settings), 0, 0, None)
+    blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in ("final_loss", *program.metrics)}
 
-        def body(t: Any, out: Any) -> Any:
-            made = each(_settings_of(program, settings, t), *_tile_of(program, own, t), data)
-            return _put(program, out, made, t)
+    def body(t: Any, out: Any) -> Any:
+        made = each(_settings_of(program, settings, t), *_tile_of(program, own, t), data)
+        return _put(program, out, made, t)
 
-        return _each_tile(program, active, body, blank)
-
-    return _on_devices(program, local, settings, lanes, data, active)
+    return _each_tile(program, active, body, blank)
 
 
 def _steps(
     program: Program, settings: Settings, lanes: Lanes, data: Tree, first: Any, count: Any
 ) -> tuple[Lanes, jax.Array]:
     """Steps of one tile (or of one lane, unmapped)."""
-    rows = len(jax.tree.leaves(data)[0])
+    rows, size = len(jax.tree.leaves(data)[0]), program.batch_size or 0
     seeded = program.width != 0 and settings.seed.ndim > 0
     of_lane = jax.vmap if seeded else lambda function: function
-    own_batch = 0 if seeded and program.batch_size is not None else None
+    own_batch = 0 if seeded and size else None
     step = _vmapped(program, functools.partial(_step, program), _axes(settings), 0, own_batch, None)
     keys = of_lane(jax.random.key)(settings.seed)
 
     def body(carry: Any) -> Any:
         i, lanes, order, sums = carry
         n, batch = first + i, data
-        if program.batch_size is not None:
-            order = of_lane(lambda order, key: next_order(order, key, n, rows, program.batch_size))(order, keys)
-            chosen = of_lane(lambda order: batch_rows(order, n, program.batch_size))(order)
+        if size:
+            order = of_lane(lambda order, key: next_order(order, key, n, rows, size))(order, keys)
+            chosen = of_lane(lambda order: batch_rows(order, n, size))(order)
             batch = jax.tree.map(lambda x: x[chosen], data)
         lanes, values = step(settings, lanes, batch, n)
         return i + 1, lanes, order, sums.at[..., n // program.every - first // program.every].add(values)
@@ -199,8 +174,8 @@ def _steps(
         return (carry[0] < count) & jnp.any(carry[1].alive) if program.stops else carry[0] < count
 
     order = None
-    if program.batch_size is not None:
-        epoch = first // (rows // program.batch_size)
+    if size:
+        epoch = first // (rows // size)
         order = of_lane(lambda key: order_of(key, epoch, rows))(keys)
     sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
     _, lanes, _, sums = jax.lax.while_loop(going, body, (jnp.zeros_like(first), lanes, order, sums))
@@ -215,9 +190,7 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     if not program.stops:
         return lane._replace(params=params, state=state, taken=lane.taken + 1), value
     goes = lane.alive & jnp.isfinite(value) if program.stop_diverged else lane.alive
-    params, state = jax.tree.map(
-        lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state)
-    )
+    params, state = jax.tree.map(lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state))
     total = lane.sum + value
     ends = (n + 1) % program.every == 0
     better = total < lane.best
@@ -225,10 +198,12 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     lasts = goes if program.patience is None else goes & (since < program.patience)
     value = jnp.where(lane.alive, value, 0)
     best = jnp.where(ends & better, total, lane.best)
-    return Lanes(params, state, lasts, lane.taken + goes, best, since, jnp.where(ends, 0, total)), value
+    return Lanes(
+        params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)
+    ), value
 
 
-# Tiles and devices ----------------------------------------------------------------------------------------------------
+# Tiles ----------------------------------------------------------------------------------------------------
 
 
 def _axes(settings: Settings) -> Settings:
@@ -264,13 +239,4 @@ def _each_tile(program: Program, active: jax.Array, body: Callable[..., Any], ca
     width = max(program.width, 1)
     if program.width == ALL:
         return body(jnp.zeros([], jnp.int32), carry)
-    return jax.lax.fori_loop(jnp.zeros([], jnp.int32), (active[0] + width - 1) // width, body, carry)
-
-
-def _on_devices(program: Program, local: Callable[..., Any], settings: Settings, *args: Any) -> Any:
-    """``local`` on the slots of each device; lanes and ``active`` are spread, the rest is whole."""
-    if program.mesh is None:
-        return local(settings, *args)
-    own = Settings(SPREAD, SPREAD, SPREAD if settings.seed.ndim else WHOLE)  # pyright: ignore[reportArgumentType]
-    specs = (own, SPREAD, *(WHOLE for _ in args[1:-1]), SPREAD)
-    return jax.shard_map(local, mesh=program.mesh, in_specs=specs, out_specs=SPREAD, check_vma=False)(settings, *args)
+    return jax.lax.fori_loop(jnp.zeros([], jnp.int32), (active + width - 1) // width, body, carry)

@@ -15,9 +15,10 @@ from gradtx._fit import check_data
 from gradtx._progress import progress as progress_bar
 from gradtx.sweep._course import Course
 from gradtx.sweep._evolution import Evolution
-from gradtx.sweep._lanes import ALL, AXIS, Program
+from gradtx.sweep._lanes import ALL, Program
 from gradtx.sweep._plan import Plan, records_per_call
 from gradtx.sweep._population import Population
+from gradtx.sweep._processes import agreed
 from gradtx.sweep._result import Sweep
 from gradtx.sweep._selection import Halving, Hyperband
 from gradtx.sweep._snapshot import restore, snapshot
@@ -55,19 +56,19 @@ def run(
 ) -> Sweep:
     """Train every lane of a population on the same data, in one compiled program for each structure.
 
-    ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every``, ``progress`` are as in `gradtx.fit`; a
-    lane is the fit of its transformation, with the same batches. Numbers of the population that are the loss's come by
-    keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of a key, ``params(jax.random.key(seed))``:
-    with seeds in the population each lane has its own batches, and its own initial parameters. ``evaluate(params)``
-    returns a mapping from names to numbers, such as a held-out accuracy, for the table. ``metric`` and ``better`` say by
-    which column lanes are ranked.
+    ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every``, ``progress`` are as in `gradtx.fit`;
+    a lane is the fit of its transformation, with the same batches. Numbers of the population that are the loss's come
+    by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of a key, called with
+    ``jax.random.key(seed)``: with seeds in the population each lane has its own batches, and its own initial
+    parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, for the
+    table. ``metric`` and ``better`` say by which column lanes are ranked.
 
-    *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops when the mean loss
-    of that many records in a row was no new best. ``stop_diverged``: a lane stops where its loss is not finite, with the
-    parameters that it had there. What has stopped costs nothing from then on. A lane that diverges changes no other.
+    *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops when the mean
+    loss of that many records in a row was no new best. ``stop_diverged``: a lane stops where its loss is not finite,
+    with the parameters that it had there. What has stopped costs nothing more. A lane that diverges changes no other.
 
-    *Scale.* ``over="map"`` takes lanes one by one instead of with ``vmap``, each bit for bit its `gradtx.fit`. ``width``
-    lanes share a ``vmap`` (4 on a CPU, all elsewhere): bits depend on it and on nothing that follows.
+    *Scale.* ``over="map"`` takes lanes one by one instead of with ``vmap``, each bit for bit its `gradtx.fit`.
+    ``width`` lanes share a ``vmap`` (4 on a CPU, all elsewhere): bits depend on it and on nothing that follows.
     ``lanes_at_once`` train at a time (rounded to whole widths); if not given, as many as fit into ``memory``, bytes a
     device, by the compiled program's own account, if not given most of what is free. ``devices``: a number, "all", a
     sequence of devices or a mesh; lanes are spread over them, and no step waits for another device. Where
@@ -101,8 +102,8 @@ def run(
         raise TransformationError(
             f"sweep.run: metric: expected one of {', '.join(known)}, found {metric!r}{suggest(metric, known)}"
         )
-    mesh = _mesh_of(devices)
-    device = mesh.devices.flat[0] if mesh else jax.devices()[0]
+    found = _devices(devices)
+    device = next(device for device in found if device.process_index == jax.process_index())
     tile = min(TILE, max(len(group.lanes) for group in population.groups)) if device.platform == "cpu" else ALL
     program = Program(
         loss=loss,
@@ -114,11 +115,22 @@ def run(
         stop_diverged=stop_diverged,
         patience=patience,
         metrics=tuple(names),
-        mesh=mesh,
     )
-    memory = memory if memory is not None else memory_of(_local(device, mesh), mesh.size if mesh else 1)
     plan = Plan(
-        program, population, params, make, data, steps, seed, select, metric, better, lanes_at_once, memory, save_every
+        program,
+        population,
+        params=params,
+        make=make,
+        data=data,
+        steps=steps,
+        seed=seed,
+        select=select,
+        metric=metric,
+        better=better,
+        devices=found,
+        lanes_at_once=lanes_at_once,
+        memory=memory_of(device, len(found)) if memory is None else memory,
+        save_every=save_every,
     )
     if isinstance(select, Halving | Hyperband):
         select.cuts(steps, population.size)
@@ -151,12 +163,13 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     population, moved = course.plan.population, False
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False
+    done = course.spent * jax.process_count()  # of all processes about as much as of this one
     name = f"{population.size} lane{'s' * (population.size != 1)}"
-    with progress_bar(name, course.total, shown, done=course.spent, best=_lowest(course)) as bar:
+    with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
         for gone, best in course.go():
             moved = True
-            bar(gone, best)
-            if storage is not None and _agreed(time.monotonic() - saved >= course.plan.save_every):
+            bar(gone * jax.process_count(), best)
+            if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
     if storage is not None and moved:
@@ -170,20 +183,11 @@ def _lowest(course: Course) -> float:
     return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
 
 
-def _agreed(mine: bool) -> bool:
-    """What the first process says, in all of them."""
-    if jax.process_count() == 1:
-        return mine
-    from jax.experimental import multihost_utils
-
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(mine)))
-
-
 def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a sweep this one and no other; devices, memory and how often it is saved do not."""
     program, population = plan.program, plan.population
     batch = jax.tree.map(lambda x: x[: program.batch_size], plan.data)
-    settings = [digest_of(group.tx) for group in population.groups]
+    settings = [[repr(population.lane(group.lanes[0])), digest_of(group.tx)] for group in population.groups]
     made = plan.make(jax.random.key(plan.seed)) if plan.make else params
     return {
         "lanes": population.size,
@@ -248,28 +252,22 @@ def _check_columns(population: Population, evaluate: Any, params: Tree) -> list[
     return list(metrics)
 
 
-def _mesh_of(devices: Any) -> Mesh | None:
-    """A mesh of one axis, the lanes; None for one device. Several processes need all of their devices."""
+def _devices(devices: Any) -> tuple[Any, ...]:
+    """The devices to train on. Several processes need all of theirs."""
+    there = jax.devices()
     if devices is None:
         devices = "all" if jax.process_count() > 1 else 1
     if isinstance(devices, Mesh):
-        devices = devices.devices.flat
+        devices = list(devices.devices.flat)
     if isinstance(devices, int) and not isinstance(devices, bool):
-        there = jax.devices()
         if not 1 <= devices <= len(there):
             raise TransformationError(f"sweep.run: devices: expected 1 to {len(there)}, all there are, found {devices}")
         devices = there[:devices]
-    chosen = jax.devices() if isinstance(devices, str) and devices == "all" else list(devices)
-    if not chosen or not all(hasattr(device, "platform") for device in chosen):
+    chosen = there if isinstance(devices, str) and devices == "all" else devices
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence) or not chosen or any(d not in there for d in chosen):
         raise TransformationError(
             f"sweep.run: devices: expected a number, 'all', devices of jax or a mesh, found {devices!r}"
         )
-    if len(chosen) == 1 and chosen[0] == jax.devices()[0]:
-        return None
-    return Mesh(np.asarray(chosen), (AXIS,))
-
-
-def _local(device: Any, mesh: Mesh | None) -> Any:
-    """A device of this process."""
-    return device if mesh is None else next(d for d in mesh.devices.flat if d.process_index == jax.process_index())
-
+    if not any(device.process_index == jax.process_index() for device in chosen):
+        raise TransformationError("sweep.run: devices: every process that calls must have one of them")
+    return tuple(chosen)
