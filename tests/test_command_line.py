@@ -42,9 +42,9 @@ def test_sweep_digits_prints_a_table_and_writes_its_files(tmp_path):
     assert swept.returncode == 0, swept.stderr
     assert "128 Adams, 30 steps" in swept.stdout
     assert "held-out accuracy" in swept.stdout
-    assert "30/30" in swept.stderr
+    assert "128 lanes: 3,840/3,840 steps" in swept.stderr  # 128 times 30
     written = {file.name for file in (tmp_path / "found").iterdir()}
-    assert written == {"table.csv", "loss.npz", "curves.png", "heatmap.png"}
+    assert written == {"table.csv", "sweep.json", "loss.npz", "curves.png", "heatmap.png", "report.html"}
     assert len((tmp_path / "found" / "table.csv").read_text().splitlines()) == 129
     for name in written:
         assert f"found/{name}" in swept.stdout

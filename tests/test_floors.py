@@ -41,8 +41,41 @@ FLOORS = [
     ["_checks", "_rules", "_leaf", "_compose", "_transformation", "_objective", "_assertions"],
     ["_primitives.*", "_combinators.chain", "_combinators.fork", "_combinators.*", "_precision"],
     ["_optimizers.*"],
-    ["_progress", "_fit", "sweep", "curvature", "diagnostics", "sharding", "interop", "_trials", "testing"],
-    ["plot", "_problems"],
+    [
+        "_progress",
+        "_fit",
+        "sweep._rows",
+        "sweep._distributions",
+        "sweep._population",
+        "sweep._selection",
+        "sweep._lanes",
+        "sweep._evolution",
+        "sweep._plan",
+        "sweep._units",
+        "sweep._processes",
+        "sweep._result",
+        "sweep._storage",
+        "sweep._course",
+        "sweep._snapshot",
+        "sweep._run",
+        "curvature",
+        "diagnostics",
+        "sharding",
+        "interop",
+        "_trials",
+        "testing",
+    ],
+    [
+        "_axes",
+        "plot",
+        "_report_figures",
+        "_report_parallel",
+        "_report_course",
+        "_report_code",
+        "_report",
+        "_tensorboard",
+        "_problems",
+    ],
     ["_catalogue", "_race", "__main__"],
 ]
 SIBLINGS = ("_primitives", "_optimizers")
@@ -50,11 +83,16 @@ ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it,
 EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_progress": {"rich"},
     "plot": {"matplotlib"},
+    "_report": {"plotly"},
+    "_tensorboard": {"tensorboardX"},
     "_problems": {"sklearn"},
     "__main__": {"click", "rich", "matplotlib", "sklearn"},
+    "sweep._storage": {"orbax"},
     "interop": {"optax", "flax", "torch"},
 }
-UPSTAIRS = {"sweep": {"plot"}}  # who may reach up inside a function, to show what it has
+UPSTAIRS = {  # who may reach up inside a function, to show what it has
+    "sweep._result": {"plot", "_report", "_tensorboard"},
+}
 FREE = {"jax", "numpy"} | sys.stdlib_module_names
 
 
@@ -78,10 +116,9 @@ def imports(path):
             yield from ((alias.name, inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}:{node.lineno}: imports are written from the door, not relative"
-            if node.module == "gradtx":
-                yield from ((f"gradtx.{a.name}" if a.name in MODULES else "gradtx", inside) for a in node.names)
-            else:
-                yield node.module, inside
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full.removeprefix("gradtx.") in MODULES else node.module, inside
 
 
 def own_imports(module):
@@ -173,7 +210,20 @@ def test_a_recipe_returns_a_transformation_that_is_made_of_links(name):
 
 
 def test_importing_gradtx_needs_jax_alone():
-    heavy = ["chex", "optax", "flax", "orbax", "matplotlib", "rich", "typer", "click", "sklearn", "torch"]
+    heavy = [
+        "chex",
+        "optax",
+        "flax",
+        "orbax",
+        "matplotlib",
+        "plotly",
+        "tensorboardX",
+        "rich",
+        "typer",
+        "click",
+        "sklearn",
+        "torch",
+    ]
     code = f"import sys, gradtx, gradtx.testing; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -167,16 +167,24 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     population, moved = course.plan.population, False
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False
-    with progress_bar(f"{population.size} lanes", course.plan.total, shown, done=course.spent) as bar:
+    done = course.spent * jax.process_count()  # of all processes about as much as of this one
+    name = f"{population.size} lane{'s' * (population.size != 1)}"
+    with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
         for gone, best in course.go():
             moved = True
-            bar(gone * jax.process_count(), f"best loss {best:.4g}")
+            bar(gone * jax.process_count(), best)
             if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
     if storage is not None and moved:
         storage.save(*snapshot(course))
     return course.result()
+
+
+def _lowest(course: Course) -> float:
+    """The lowest loss that a course has seen, where it goes on from progress on disk."""
+    losses = course._losses() if course.spent else np.empty(0)
+    return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
 
 
 def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str, Any]:
