@@ -1,11 +1,12 @@
 """The course of a sweep: rounds of training, and selection between them.
 
-A *round* is the steps between two selections. In a round the units take turns (there is one if all lanes fit into
-memory), and each goes in *strides*, calls of one compiled program. After every stride the sweep stands at a place that
-can be written down, and from which it can go on.
+A *round* is the steps between two selections. In a round the waves of units take turns (there is one if all lanes fit
+into memory), and each goes in *strides*, calls of one compiled program. After every stride the sweep stands at a place
+that can be written down, and from which it can go on.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -14,164 +15,185 @@ import numpy as np
 
 from gradtx.sweep import _evolution as evolution
 from gradtx.sweep._evolution import Evolution
-from gradtx.sweep._lanes import Settings, finish, train
+from gradtx.sweep._lanes import ALL, Lanes, Settings, finish, train
 from gradtx.sweep._plan import Plan, strides
+from gradtx.sweep._processes import anywhere, least, share, total
 from gradtx.sweep._result import DIVERGED, DROPPED, FINISHED, STALLED, History, Sweep
-from gradtx.sweep._selection import Cut
-from gradtx.sweep._units import (
-    Unit,
-    begin,
-    bytes_needed,
-    devices_of,
-    is_key,
-    rearranged,
-    rows_of,
-    settings_of,
-    slots_for,
-    to_device,
-    to_host,
-)
+from gradtx.sweep._units import Unit, Wave, begin, bytes_needed, deal, filled, is_key, like, rows_at, slots_for
 
 Tree = Any
 
 
 class Course:
-    """A sweep under way."""
+    """A sweep under way. Of several processes each trains lanes of its own, and all know which those are."""
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        population, program = plan.population, plan.program
-        lanes = population.size
-        self.round, self.task = 0, 0
-        self.sums = np.zeros((lanes, -(-plan.steps // program.every)), jnp.result_type(float))
-        self.steps, self.spent = np.zeros(lanes, np.int64), 0
+        lanes = plan.population.size
+        self.round, self.spent = 0, 0
+        self.training = list(range(lanes))
+        self.sums = np.zeros((lanes, -(-plan.steps // plan.program.every)), jnp.result_type(float))
+        self.steps = np.zeros(lanes, np.int64)
         self.scores: dict[str, np.ndarray] = {}
         self.status = [FINISHED] * lanes
-        self.kept: dict[int, Any] = {}  # rows of lanes that were dropped
+        self.kept: dict[int, Lanes] = {}  # rows of lanes that train no more
         self.parents: list[np.ndarray] = []
         self.numbers: list[dict[str, np.ndarray]] = []
-        self.data = to_device(program, plan.data, spread=False)
-        self.units: list[Unit] = []
+        self.waves: list[Wave] = []
+        self.data = {device: jax.device_put(plan.data, device) for device in plan.devices if _is_ours(device)}
+        self.together: dict[int, int] = {}
 
     # Beginning --------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Every lane before its first step."""
         for number, group in enumerate(self.plan.population.groups):
-            self.units += self._split(number, list(group.lanes), self.whole(number))
+            self.place(number, list(group.lanes), self.settings_of(number), None, 0)
         if isinstance(self.plan.select, Evolution):
             self.numbers.append(self._recorded())
 
-    def whole(self, group: int) -> Settings:
-        """The settings of all lanes of a group, on the host, one row a lane."""
+    def settings_of(self, group: int) -> Settings:
+        """The settings of all lanes of a group as they were asked for, on the host."""
         population = self.plan.population
         own = list(population.groups[group].lanes)
         numbers = {name: x[own].astype(jnp.result_type(float)) for name, x in population.numbers.items()}
         seed = np.uint32(self.plan.seed) if population.seeds is None else population.seeds[own]
         return Settings(jax.tree.map(np.asarray, population.groups[group].tx), numbers, np.asarray(seed))
 
-    def _split(self, group: int, lanes: list[int], settings: Settings) -> list[Unit]:
-        plan, program = self.plan, self.plan.program
-        together = self._at_once(settings, len(lanes))
-        units = []
-        for k in range(0, len(lanes), together):
-            own = list(range(k, min(k + together, len(lanes))))
-            slots = slots_for(program, min(together, len(lanes)))
-            unit = Unit(group, [lanes[n] for n in own], slots, settings, devices=devices_of(program))
-            index = unit.index(own)
-            rows = jax.tree.map(lambda x, index=index: x[index], settings._replace(seed=None))
-            unit.settings = rows._replace(seed=settings.seed[index] if settings.seed.ndim else settings.seed)
-            begin(program, unit, plan.params, plan.make)
-            if len(lanes) > together:
-                self._rest(unit)
-            units.append(unit)
-        return units
+    def place(self, group: int, lanes: list[int], settings: Settings, rows: Lanes | None, clock: int) -> None:
+        """Deal lanes of a group to the devices; ``settings`` and ``rows`` have one row a lane, or they begin."""
+        if not lanes:
+            return
+        plan, devices = self.plan, len(self.plan.devices)
+        together = self._together(group, settings, -(-len(lanes) // devices))
+        most = min(together, -(-len(lanes) // devices))
+        row = {lane: n for n, lane in enumerate(lanes)}
+        waves = deal(lanes, devices, together)
+        for wave in waves:
+            units = []
+            for device, own in zip(plan.devices, wave, strict=True):
+                if not own or not _is_ours(device):
+                    continue
+                slots = slots_for(plan.program, most)
+                index = filled([row[lane] for lane in own], slots)
+                mine = rows_at(settings, index)
+                made = begin(plan.program, mine, plan.params, plan.make, device) if rows is None else _at(rows, index)
+                units.append(Unit(group, own, slots, device, mine, made))
+                if len(waves) > 1:
+                    units[-1].rest()
+            self.waves.append(Wave(group, clock, units))
 
-    def _at_once(self, settings: Settings, lanes: int) -> int:
-        """How many lanes train together: as many as asked for, or as the compiled program says that there is room for."""
+    def _together(self, group: int, settings: Settings, lanes: int) -> int:
+        """How many lanes of a device train at a time: as asked for, or as the compiled program says that there is room."""
         plan, program = self.plan, self.plan.program
-        least = max(program.width, 1) * devices_of(program)
+        tile = max(program.width, 1)
         if plan.lanes_at_once is not None:
-            return max(least, plan.lanes_at_once // least * least)
-        if plan.memory is None:
-            return lanes
-        together = lanes
-        while True:
-            needed = bytes_needed(program, settings, self.data, plan.params, plan.make, together)
-            if needed <= plan.memory or together <= least:
-                return together
-            fewer = int(together * plan.memory / needed) // least * least
-            together = max(least, min(fewer, (together - 1) // least * least))
-
-    def _rest(self, unit: Unit) -> None:
-        """Bring a unit to the host until its next turn; over several processes it stays where it is."""
-        if jax.process_count() == 1:
-            unit.rows = to_host(unit.rows)
-
-    @property
-    def total(self) -> int:
-        """How many steps all lanes will take together, if none stops by itself."""
-        training, total, before = set(range(self.plan.population.size)), 0, 0
-        for end in self.plan.ends:
-            total, before = total + len(training) * (end - before), end
-            for cut in self.plan.cuts:
-                if cut.step == end:
-                    own = [lane for lane in cut.lanes if lane in training]
-                    training -= set(own[cut.keep :])
-        return total
+            return max(tile, plan.lanes_at_once // len(plan.devices) // tile * tile)
+        if group not in self.together:
+            device = next(iter(self.data))
+            together = lanes
+            while plan.memory is not None:
+                shapes = like(program, settings, plan.params, plan.make, slots_for(program, together))
+                needed = bytes_needed(program, *shapes, self.data[device], device)
+                if needed <= plan.memory or together <= tile:
+                    break
+                together = max(tile, min(int(together * plan.memory / needed), together - 1) // tile * tile)
+            self.together[group] = least(together)
+        return self.together[group]
 
     # Going on ---------------------------------------------------------------------------------------------------------
 
-    def tasks(self) -> list[tuple[int, int, int]]:
-        """What is to do in this round: of each unit in turn its strides."""
-        ends = [0, *self.plan.ends]
-        every = strides(ends[self.round], ends[self.round + 1], self.plan.program, self.plan.steps)
-        return [(n, first, count) for n in range(len(self.units)) for first, count in every]
-
     def go(self) -> Iterator[tuple[int, float]]:
-        """Train to the end; after each stride how many steps of lanes it took, and the lowest loss in it."""
+        """Train to the end; after each stride how many steps of lanes it took, and the lowest loss at its end."""
         while self.round < len(self.plan.ends):
-            tasks = self.tasks()
-            for n, first, count in tasks[self.task :]:
-                last_of_unit = self.task + 1 == len(tasks) or tasks[self.task + 1][0] != n
-                yield self._stride(self.units[n], first, count, rests=last_of_unit and len(self.units) > 1)
-            self._select()
-            self.round, self.task = self.round + 1, 0
+            end = self.plan.ends[self.round]
+            for wave in self.waves:
+                for first, count in strides(wave.clock, end, self.plan):
+                    yield self._stride(wave, first, count)
+                if sum(other.group == wave.group for other in self.waves) > 1:
+                    for unit in wave.units:
+                        unit.rest()
+            if end < self.plan.steps and self.training:
+                self._select(end)
+            self.round += 1
 
-    def _stride(self, unit: Unit, first: int, count: int, *, rests: bool) -> tuple[int, float]:
+    def _stride(self, wave: Wave, first: int, count: int) -> tuple[int, float]:
+        """The same steps of all units of a wave, each on its device."""
         program = self.plan.program
-        if isinstance(jax.tree.leaves(unit.rows)[0], np.ndarray):
-            unit.rows = to_device(program, unit.rows, spread=True)
-        one = (to_device(program, np.int32(x), spread=False) for x in (first, count))
-        active = to_device(program, unit.active, spread=True)
-        unit.rows, sums = train(program, settings_of(program, unit), self.data, unit.rows, *one, active)
-        taken, sums = to_host((unit.rows.taken, sums))
-        record, places = first // program.every, unit.places
-        touched = (first + count - 1) // program.every - record + 1
-        self.sums[unit.lanes, record : record + touched] += sums[places, :touched]
-        before = self.steps[unit.lanes]
-        self.steps[unit.lanes] = taken[places] if program.stops else before + count
-        gone = int(np.sum(self.steps[unit.lanes] - before))
+
+        def one(unit: Unit) -> Any:
+            settings, rows = unit.awake()
+            numbers = jax.device_put([np.int32(x) for x in (first, count, len(unit.lanes))], unit.device)
+            unit.rows, sums = train(program, settings, self.data[unit.device], rows, *numbers)
+            return sums
+
+        units = wave.units
+        made = [one(unit) for unit in units[:1]]  # the first traces
+        if len(units) > 1:
+            with ThreadPoolExecutor(len(units) - 1) as threads:  # the others compile side by side
+                made += threads.map(one, units[1:])
+        gone, best = 0, np.inf
+        for unit, sums in zip(units, made, strict=True):
+            steps, low = self._account(unit, np.asarray(sums), first, count)
+            gone, best = gone + steps, min(best, low)
+            if program.stops:
+                self._bury(unit)
+        wave.clock = first + count
+        return gone, best
+
+    def _account(self, unit: Unit, sums: np.ndarray, first: int, count: int) -> tuple[int, float]:
+        """Write down what a stride of a unit came to."""
+        every, lanes = self.plan.program.every, unit.lanes
+        record, last = first // every, (first + count - 1) // every
+        sums = sums[: len(lanes), : last - record + 1]
+        self.sums[lanes, record : last + 1] += sums
+        before = self.steps[lanes]
+        taken = np.asarray(unit.rows.taken)[: len(lanes)] if self.plan.program.stops else before + count
+        self.steps[lanes] = taken
+        gone = int(np.sum(taken - before))
         self.spent += gone
-        self.task += 1
-        if rests:
-            self._rest(unit)
-        ended = sums[places, touched - 1] / ((first + count - 1) % program.every + 1 if touched > 1 else count)
+        ended = sums[:, -1] / (first + count - max(first, last * every))
         return gone, float(np.min(ended[np.isfinite(ended)], initial=np.inf))
+
+    def _bury(self, unit: Unit) -> None:
+        """Leave out lanes that have stopped, where that saves a tile."""
+        alive = np.asarray(unit.rows.alive)[: len(unit.lanes)]
+        left = [lane for lane, lives in zip(unit.lanes, alive, strict=True) if lives]
+        program = self.plan.program
+        saves = slots_for(program, len(left)) < slots_for(program, len(unit.lanes))
+        if left and saves and (program.width != ALL or 2 * len(left) <= unit.slots):
+            self._measure([unit])
+            self._lose(unit, set(left))
+            unit.keep(program, left)
 
     # Between rounds ---------------------------------------------------------------------------------------------------
 
-    def _measure(self) -> None:
-        """The final loss and the metrics of every lane that is still in training, as it is now."""
+    def units(self, group: int | None = None) -> list[Unit]:
+        """The units of this process, of one group or all."""
+        return [unit for wave in self.waves for unit in wave.units if group in (None, unit.group)]
+
+    def _measure(self, units: Sequence[Unit]) -> None:
+        """The final loss and the metrics of lanes as they are now."""
         program = self.plan.program
-        for unit in self.units:
-            on_host = isinstance(jax.tree.leaves(unit.rows)[0], np.ndarray)
-            rows = to_device(program, unit.rows, spread=True) if on_host else unit.rows
-            active = to_device(program, unit.active, spread=True)
-            found = to_host(finish(program, settings_of(program, unit), self.data, rows, active))
-            for name, column in found.items():
+        for unit in units:
+            active = jax.device_put(np.int32(len(unit.lanes)), unit.device)
+            resting, (settings, rows) = unit.resting, unit.awake()
+            for name, column in finish(program, settings, self.data[unit.device], rows, active).items():
+                column = np.asarray(column)
                 whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
-                whole[unit.lanes] = column[unit.places]
+                whole[unit.lanes] = column[: len(unit.lanes)]
+            if resting:
+                unit.rest()
+
+    def _own(self) -> np.ndarray:
+        """Which lanes this process knows: those that it trains, and those whose rows it keeps."""
+        own = np.zeros(self.plan.population.size, bool)
+        own[[lane for unit in self.units() for lane in unit.lanes] + list(self.kept)] = True
+        return own
+
+    def share(self) -> None:
+        """Bring what this process wrote down and what the others did together."""
+        self.sums, self.steps, self.scores = share(self._own(), (self.sums, self.steps, self.scores))
 
     def ranks(self) -> np.ndarray:
         """A number a lane, low where it is good, infinite where it diverged."""
@@ -179,45 +201,65 @@ class Course:
         score = self.scores[plan.metric] * (-1.0 if plan.better == "higher" else 1.0)
         return np.where(np.isfinite(self.scores["final_loss"]) & np.isfinite(score), score, np.inf)
 
-    def _select(self) -> None:
-        end = self.plan.ends[self.round]
-        if end == self.plan.steps or not self.units:
-            return
-        self._measure()
+    def _select(self, end: int) -> None:
+        self._measure(self.units())
+        self.share()
         if isinstance(self.plan.select, Evolution):
-            self._evolve()
-        else:
-            self._cut([cut for cut in self.plan.cuts if cut.step == end])
+            return self._evolve()
+        ranks, training = self.ranks(), set(self.training)
+        for cut in self.plan.cuts:
+            own = sorted((n for n in cut.lanes if cut.step == end and n in training), key=lambda n: (ranks[n], n))
+            training -= set(own[cut.keep :])
+        for lane in set(self.training) - training:
+            self.status[lane] = DROPPED
+        self.training = sorted(training)
+        for group in range(len(self.plan.population.groups)):
+            self._cut(group, training)
+        return None
 
-    def _cut(self, cuts: Sequence[Cut]) -> None:
-        ranks = self.ranks()
-        training = {lane for unit in self.units for lane in unit.lanes}
-        for cut in cuts:
-            own = sorted((lane for lane in cut.lanes if lane in training), key=lambda n: (ranks[n], n))
-            for lane in own[cut.keep :]:
-                training.discard(lane)
-                self.status[lane] = DROPPED
-        self._drop(training)
+    def _alone(self, group: int) -> Unit | None:
+        """The one unit of a group, where there is one in all processes."""
+        units = self.units(group)
+        return units[0] if len(units) == 1 and jax.process_count() == 1 else None
 
-    def _drop(self, training: set[int]) -> None:
+    def _cut(self, group: int, training: set[int]) -> None:
         """Only these lanes go on; the rows of the others are kept as they are."""
-        units = []
-        for unit in self.units:
-            lost = [lane for lane in unit.lanes if lane not in training]
-            if lost:
-                self._keep(unit, lost)
-                kept = [lane for lane in unit.lanes if lane in training]
-                if not kept:
-                    continue
-                unit = rearranged(self.plan.program, unit, kept)
-            units.append(unit)
-        self.units = units
+        unit = self._alone(group)
+        if unit is not None:
+            self._lose(unit, training)
+            left = [lane for lane in unit.lanes if lane in training]
+            if left:
+                return unit.keep(self.plan.program, left)
+            self.waves = [wave for wave in self.waves if wave.group != group]
+        elif any(wave.group == group for wave in self.waves):
+            lanes, rows, settings = self.gather(group)
+            kept = [n for n, lane in enumerate(lanes) if lane in training]
+            self.kept |= {lane: _at(rows, n) for n, lane in enumerate(lanes) if lane not in training}
+            self.waves = [wave for wave in self.waves if wave.group != group]
+            end = self.plan.ends[self.round]
+            self.place(group, [lanes[n] for n in kept], rows_at(settings, kept), _at(rows, kept), end)
+        return None
 
-    def _keep(self, unit: Unit, lanes: Sequence[int]) -> None:
-        rows = to_host((unit.rows.params, unit.rows.state))
-        place = dict(zip(unit.lanes, unit.places.tolist(), strict=True))
-        for lane in lanes:
-            self.kept[lane] = jax.tree.map(lambda x, lane=lane: x[place[lane]], rows)
+    def _lose(self, unit: Unit, training: set[int]) -> None:
+        """Keep the rows of the lanes that do not go on."""
+        if not training.issuperset(unit.lanes):
+            rows, _ = unit.on_host()
+            self.kept |= {lane: _at(rows, n) for n, lane in enumerate(unit.lanes) if lane not in training}
+
+    def gather(self, group: int) -> tuple[list[int], Lanes, Settings]:
+        """All lanes of a group that are in units, of all processes: their rows and settings, on the host."""
+        plan, every = self.plan, list(self.plan.population.groups[group].lanes)
+        place = {lane: n for n, lane in enumerate(every)}
+        here = np.zeros(len(every), bool)
+        settings, shapes = like(plan.program, self.settings_of(group), plan.params, plan.make, len(every))
+        whole = (_blank(shapes), jax.tree.map(np.copy, settings))
+        for unit in self.units(group):
+            index = np.asarray([place[lane] for lane in unit.lanes])
+            here[index] = True
+            whole = jax.tree.map(lambda x, y, index=index: _put(x, index, y), whole, unit.on_host())
+        rows, settings = share(here, whole)
+        left = np.flatnonzero(anywhere(here))
+        return [every[n] for n in left], _at(rows, left), rows_at(settings, left)
 
     def _evolve(self) -> None:
         """Exploit and explore, among the lanes of each structure."""
@@ -225,104 +267,142 @@ class Course:
         parents = np.arange(plan.population.size)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(plan.seed), 0x9E3779B9), self.round)
         for group in range(len(plan.population.groups)):
-            units = [unit for unit in self.units if unit.group == group]
-            lanes = [lane for unit in units for lane in unit.lanes]
+            unit = self._alone(group)
+            if unit is None:
+                lanes, rows, settings = self.gather(group)
+            else:
+                lanes, rows, settings = unit.lanes, None, rows_at(unit.settings, slice(len(unit.lanes)))
             if len(lanes) < 2:
                 continue
-            settings = rows_of([(unit.settings, unit.places) for unit in units])
-            names = evolution.explored(plan.select, settings, len(lanes))
-            made, source = jax.jit(evolution.evolve, static_argnums=(0, 1))(
+            names = evolution.explored(plan.select, settings)
+            made, source = evolution.evolve(
                 plan.select, names, settings, jnp.asarray(ranks[lanes]), jax.random.fold_in(key, group)
             )
-            source = np.asarray(source)
+            made, source = jax.tree.map(np.asarray, made), np.asarray(source)
             parents[lanes] = np.asarray(lanes)[source]
-            self._exchange(units, lanes, source, jax.tree.map(np.asarray, made))
+            if unit is None:
+                self._exchange(group, lanes, _at(rows, source)._replace(taken=rows.taken), made)
+            else:
+                taken = unit.rows.taken
+                unit.keep(plan.program, lanes, [lanes[n] for n in source])
+                unit.rows = unit.rows._replace(taken=taken)
+                unit.settings, unit.placed = rows_at(made, filled(range(len(lanes)), unit.slots)), None
         self.parents.append(parents)
         self.numbers.append(self._recorded())
 
-    def _exchange(self, units: list[Unit], lanes: list[int], source: np.ndarray, settings: Settings) -> None:
-        """Every lane goes on from the rows of its source, with new settings."""
-        program = self.plan.program
-        together = rows_of([(to_host(unit.rows), unit.places) for unit in units]) if len(units) > 1 else None
-        for unit in units:
-            own = [lanes.index(lane) for lane in unit.lanes]
-            index = unit.index(own)
-            if together is None:
-                new = rearranged(program, unit, unit.lanes, [lanes[source[n]] for n in own]).rows
-            else:
-                new = jax.tree.map(lambda x, index=index: x[source[index]], together)
-            unit.rows = new._replace(taken=unit.rows.taken)
-            rows = jax.tree.map(lambda x, index=index: x[index], settings._replace(seed=None))
-            unit.settings, unit.placed = rows._replace(seed=unit.settings.seed), None
+    def _exchange(self, group: int, lanes: list[int], rows: Lanes, settings: Settings) -> None:
+        """Every unit takes its lanes' part."""
+        row = {lane: n for n, lane in enumerate(lanes)}
+        for unit in self.units(group):
+            index = filled([row[lane] for lane in unit.lanes], unit.slots)
+            unit.rows, unit.settings, unit.placed = _at(rows, index), rows_at(settings, index), None
 
     def _recorded(self) -> dict[str, np.ndarray]:
         """The numbers of all lanes now, one column a name; not a number where a lane has none of that name."""
         found: dict[str, np.ndarray] = {}
-        for unit in self.units:
+        for group, own in enumerate(self.plan.population.groups):
+            begun = evolution.recorded(self.settings_of(group))
+            for name, column in begun.items():
+                found.setdefault(name, np.full(self.plan.population.size, np.nan))[list(own.lanes)] = column
+        for unit in self.units():
             for name, column in evolution.recorded(unit.settings).items():
-                whole = found.setdefault(name, np.full(self.plan.population.size, np.nan))
-                whole[unit.lanes] = column[unit.places]
-        return found
+                found[name][unit.lanes] = column[: len(unit.lanes)]
+        return share(self._own(), found)
 
     # The end ----------------------------------------------------------------------------------------------------------
+
+    def rows(self, group: int) -> Lanes:
+        """The rows of all lanes of a group, those that train no more too, on the host of every process."""
+        own = self.plan.population.groups[group].lanes
+        lanes, rows, _ = self.gather(group)
+        found = {lane: _at(rows, n) for n, lane in enumerate(lanes)} | self.kept
+        blank = next(iter(found.values()), None)
+        whole = jax.tree.map(lambda *xs: _stack(xs), *(found.get(lane, blank) for lane in own))
+        return share(np.asarray([lane in found for lane in own]), whole)
 
     def result(self) -> Sweep:
         """What all lanes came to."""
         plan, population = self.plan, self.plan.population
-        self._measure()
-        rows = dict(self.kept)
-        for unit in self.units:
-            alive, own = to_host((unit.rows.alive, (unit.rows.params, unit.rows.state)))
-            for lane, place in zip(unit.lanes, unit.places.tolist(), strict=True):
-                rows[lane] = jax.tree.map(lambda x, place=place: x[place], own)
-                if not alive[place]:
-                    self.status[lane] = STALLED
-        for lane in np.flatnonzero(~np.isfinite(self._last_losses())):
-            self.status[lane] = DIVERGED
-        params = _stacked([rows[n][0] for n in range(population.size)])
-        states = tuple(_stacked([rows[n][1] for n in group.lanes]) for group in population.groups)
-        metrics = {name: column for name, column in self.scores.items() if name != "final_loss"}
+        self._measure(self.units())
+        self.share()
+        status = np.asarray(self.status, object)
+        parts = []
+        for group, own in enumerate(population.groups):
+            rows = self.rows(group)
+            lanes = np.asarray(own.lanes)
+            stopped = lanes[~rows.alive]
+            status[stopped[status[stopped] == FINISHED]] = STALLED
+            parts.append((lanes, rows))
+        status[~np.isfinite(self._last_losses(status))] = DIVERGED
+        order = np.argsort(np.concatenate([lanes for lanes, _ in parts]))
+        params = jax.tree.map(lambda *xs: _joined(xs)[order], *(rows.params for _, rows in parts))
+        scores = dict(self.scores)
         return Sweep(
-            population,
-            self._losses(),
-            self.scores["final_loss"],
-            params,
-            states,
-            metrics,
-            plan.program.every,
-            self.steps,
-            self.spent,
-            self.status,
-            plan.metric,
-            plan.better,
-            self._history(),
+            population=population,
+            loss=self._losses(),
+            final_loss=scores.pop("final_loss"),
+            params=params,
+            states=tuple(rows.state for _, rows in parts),
+            metrics=scores,
+            record_every=plan.program.every,
+            steps=self.steps,
+            steps_spent=total(self.spent),
+            status=status.tolist(),
+            metric=plan.metric,
+            better=plan.better,
+            history=self._history(),
         )
 
     def _losses(self) -> np.ndarray:
         """Means over the records, not a number behind the end of a lane."""
-        every, steps = self.plan.program.every, self.plan.steps
+        every = self.plan.program.every
         starts = np.arange(self.sums.shape[1]) * every
-        counts = np.minimum(steps, starts + every) - starts
-        short = np.clip(self.steps[:, None] - starts, 0, counts)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = self.sums / np.where(short > 0, short, 1).astype(self.sums.dtype)
-        return np.where(starts < self.steps[:, None], means, np.nan)
+        counts = np.clip(self.steps[:, None] - starts, 1, every).astype(self.sums.dtype)
+        return np.where(starts < self.steps[:, None], self.sums / counts, np.nan)
 
-    def _last_losses(self) -> np.ndarray:
+    def _last_losses(self, status: np.ndarray) -> np.ndarray:
         """Not finite where a lane has diverged, be it that it was stopped there or not."""
-        stopped = [status == STALLED for status in self.status]
         record = np.minimum(self.steps // self.plan.program.every, self.sums.shape[1] - 1)
         last = self.sums[np.arange(len(record)), record]
-        return np.where(stopped, last, self.scores["final_loss"])
+        return np.where(status == STALLED, last, self.scores["final_loss"])
 
     def _history(self) -> History | None:
         if not isinstance(self.plan.select, Evolution):
             return None
-        names = self.numbers[0]
-        numbers = {name: np.stack([turn[name] for turn in self.numbers]) for name in names}
-        turns = np.asarray(self.plan.select.turns(self.plan.steps)[: len(self.parents)])
+        numbers = {name: np.stack([turn[name] for turn in self.numbers]) for name in self.numbers[0]}
+        turns = np.asarray(self.plan.select.turns(self.plan.steps)[: len(self.parents)], int)
         return History(turns, np.asarray(self.parents, int).reshape(len(turns), -1), numbers)
 
 
-def _stacked(rows: Sequence[Tree]) -> Tree:
-    return jax.tree.map(lambda *xs: jnp.stack(xs) if is_key(xs[0]) else np.stack(xs), *rows)
+def _is_ours(device: Any) -> bool:
+    return device.process_index == jax.process_index()
+
+
+def _at(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+def _blank(shapes: Tree) -> Tree:
+    """Arrays to be filled."""
+
+    def one(x: Any) -> Any:
+        return jax.random.split(jax.random.key(0), x.shape) if is_key(x) else np.zeros(x.shape, x.dtype)
+
+    return jax.tree.map(one, shapes)
+
+
+def _put(x: Any, index: np.ndarray, y: Any) -> Any:
+    """The array with rows exchanged; what is no row stays."""
+    if is_key(x):
+        return x.at[index].set(y)
+    if np.ndim(x):
+        x[index] = y
+    return x
+
+
+def _stack(xs: Sequence[Any]) -> Any:
+    return jnp.stack(xs) if is_key(xs[0]) else np.stack(xs)
+
+
+def _joined(xs: Sequence[Any]) -> Any:
+    return jnp.concatenate(xs) if is_key(xs[0]) else np.concatenate(xs)

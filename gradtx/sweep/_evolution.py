@@ -1,5 +1,6 @@
 """Population-based training: lanes that do badly go on from the parameters of lanes that do well, with other numbers."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +112,7 @@ def _path(tx: GradientTransformation, name: str) -> list[str]:
     return keys
 
 
-def explored(evolution: Evolution, settings: Settings, active: int) -> tuple[tuple[str, int | None], ...]:
+def explored(evolution: Evolution, settings: Settings) -> tuple[tuple[str, int | None], ...]:
     """The names that are explored, each with its place in the space if it has one."""
     numbers = numbers_of(settings)
     places: dict[str, int | None] = {}
@@ -122,12 +123,13 @@ def explored(evolution: Evolution, settings: Settings, active: int) -> tuple[tup
             raise TransformationError(f"population_based: space: {asked}: {what}; there are {', '.join(numbers)}")
         places[full[0]] = n
     for name, x in numbers.items():
-        column = np.asarray(x)[:active]
+        column = np.asarray(x)
         if column.ndim and len(np.unique(column)) > 1:
             places.setdefault(name, None)
     return tuple(places.items())
 
 
+@functools.partial(jax.jit, static_argnames=("evolution", "names"))
 def evolve(
     evolution: Evolution,
     names: tuple[tuple[str, int | None], ...],

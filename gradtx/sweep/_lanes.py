@@ -3,10 +3,8 @@
 Lanes stand in *slots*, one row each of stacked arrays. A *tile* is ``width`` slots that one ``vmap`` takes through the
 steps together; tiles follow each other in a loop whose length is a number like any other, so fewer lanes are less work
 and no new compilation. What a lane computes depends on the width in its last bits, and on nothing else: not on its
-neighbours, its slot, how many tiles there are, or on which device.
-
-Over several devices each has its own slots and loops over its own tiles (``shard_map``): there is nothing that one
-device could wait for in another.
+neighbours, its slot, how many tiles there are, or on which device. Every device runs the same program on slots of its
+own: there is nothing that it could wait for in another.
 """
 
 import functools
@@ -16,15 +14,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradtx._fit import advance, batch_rows, next_order, order_of
 from gradtx._transformation import GradientTransformation, eval_params
 
 Tree = Any
-AXIS = "lanes"
 ALL = -1  # a width: all slots of a device are one tile
-SPREAD, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
 
 @dataclass(frozen=True)
@@ -44,16 +39,11 @@ class Program:
     metrics: tuple[str, ...]
     stop_diverged: bool
     patience: int | None
-    mesh: Mesh | None
 
     @property
     def stops(self) -> bool:
         """Whether a lane may stop before the others."""
         return self.stop_diverged or self.patience is not None
-
-    def place(self, spread: bool) -> NamedSharding | None:
-        """Where arrays go: one part of the slots a device, or all on every device."""
-        return None if self.mesh is None else NamedSharding(self.mesh, SPREAD if spread else WHOLE)
 
 
 class Settings(NamedTuple):
@@ -97,8 +87,7 @@ def start(program: Program, settings: Settings, params: Tree, *, make: Callable[
     zeros = jnp.zeros(many)
     infinite = jnp.full_like(zeros, jnp.inf)
     count = jnp.zeros(many, jnp.int32)
-    lanes = Lanes(params, state, jnp.ones(many, bool), count, infinite, count, zeros)
-    return _spread(program, lanes)
+    return Lanes(params, state, jnp.ones(many, bool), count, infinite, count, zeros)
 
 
 def _made(make: Callable[..., Any], seed: jax.Array) -> Tree:
@@ -109,15 +98,10 @@ def _rows(tree: Tree, many: int) -> Tree:
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (many, *jnp.shape(x))), tree)
 
 
-def _spread(program: Program, tree: Tree) -> Tree:
-    place = program.place(spread=True)
-    return tree if place is None else jax.lax.with_sharding_constraint(tree, place)
-
-
-@functools.partial(jax.jit, static_argnames=("program",))
-def take(program: Program, tree: Tree, index: jax.Array) -> Tree:
+@jax.jit
+def take(tree: Tree, index: jax.Array) -> Tree:
     """Rows by their slots: what selection moves."""
-    return _spread(program, jax.tree.map(lambda x: x[index], tree))
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -127,23 +111,20 @@ def take(program: Program, tree: Tree, index: jax.Array) -> Tree:
 def train(
     program: Program, settings: Settings, data: Tree, lanes: Lanes, first: Any, count: Any, active: jax.Array
 ) -> tuple[Lanes, jax.Array]:
-    """``count`` steps from step ``first`` on of the slots in front, ``active`` of them on each device.
+    """``count`` steps from step ``first`` on, of the ``active`` slots in front.
 
     Returns the lanes, and the sum of the losses of every record that was touched, slots × records.
     """
 
-    def local(settings: Settings, lanes: Lanes, data: Tree, first: Any, count: Any, active: jax.Array) -> Any:
-        sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
+    sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
 
-        def body(t: Any, carry: Any) -> Any:
-            lanes, sums = carry
-            own = _settings_of(program, settings, t), _tile_of(program, lanes, t)
-            made, losses = _steps(program, *own, data, first, count)
-            return _put(program, lanes, made, t), _put(program, sums, losses, t)
+    def body(t: Any, carry: Any) -> Any:
+        lanes, sums = carry
+        own = _settings_of(program, settings, t), _tile_of(program, lanes, t)
+        made, losses = _steps(program, *own, data, first, count)
+        return _put(program, lanes, made, t), _put(program, sums, losses, t)
 
-        return _each_tile(program, active, body, (lanes, sums))
-
-    return _on_devices(program, local, settings, lanes, data, first, count, active)
+    return _each_tile(program, active, body, (lanes, sums))
 
 
 @functools.partial(jax.jit, static_argnames=("program",))
@@ -160,18 +141,15 @@ def finish(
         found["final_loss"] = lane_loss(program, settings.numbers)(params, data)
         return {name: jnp.asarray(x).astype(real) for name, x in found.items()}
 
-    def local(settings: Settings, lanes: Lanes, data: Tree, active: jax.Array) -> Any:
-        own = (lanes.params, lanes.state)
-        each = _vmapped(program, one, _axes(settings), 0, 0, None)
-        blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in ("final_loss", *program.metrics)}
+    own = (lanes.params, lanes.state)
+    each = _vmapped(program, one, _axes(settings), 0, 0, None)
+    blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in ("final_loss", *program.metrics)}
 
-        def body(t: Any, out: Any) -> Any:
-            made = each(_settings_of(program, settings, t), *_tile_of(program, own, t), data)
-            return _put(program, out, made, t)
+    def body(t: Any, out: Any) -> Any:
+        made = each(_settings_of(program, settings, t), *_tile_of(program, own, t), data)
+        return _put(program, out, made, t)
 
-        return _each_tile(program, active, body, blank)
-
-    return _on_devices(program, local, settings, lanes, data, active)
+    return _each_tile(program, active, body, blank)
 
 
 def _steps(
@@ -225,10 +203,10 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     lasts = goes if program.patience is None else goes & (since < program.patience)
     value = jnp.where(lane.alive, value, 0)
     best = jnp.where(ends & better, total, lane.best)
-    return Lanes(params, state, lasts, lane.taken + goes, best, since, jnp.where(ends, 0, total)), value
+    return Lanes(params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)), value
 
 
-# Tiles and devices ----------------------------------------------------------------------------------------------------
+# Tiles ----------------------------------------------------------------------------------------------------
 
 
 def _axes(settings: Settings) -> Settings:
@@ -264,13 +242,4 @@ def _each_tile(program: Program, active: jax.Array, body: Callable[..., Any], ca
     width = max(program.width, 1)
     if program.width == ALL:
         return body(jnp.zeros([], jnp.int32), carry)
-    return jax.lax.fori_loop(jnp.zeros([], jnp.int32), (active[0] + width - 1) // width, body, carry)
-
-
-def _on_devices(program: Program, local: Callable[..., Any], settings: Settings, *args: Any) -> Any:
-    """``local`` on the slots of each device; lanes and ``active`` are spread, the rest is whole."""
-    if program.mesh is None:
-        return local(settings, *args)
-    own = Settings(SPREAD, SPREAD, SPREAD if settings.seed.ndim else WHOLE)  # pyright: ignore[reportArgumentType]
-    specs = (own, SPREAD, *(WHOLE for _ in args[1:-1]), SPREAD)
-    return jax.shard_map(local, mesh=program.mesh, in_specs=specs, out_specs=SPREAD, check_vma=False)(settings, *args)
+    return jax.lax.fori_loop(jnp.zeros([], jnp.int32), (active + width - 1) // width, body, carry)

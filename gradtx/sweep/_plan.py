@@ -27,6 +27,7 @@ class Plan:
     select: Halving | Hyperband | Evolution | None
     metric: str
     better: str
+    devices: tuple[Any, ...]
     lanes_at_once: int | None
     memory: int | None
     save_every: float
@@ -44,13 +45,24 @@ class Plan:
         return sorted({*(cut.step for cut in self.cuts), *turns, self.steps})
 
 
-def strides(first: int, last: int, program: Program, steps: int) -> list[tuple[int, int]]:
+    @property
+    def total(self) -> int:
+        """How many steps all lanes will take together, if none stops by itself."""
+        training, total, before = set(range(self.population.size)), 0, 0
+        for end in self.ends:
+            total, before = total + len(training) * (end - before), end
+            for cut in self.cuts:
+                if cut.step == end:
+                    training -= set([lane for lane in cut.lanes if lane in training][cut.keep :])
+        return total
+
+
+def strides(first: int, last: int, plan: Plan) -> list[tuple[int, int]]:
     """Where each stride of a round begins and how long it is: about `CHUNKS` in the run, no record cut but by a round."""
-    most = program.records * program.every
-    wanted = max(1, steps // CHUNKS // program.every) * program.every
-    length, found = min(most, wanted), []
+    every, found = plan.program.every, []
+    length = max(1, plan.steps // CHUNKS // every) * every
     while first < last:
-        end = min(last, (first // program.every) * program.every + length)
+        end = min(last, first // every * every + length)
         found.append((first, end - first))
         first = end
     return found

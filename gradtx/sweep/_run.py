@@ -15,9 +15,10 @@ from gradtx._fit import check_data
 from gradtx._progress import progress as progress_bar
 from gradtx.sweep._course import Course
 from gradtx.sweep._evolution import Evolution
-from gradtx.sweep._lanes import ALL, AXIS, Program
+from gradtx.sweep._lanes import ALL, Program
 from gradtx.sweep._plan import Plan, records_per_call
 from gradtx.sweep._population import Population
+from gradtx.sweep._processes import agreed
 from gradtx.sweep._result import Sweep
 from gradtx.sweep._selection import Halving, Hyperband
 from gradtx.sweep._snapshot import restore, snapshot
@@ -101,8 +102,8 @@ def run(
         raise TransformationError(
             f"sweep.run: metric: expected one of {', '.join(known)}, found {metric!r}{suggest(metric, known)}"
         )
-    mesh = _mesh_of(devices)
-    device = mesh.devices.flat[0] if mesh else jax.devices()[0]
+    found = _devices(devices)
+    device = next(device for device in found if device.process_index == jax.process_index())
     tile = min(TILE, max(len(group.lanes) for group in population.groups)) if device.platform == "cpu" else ALL
     program = Program(
         loss=loss,
@@ -114,11 +115,22 @@ def run(
         stop_diverged=stop_diverged,
         patience=patience,
         metrics=tuple(names),
-        mesh=mesh,
     )
-    memory = memory if memory is not None else memory_of(_local(device, mesh), mesh.size if mesh else 1)
     plan = Plan(
-        program, population, params, make, data, steps, seed, select, metric, better, lanes_at_once, memory, save_every
+        program,
+        population,
+        params=params,
+        make=make,
+        data=data,
+        steps=steps,
+        seed=seed,
+        select=select,
+        metric=metric,
+        better=better,
+        devices=found,
+        lanes_at_once=lanes_at_once,
+        memory=memory_of(device, len(found)) if memory is None else memory,
+        save_every=save_every,
     )
     if isinstance(select, Halving | Hyperband):
         select.cuts(steps, population.size)
@@ -151,25 +163,16 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     population, moved = course.plan.population, False
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False
-    with progress_bar(f"{population.size} lanes", course.total, shown, done=course.spent) as bar:
+    with progress_bar(f"{population.size} lanes", course.plan.total, shown, done=course.spent) as bar:
         for gone, best in course.go():
             moved = True
-            bar(gone, f"best loss {best:.4g}")
-            if storage is not None and _agreed(time.monotonic() - saved >= course.plan.save_every):
+            bar(gone * jax.process_count(), f"best loss {best:.4g}")
+            if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
     if storage is not None and moved:
         storage.save(*snapshot(course))
     return course.result()
-
-
-def _agreed(mine: bool) -> bool:
-    """What the first process says, in all of them."""
-    if jax.process_count() == 1:
-        return mine
-    from jax.experimental import multihost_utils
-
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(mine)))
 
 
 def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,28 +244,22 @@ def _check_columns(population: Population, evaluate: Any, params: Tree) -> list[
     return list(metrics)
 
 
-def _mesh_of(devices: Any) -> Mesh | None:
-    """A mesh of one axis, the lanes; None for one device. Several processes need all of their devices."""
+def _devices(devices: Any) -> tuple[Any, ...]:
+    """The devices to train on. Several processes need all of theirs."""
+    there = jax.devices()
     if devices is None:
         devices = "all" if jax.process_count() > 1 else 1
     if isinstance(devices, Mesh):
-        devices = devices.devices.flat
+        devices = list(devices.devices.flat)
     if isinstance(devices, int) and not isinstance(devices, bool):
-        there = jax.devices()
         if not 1 <= devices <= len(there):
             raise TransformationError(f"sweep.run: devices: expected 1 to {len(there)}, all there are, found {devices}")
         devices = there[:devices]
-    chosen = jax.devices() if isinstance(devices, str) and devices == "all" else list(devices)
-    if not chosen or not all(hasattr(device, "platform") for device in chosen):
+    chosen = there if isinstance(devices, str) and devices == "all" else devices
+    if not isinstance(chosen, Sequence) or not chosen or not all(device in there for device in chosen):
         raise TransformationError(
             f"sweep.run: devices: expected a number, 'all', devices of jax or a mesh, found {devices!r}"
         )
-    if len(chosen) == 1 and chosen[0] == jax.devices()[0]:
-        return None
-    return Mesh(np.asarray(chosen), (AXIS,))
-
-
-def _local(device: Any, mesh: Mesh | None) -> Any:
-    """A device of this process."""
-    return device if mesh is None else next(d for d in mesh.devices.flat if d.process_index == jax.process_index())
-
+    if not any(device.process_index == jax.process_index() for device in chosen):
+        raise TransformationError("sweep.run: devices: every process that calls must have one of them")
+    return tuple(chosen)

@@ -1,6 +1,8 @@
-"""Where a sweep under way stands, in words and arrays that a disk can hold, and a sweep that goes on from there."""
+"""Where a sweep under way stands, in words and arrays that a disk can hold, and a sweep that goes on from there.
 
-import dataclasses
+Rows are written lane by lane, whatever units and devices they are on, so a sweep may go on with others.
+"""
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,29 +10,34 @@ import jax
 import numpy as np
 
 from gradtx.sweep._course import Course
-from gradtx.sweep._units import Unit, begin, devices_of, is_key, rows_of, slots_for, to_host
+from gradtx.sweep._processes import share, total
+from gradtx.sweep._units import is_key, like, rows_at
 
 Tree = Any
 
 
 def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Where a course stands. Rows are written lane by lane, whatever units and devices they are on."""
+    """Where a course stands. All processes call it, and all get the same."""
+    course.share()
     arrays: dict[str, np.ndarray] = {"sums": course.sums, "steps": course.steps}
     arrays |= {f"score.{name}": column for name, column in course.scores.items()}
     arrays |= {f"parents.{n}": column for n, column in enumerate(course.parents)}
     for n, turn in enumerate(course.numbers):
         arrays |= {f"numbers.{n}.{name}": column for name, column in turn.items()}
-    for n, unit in enumerate(course.units):
-        arrays |= _flat(f"unit.{n}", rows_of([(to_host((unit.rows, unit.settings)), unit.places)]))
-    for lane, rows in course.kept.items():
-        arrays |= _flat(f"kept.{lane}", rows)
+    clock = np.full(len(course.steps), -1, np.int64)
+    for wave in course.waves:
+        for unit in wave.units:
+            clock[unit.lanes] = wave.clock
+    arrays["clock"] = share(clock >= 0, clock)
+    for group in range(len(course.plan.population.groups)):
+        lanes, _, settings = course.gather(group)
+        arrays |= _flat(f"rows.{group}", course.rows(group)) | _flat(f"settings.{group}", settings)
+        arrays[f"lanes.{group}"] = np.asarray(lanes, np.int64)
     where = {
         "round": course.round,
-        "task": course.task,
-        "spent": course.spent,
+        "spent": total(course.spent),
         "status": course.status,
-        "units": [{"group": u.group, "lanes": u.lanes, "slots": u.slots, "devices": u.devices} for u in course.units],
-        "kept": list(course.kept),
+        "training": course.training,
         "turns": len(course.numbers),
     }
     return where, arrays
@@ -38,45 +45,33 @@ def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Bring a new course to where a snapshot was taken."""
-    devices = devices_of(course.plan.program)
-    course.round, course.task, course.spent = where["round"], where["task"], where["spent"]
-    course.status, course.sums, course.steps = list(where["status"]), arrays["sums"].copy(), arrays["steps"].copy()
+    plan = course.plan
+    course.round, course.status, course.training = where["round"], list(where["status"]), list(where["training"])
+    course.spent = where["spent"] if jax.process_index() == 0 else 0
+    course.sums, course.steps = arrays["sums"].copy(), arrays["steps"].copy()
     course.scores = {name: column.copy() for name, column in _under("score.", arrays).items()}
     course.parents = [arrays[f"parents.{n}"] for n in range(max(0, where["turns"] - 1))]
     course.numbers = [_under(f"numbers.{n}.", arrays) for n in range(where["turns"])]
-    for n, kept in enumerate(where["units"]):
-        lanes = list(kept["lanes"])
-        slots = kept["slots"] if kept["devices"] == devices else slots_for(course.plan.program, len(lanes))
-        rows, settings = _unflat(f"unit.{n}", _like(course, kept["group"], len(lanes)), arrays)
-        unit = Unit(kept["group"], lanes, slots, settings, devices=devices)
-        index = unit.index(range(len(lanes)))
-        unit.rows = jax.tree.map(lambda x, index=index: x[index], rows)
-        unit.settings = jax.tree.map(lambda x, index=index: x[index] if np.ndim(x) else x, settings)
-        course.units.append(unit)
-    for lane in where["kept"]:
-        group = next(k for k, group in enumerate(course.plan.population.groups) if lane in group.lanes)
-        rows, _ = _like(course, group, 1)
-        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (rows.params, rows.state))
-        course.kept[lane] = _unflat(f"kept.{lane}", one, arrays)
+    for number, group in enumerate(plan.population.groups):
+        own = list(group.lanes)
+        begun = course.settings_of(number)
+        _, shapes = like(plan.program, begun, plan.params, plan.make, len(own))
+        rows = _unflat(f"rows.{number}", shapes, arrays)
+        lanes = arrays[f"lanes.{number}"].tolist()
+        settings = _unflat(f"settings.{number}", begun, arrays)
+        course.kept |= {lane: _at(rows, n) for n, lane in enumerate(own) if lane not in lanes}
+        for clock in sorted({int(arrays["clock"][lane]) for lane in lanes}, reverse=True):
+            chosen = [lane for lane in lanes if arrays["clock"][lane] == clock]
+            mine = rows_at(settings, [lanes.index(lane) for lane in chosen])
+            course.place(number, chosen, mine, _at(rows, [own.index(lane) for lane in chosen]), clock)
+
+
+def _at(tree: Tree, index: Any) -> Tree:
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(start): x for name, x in arrays.items() if name.startswith(start)}
-
-
-def _like(course: Course, group: int, lanes: int) -> Any:
-    """Shapes of the rows and settings of so many lanes."""
-    plan, settings = course.plan, course.whole(group)
-    program = dataclasses.replace(plan.program, mesh=None)
-    seed = settings.seed[:1].repeat(lanes) if settings.seed.ndim else settings.seed
-    settings = jax.tree.map(lambda x: x[:1].repeat(lanes, 0), settings._replace(seed=None))._replace(seed=seed)
-    unit = Unit(group, list(range(lanes)), lanes, settings)
-
-    def rows() -> Any:
-        begin(program, unit, plan.params, plan.make)
-        return unit.rows
-
-    return jax.eval_shape(rows), settings
 
 
 def _flat(name: str, tree: Tree) -> dict[str, np.ndarray]:

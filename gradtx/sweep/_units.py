@@ -1,11 +1,12 @@
-"""Units: as many lanes of one structure as fit into memory together, and where their rows are.
+"""Units: lanes of one structure that train together on one device, and where their rows are.
 
-A unit's rows live on the device while it is the only one of its group, and on the host between its turns otherwise.
+Lanes are dealt to the devices in turn. If those of a device do not fit into its memory together, they train in waves,
+one unit a device in each; between its turns a unit rests on the host.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,120 +22,108 @@ MEMINFO = Path("/proc/meminfo")
 
 @dataclass
 class Unit:
-    """Lanes that train together: their numbers in the population, one a slot in use, and their rows."""
+    """Lanes that train together, in the slots in front; ``settings`` and, at rest, ``rows`` are on the host."""
 
     group: int
     lanes: list[int]
     slots: int
+    device: Any
     settings: Settings
-    rows: Lanes | None = None
-    devices: int = field(default=1)
+    rows: Lanes
     placed: Settings | None = None
 
-    @property
-    def places(self) -> np.ndarray:
-        """The slot of every lane: dealt out to the devices in turn, those of each device in front of its slots."""
-        order, own = np.arange(len(self.lanes)), self.slots // self.devices
-        return order % self.devices * own + order // self.devices
+    def awake(self) -> tuple[Settings, Lanes]:
+        """Settings and rows, on the device."""
+        if self.placed is None:
+            self.placed = jax.device_put(self.settings, self.device)
+        if self.resting:
+            self.rows = jax.device_put(self.rows, self.device)
+        return self.placed, self.rows
+
+    def rest(self) -> None:
+        """Bring the rows to the host."""
+        self.rows = to_host(self.rows)
 
     @property
-    def active(self) -> np.ndarray:
-        """How many slots are in use on each device."""
-        n = np.arange(self.devices)
-        return ((len(self.lanes) - n + self.devices - 1) // self.devices).astype(np.int32)
+    def resting(self) -> bool:
+        """Whether the rows are on the host."""
+        return isinstance(self.rows.alive, np.ndarray)
 
-    def index(self, rows: Sequence[int]) -> np.ndarray:
-        """For every slot the row it is filled from: of its lane, or of the first where it is not in use."""
-        index = np.full(self.slots, rows[0])
-        index[self.places] = rows
-        return index
+    def on_host(self) -> tuple[Lanes, Settings]:
+        """Rows and settings of the slots in use, on the host."""
+        used = slice(len(self.lanes))
+        return jax.tree.map(lambda x: x[used], to_host(self.rows)), rows_at(self.settings, used)
+
+    def keep(self, program: Program, lanes: Sequence[int], sources: Sequence[int] | None = None) -> None:
+        """Go on with some of the lanes, each with its own rows or with those of the lane in ``sources``."""
+        place = {lane: n for n, lane in enumerate(self.lanes)}
+        if program.width == ALL:
+            self.slots = slots_for(program, len(lanes))  # less work, for a new compilation
+        own = filled([place[lane] for lane in lanes], self.slots)
+        index = filled([place[lane] for lane in sources or lanes], self.slots)
+        self.rows = jax.tree.map(lambda x: x[index], self.rows) if self.resting else take(self.rows, jnp.asarray(index))
+        self.settings, self.placed, self.lanes = rows_at(self.settings, own), None, list(lanes)
 
 
-def devices_of(program: Program) -> int:
-    """How many devices a program runs on."""
-    return 1 if program.mesh is None else program.mesh.size
+@dataclass
+class Wave:
+    """Units of a group that train at a time, one a device; ``clock``: how many steps they have taken."""
+
+    group: int
+    clock: int
+    units: list[Unit]
+
+
+def filled(index: Sequence[int], slots: int) -> np.ndarray:
+    """Rows for all slots: those that are given, then the first again where a slot is not in use."""
+    return np.asarray([*index, *[index[0]] * (slots - len(index))])
+
+
+def rows_at(settings: Settings, index: Any) -> Settings:
+    """Rows of settings; a seed of all lanes is none."""
+    rows = jax.tree.map(lambda x: x[index], settings._replace(seed=None))
+    return rows._replace(seed=settings.seed[index] if settings.seed.ndim else settings.seed)
 
 
 def slots_for(program: Program, lanes: int) -> int:
-    """Slots for so many lanes: whole tiles on every device."""
-    own = -(-lanes // devices_of(program))
+    """Slots for so many lanes: whole tiles."""
     width = max(program.width, 1)
-    return -(-own // width) * width * devices_of(program)
+    return -(-lanes // width) * width
 
 
-def to_device(program: Program, tree: Tree, *, spread: bool) -> Tree:
-    """Arrays of the host on the devices of a program, also those of other processes."""
-    place = program.place(spread)
-    if place is None:
-        return jax.tree.map(jnp.asarray, tree)
+def deal(lanes: Sequence[int], devices: int, together: int) -> list[list[list[int]]]:
+    """Waves, and in each the lanes of every device: dealt in turn, ``together`` of them at a time.
 
-    def one(x: Any) -> Any:
-        if not is_key(x):
-            x = np.asarray(x)
-            return jax.make_array_from_callback(x.shape, place, lambda index: x[index])
-        return jax.random.wrap_key_data(one(jax.random.key_data(x)), impl=str(jax.random.key_impl(x)))
+    >>> deal(range(7), 2, 2)
+    [[[0, 2], [1, 3]], [[4, 6], [5]]]
+    """
+    waves = -(--(-len(lanes) // devices) // together)
+    return [
+        [list(lanes[k::devices][w * together : (w + 1) * together]) for k in range(devices)] for w in range(waves)
+    ]
 
-    return jax.tree.map(one, tree)
+
+def begin(program: Program, settings: Settings, params: Tree, make: Any, device: Any) -> Lanes:
+    """Rows before the first step."""
+    slots = np.zeros(len(jax.tree.leaves(settings.tx)[0]), np.int8)
+    settings, slots = jax.device_put((settings, slots), device)
+    given = None if make is not None else jax.device_put(params, device)
+    return start(program, settings, given, make=make, slots=slots)
+
+
+def like(program: Program, settings: Settings, params: Tree, make: Any, slots: int) -> tuple[Settings, Lanes]:
+    """Shapes of the settings and rows of so many slots."""
+    settings = rows_at(settings, np.zeros(slots, int))
+    given = None if make is not None else params
+    shape = jax.ShapeDtypeStruct((slots,), np.int8)
+    return settings, jax.eval_shape(
+        lambda s, p, n: start(program, s, p, make=make, slots=n), settings, given, shape
+    )
 
 
 def to_host(tree: Tree) -> Tree:
-    """Arrays of NumPy (keys stay what they are), also of rows that are with other processes: all call it then."""
-
-    def one(x: Any) -> Any:
-        if is_key(x):
-            return jax.random.wrap_key_data(one(jax.random.key_data(x)), impl=str(jax.random.key_impl(x)))
-        if isinstance(x, jax.Array) and not x.is_fully_addressable:
-            from jax.experimental import multihost_utils
-
-            return np.asarray(multihost_utils.process_allgather(x, tiled=True))
-        return np.asarray(x)
-
-    return jax.tree.map(one, tree)
-
-
-def begin(program: Program, unit: Unit, params: Tree, make: Any) -> None:
-    """Put a unit before its first step, on the device."""
-    slots = to_device(program, np.zeros(unit.slots, np.int8), spread=True)
-    given = None if make is not None else to_device(program, params, spread=False)
-    unit.rows = start(program, settings_of(program, unit), given, make=make, slots=slots)
-
-
-def settings_of(program: Program, unit: Unit) -> Settings:
-    """The settings of a unit on the device, brought there once."""
-    if unit.placed is None:
-        unit.placed = on_device(program, unit.settings)
-    return unit.placed
-
-
-def on_device(program: Program, settings: Settings) -> Settings:
-    """The settings of a unit where its lanes are."""
-    own = to_device(program, settings._replace(seed=None), spread=True)
-    return own._replace(seed=to_device(program, settings.seed, spread=settings.seed.ndim > 0))
-
-
-def rearranged(program: Program, unit: Unit, kept: Sequence[int], rows: Sequence[int] | None = None) -> Unit:
-    """The unit with the lanes ``kept``; each goes on from its own row, or from that of the lane in ``rows``."""
-    place = dict(zip(unit.lanes, unit.places.tolist(), strict=True))
-    slots = slots_for(program, len(kept)) if program.width == ALL else unit.slots  # a new size is a new compilation
-    new = Unit(unit.group, list(kept), slots, unit.settings, devices=unit.devices)
-    index = new.index([place[lane] for lane in rows or kept])
-    own = new.index([place[lane] for lane in kept])
-    settings = jax.tree.map(lambda x: x[own], unit.settings._replace(seed=None))
-    seed = unit.settings.seed
-    new.settings = settings._replace(seed=seed[own] if seed.ndim else seed)
-    on_host = isinstance(jax.tree.leaves(unit.rows)[0], np.ndarray)
-    new.rows = jax.tree.map(lambda x: x[index], unit.rows) if on_host else take(program, unit.rows, jnp.asarray(index))
-    return new
-
-
-def rows_of(parts: Sequence[tuple[Tree, np.ndarray]]) -> Tree:
-    """The rows in use of several units, one after the other; what is no row (a seed of all) is the first one's."""
-    trees = [jax.tree.map(lambda x, places=places: x[places] if np.ndim(x) else x, tree) for tree, places in parts]
-    return jax.tree.map(lambda *xs: _joined(xs) if np.ndim(xs[0]) else xs[0], *trees)
-
-
-def _joined(xs: Sequence[Any]) -> Any:
-    return xs[0] if len(xs) == 1 else jnp.concatenate(xs) if is_key(xs[0]) else np.concatenate(xs)
+    """The same in arrays of NumPy; keys of `jax.random` as their numbers (see `as_rows`)."""
+    return jax.tree.map(lambda x: x if is_key(x) else np.asarray(x), tree)
 
 
 def is_key(x: Any) -> bool:
@@ -145,30 +134,17 @@ def is_key(x: Any) -> bool:
 # Memory ---------------------------------------------------------------------------------------------------------------
 
 
-def bytes_needed(program: Program, settings: Settings, data: Tree, params: Tree, make: Any, lanes: int) -> int:
-    """What the compiled training program needs on each device for so many lanes, by its own account."""
-    slots = slots_for(program, lanes)
-    settings = jax.tree.map(lambda x: x[np.zeros(slots, int)], settings._replace(seed=None))._replace(
-        seed=np.zeros(slots, np.uint32) if settings.seed.ndim else settings.seed
-    )
-    settings = on_device(program, settings)
-    shape = to_device(program, np.zeros(slots, np.int8), spread=True)
-    rows = jax.eval_shape(
-        lambda s, p, n: start(program, s, p, make=make, slots=n), settings, None if make else params, shape
-    )
-    place = program.place(spread=True)
+def bytes_needed(program: Program, settings: Settings, rows: Lanes, data: Tree, device: Any) -> int:
+    """What the compiled training program needs for so many slots, by its own account."""
+    settings = jax.device_put(settings, device)
+    place = jax.sharding.SingleDeviceSharding(device)
     rows = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), rows)
-    active = to_device(program, np.ones(devices_of(program), np.int32), spread=True)
-    scalar = to_device(program, np.int32(0), spread=False)
-    found = train.lower(program, settings, data, rows, scalar, scalar, active).compile().memory_analysis()
+    scalar = jax.device_put(np.int32(0), device)
+    found = train.lower(program, settings, data, rows, scalar, scalar, scalar).compile().memory_analysis()
     if found is None:
         return 0
-    return (
-        found.argument_size_in_bytes
-        + found.output_size_in_bytes
-        - found.alias_size_in_bytes
-        + found.temp_size_in_bytes
-    )
+    arrays = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+    return arrays + found.temp_size_in_bytes
 
 
 def memory_of(device: Any, devices: int) -> int | None:
