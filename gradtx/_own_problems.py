@@ -74,7 +74,7 @@ def _read(file: Path) -> dict[str, np.ndarray]:
     if not file.is_file():
         raise TransformationError(f"no file {str(file)!r}{_beside(file, '.npz')}")
     try:
-        with np.load(file, allow_pickle=False) as opened:
+        with open(file, "rb") as handle, np.load(handle, allow_pickle=False) as opened:
             found = {}
             for name in opened.files:
                 try:
