@@ -14,6 +14,7 @@ import gradtx as gx
 X = jax.random.normal(jax.random.key(0), (200, 8)) * jnp.logspace(0, -2, 8)  # columns of very different sizes
 Y = (X @ jnp.logspace(0, 2, 8) > 0).astype(float)
 RATES = {"constant": 1.0, "time decay": 3.0, "sum": 1.0, "average": 0.1, "decaying average": 0.1}
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"]  # told apart by colour-blind readers too
 
 
 def loss(w):
@@ -35,24 +36,22 @@ def rate(name):
 
 def main(file=None):
     first, curves = {"plain": [], "momentum": [gx.scale_by_ewma(0.9)]}, {}
-    names = {
-        ("plain", "sum"): "AdaGrad",
-        ("plain", "decaying average"): "RMSProp",
-        ("momentum", "decaying average"): "Adam",
-    }
+    known = {"plain, sum": "AdaGrad", "plain, decaying average": "RMSProp", "momentum, decaying average": "Adam"}
     for step, start in first.items():
         for size in RATES:
-            tx = gx.chain(*start, *rate(size))
+            tx, name = gx.chain(*start, *rate(size)), f"{step}, {size}"
             run = gx.minimize(loss, jnp.zeros(8), tx, steps=300)
-            curves[f"{step}, {size}"] = run.loss
-            print(f"{step:>8} + {size:<16} loss {run.final_loss:.4f}  {names.get((step, size), '')}")
+            curves[name] = run.loss
+            print(f"{step:>8} + {size:<16} loss {run.final_loss:.4f}  {known.get(name, '')}")
     if file:
         import matplotlib.pyplot as plt
 
-        for n, (name, curve) in enumerate(curves.items()):
-            plt.semilogy(curve, color=f"C{n % 5}", ls="-" if n < 5 else "--", label=name)
-        plt.legend()
-        plt.savefig(file)
+        figure, ax = plt.subplots(figsize=(9, 4.5), layout="constrained")
+        for n, (name, curve) in enumerate(curves.items()):  # a colour for the rate, a dash for the step
+            ax.semilogy(curve, color=COLOURS[n % 5], lw=4 if n % 5 == 3 else 1.5, ls="-" if n < 5 else "--", label=name)
+        ax.set(xlabel="step", ylabel="loss")
+        figure.legend(loc="outside right center", frameon=False)
+        figure.savefig(file)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from gradtx._errors import TransformationError
 from gradtx._numbers import NonNegative, OfStep, is_python
 from gradtx._schedule import Schedule, at_step, schedule
-from gradtx._schedules import _fraction, _periods, warmup_cosine_decay_schedule
-from gradtx._warmups import _blend
+from gradtx._schedules import _blend, _half_cosine, _periods, _way, warmup_cosine_decay_schedule
 
 
 @schedule
@@ -41,9 +40,9 @@ def linear_onecycle_schedule(
     def value(step):
         top, foot = pct_start * transition_steps, pct_final * transition_steps
         start = peak_value / div_factor
-        up = _blend(start, peak_value, _fraction(step, 0.0, top))
-        down = _blend(peak_value, start, _fraction(step, top, foot - top))
-        out = _blend(start, start / final_div_factor, _fraction(step, foot, transition_steps - foot))
+        up = _blend(start, peak_value, _way(step, 0.0, top))
+        down = _blend(peak_value, start, _way(step, top, foot))
+        out = _blend(start, start / final_div_factor, _way(step, foot, transition_steps))
         return jnp.where(step < top, up, jnp.where(step < foot, down, out))
 
     return value
@@ -73,9 +72,9 @@ def cosine_onecycle_schedule(
 
     def value(step):
         top, start = pct_start * transition_steps, peak_value / div_factor
-        up = _blend(start, peak_value, _fraction(step, 0.0, top), "cosine")
-        down = _fraction(step, top, transition_steps - top)
-        return jnp.where(step < top, up, _blend(peak_value, start / final_div_factor, down, "cosine"))
+        up = _blend(start, peak_value, _half_cosine(_way(step, 0.0, top)))
+        down = _half_cosine(_way(step, top, transition_steps))
+        return jnp.where(step < top, up, _blend(peak_value, start / final_div_factor, down))
 
     return value
 
@@ -133,8 +132,12 @@ def sgdr_schedule(cosine_kwargs: OfStep):
 
 
 def _power_of_rate(rate: Any, count: Any) -> Any:
-    """rate^count; by the logarithm in float64 where the rate is Python's, since count multiplies its rounding."""
-    return jnp.exp(count * math.log(rate)) if is_python(rate) and rate > 0 else rate**count
+    """rate^count and 1 − rate^count, by the logarithm: in float64 where the rate is Python's (count multiplies it)."""
+    if is_python(rate) and rate > 0:
+        return jnp.exp(count * math.log(rate)), -jnp.expm1(count * math.log(rate))
+    positive = rate > 0
+    power = rate**count
+    return power, jnp.where(positive, -jnp.expm1(count * jnp.log(jnp.where(positive, rate, 1))), 1 - power)
 
 
 @schedule
@@ -166,12 +169,15 @@ def cyclic_schedule(
         period = step_size_up + down
         cycle = _periods(step, 0.0, period, True)
         place = step - cycle * period
-        falling = 1 - _fraction(place, step_size_up, down)
-        height = jnp.where(place < step_size_up, _fraction(place, 0.0, step_size_up), falling)
+        (up, above), (below, falling) = _way(place, 0.0, step_size_up), _way(place, step_size_up, period)
+        rises = place < step_size_up
+        height, depth = jnp.where(rises, up, falling), jnp.where(rises, above, below)
+        power, lost = 1.0, 0.0
         if mode == "triangular2":
-            height = height * 0.5**cycle
+            power = 0.5**cycle
+            lost = 1 - power
         elif mode == "exp_range":
-            height = height * _power_of_rate(gamma, step)
-        return _blend(base_value, max_value, height)
+            power, lost = _power_of_rate(gamma, step)
+        return _blend(base_value, max_value, (height * power, depth + height * lost))
 
     return value

@@ -41,7 +41,8 @@ class Fit:
 
     ``params``, ``state``: after the last step. ``loss``: the training loss where the gradient of each step was taken,
     or its mean over every ``record_every`` steps. ``final_loss``: of the parameters to deploy, over all data.
-    ``steps``: how many were taken. ``stopped``: the index of ``reason``, which says why there were no more.
+    ``steps``: how many were taken. ``stopped``: the index of ``reason``, which says why there were no more. ``aux``:
+    what the loss returned beside ``final_loss``, None without ``has_aux``.
     """
 
     params: Tree
@@ -50,11 +51,22 @@ class Fit:
     final_loss: jax.Array
     steps: jax.Array
     stopped: jax.Array
+    aux: Tree = None
 
     @property
     def reason(self) -> str:
         """Why the run ended, in words."""
         return REASONS[int(self.stopped)]
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A loss that returns (value, aux), as one that returns its value; equal for equal losses, so compiled once."""
+
+    loss: Loss
+
+    def __call__(self, *args: Any) -> Any:
+        return self.loss(*args)[0]
 
 
 def advance(loss: Loss, tx: GradientTransformation, params: Tree, state: Tree, *batch: Tree) -> Any:
@@ -88,6 +100,7 @@ def minimize(
     gradient_tol: float | None = None,
     loss_tol: float | None = None,
     progress: bool | None = None,
+    has_aux: bool = False,
 ) -> Fit:
     """Minimize ``loss(params)`` from ``params`` with a transformation, for ``steps`` steps or until a rule says stop.
 
@@ -95,28 +108,33 @@ def minimize(
 
     The loss is compiled, once for each function: what it closes over is a constant, as under ``jit``. The rules that
     are given are looked at after every step; a loss that is not finite stops a run that has any. The result says
-    which it was (`Fit.reason`). ``progress`` shows a bar: on a terminal if not given. Works under ``jit``, ``vmap``
-    and ``grad`` (then without a bar, and ``loss`` keeps its last value after the stop).
+    which it was (`Fit.reason`). ``progress`` shows a bar: on a terminal if not given. With ``has_aux`` the loss returns
+    (value, aux): the value is minimized, links are handed it alone as ``value_fn``, and ``aux`` of the result is that
+    of the parameters to deploy. Works under ``jit``, ``vmap``, ``scan`` and ``grad`` (then without a bar, and ``loss``
+    keeps its last value after the stop).
 
-    Raises `TransformationError`: a loss that is no scalar, ``steps`` below 1.
+    Raises `TransformationError`: a loss that is no scalar, or no (value, aux) with ``has_aux``; ``steps`` below 1.
 
     >>> from gradtx import sgd
     >>> run = minimize(lambda x: x**2, jnp.array(10.0), sgd(0.2), steps=100, tol=1e-3)
     >>> [round(float(x), 4) for x in run.loss[:3]], int(run.steps), run.reason
     ([100.0, 36.0, 12.96], 18, 'the step was no longer than tol')
+    >>> run = minimize(lambda x: (x**2, {"root": x}), jnp.array(10.0), sgd(0.2), steps=2, has_aux=True)
+    >>> round(float(run.aux["root"]), 4)
+    3.6
     """
     steps, tx = _count("minimize", "steps", steps), as_transformation("minimize", tx)
     params = jax.tree.map(jnp.asarray, params)
-    _check_scalar("minimize", loss, params)
+    _check_scalar("minimize", loss, params, has_aux=has_aux)
     rules = {"tol": tol, "gradient_tol": gradient_tol, "loss_tol": loss_tol}
     given = {name: rule for name, rule in rules.items() if rule is not None}
     carry = (params, tx.init(params), jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32), jnp.asarray(jnp.inf))
-    run = functools.partial(_minimize_chunk, loss, tx, given)
+    run = functools.partial(_minimize_chunk, _Value(loss) if has_aux else loss, tx, given)
     (params, state, taken, stopped, _), values = _in_chunks(
         "minimize", run, carry, steps, 1, progress, lambda carry: bool(carry[3])
     )
-    final = jax.jit(loss)(eval_params(tx, params, state))
-    return Fit(params, state, values if _traced(taken) else values[: int(taken)], final, taken, stopped)
+    final, aux = _final(loss, has_aux, eval_params(tx, params, state))
+    return Fit(params, state, values if _traced(taken) else values[: int(taken)], final, taken, stopped, aux)
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "steps"))
@@ -158,6 +176,7 @@ def fit(
     seed: int = 0,
     record_every: int | None = None,
     progress: bool | None = None,
+    has_aux: bool = False,
 ) -> Fit:
     """Fit ``loss(params, batch)`` to data with a transformation.
 
@@ -166,10 +185,11 @@ def fit(
     replacement: every epoch is a new permutation, and rows that do not fill a batch wait for the next one. Without it
     every step sees all the data. The batch of a step depends on ``seed`` and the step alone. ``record_every`` steps
     make one entry of ``loss``, their mean (1 up to 1,000 steps). ``progress`` shows a bar: on a terminal if not
-    given. Works under ``jit``, ``vmap`` and ``grad`` (then without a bar).
+    given. With ``has_aux`` the loss returns (value, aux), as in `minimize`; ``aux`` of the result is that of all data.
+    Works under ``jit``, ``vmap``, ``scan`` and ``grad`` (then without a bar).
 
     Raises `TransformationError`: data whose leaves disagree in length, a batch larger than the data, a loss that is no
-    scalar.
+    scalar, or no (value, aux) with ``has_aux``.
 
     >>> from gradtx import adam
     >>> x = jnp.linspace(-1.0, 1.0, 100)
@@ -179,13 +199,13 @@ def fit(
     3.0
     """
     tx = as_transformation("fit", tx)
-    data, every = check_data("fit", loss, params, data, steps, batch_size, record_every)
-    params = jax.tree.map(jnp.asarray, params)
-    run = functools.partial(_fit_chunk, loss, tx, data, jax.random.key(seed), every=every, batch_size=batch_size)
+    data, every = check_data("fit", loss, params, data, steps, batch_size, record_every, has_aux=has_aux)
+    params, value = jax.tree.map(jnp.asarray, params), _Value(loss) if has_aux else loss
+    run = functools.partial(_fit_chunk, value, tx, data, jax.random.key(seed), every=every, batch_size=batch_size)
     (params, state), values = _in_chunks("fit", run, (params, tx.init(params)), steps, every, progress, None)
-    final = jax.jit(loss)(eval_params(tx, params, state), data)
+    final, aux = _final(loss, has_aux, eval_params(tx, params, state), data)
     stopped = jnp.where(jnp.isfinite(final), 0, 4).astype(jnp.int32)
-    return Fit(params, state, values, final, jnp.asarray(steps, jnp.int32), stopped)
+    return Fit(params, state, values, final, jnp.asarray(steps, jnp.int32), stopped, aux)
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "steps", "every", "batch_size"))
@@ -271,11 +291,25 @@ def _traced(x: Any) -> bool:
     return isinstance(x, Tracer)
 
 
+def _final(loss: Loss, has_aux: bool, *args: Any) -> Any:
+    """The loss at the end, and what it returned beside its value."""
+    made = jax.jit(loss)(*args)
+    return made if has_aux else (made, None)
+
+
 # Checks ---------------------------------------------------------------------------------------------------------------
 
 
 def check_data(
-    who: str, loss: Loss, params: Tree, data: Tree, steps: int, batch_size: int | None, record_every: int | None
+    who: str,
+    loss: Loss,
+    params: Tree,
+    data: Tree,
+    steps: int,
+    batch_size: int | None,
+    record_every: int | None,
+    *,
+    has_aux: bool = False,
 ) -> tuple[Tree, int]:
     """The data on the device, and how many steps make a record; or a `TransformationError`."""
     _count(who, "steps", steps)
@@ -302,7 +336,7 @@ def check_data(
     data = jax.tree.map(jnp.asarray, data)
     few = jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:batch_size], tree), data)
     for batch in (few, data):  # a step sees few rows, the final loss all of them
-        _check_scalar(who, loss, params, batch)
+        _check_scalar(who, loss, params, batch, has_aux=has_aux)
     return data, every
 
 
@@ -311,12 +345,21 @@ def as_transformation(who: str, tx: Any) -> GradientTransformation:
     return within(f"{who}: tx", GradientTransformation._link)(tx)
 
 
-def _check_scalar(who: str, loss: Loss, *args: Any) -> None:
+def _check_scalar(who: str, loss: Loss, *args: Any, has_aux: bool) -> None:
     try:
         hash(loss)
     except TypeError:
         raise TransformationError(f"{who}: loss: expected a function that hashes, found {loss!r}") from None
     value = jax.eval_shape(loss, *args)
+    if has_aux:
+        if not isinstance(value, tuple) or len(value) != 2:
+            found = f"a tuple of {len(value)}" if isinstance(value, tuple) else type(value).__name__
+            raise TransformationError(f"{who}: loss: expected (value, aux), for has_aux=True, found {found}")
+        value = value[0]
+    elif isinstance(value, tuple):
+        raise TransformationError(
+            f"{who}: loss: expected one real number, found a tuple; has_aux=True takes (value, aux)"
+        )
     if not hasattr(value, "shape") or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
         found = value if hasattr(value, "shape") else f"{type(value).__name__}"
         raise TransformationError(f"{who}: loss: expected one real number, found {found}")

@@ -37,7 +37,7 @@ def _objective(value_fn: Callable[..., Any], params: Tree, extra: Mapping[str, A
     def objective(at: Tree) -> jax.Array:
         made = value_fn(trees.cast_like(at, params), **data)
         if has_aux != isinstance(made, tuple):
-            hint = "" if has_aux else "; has_aux=True takes (value, aux)"
+            hint = "; has_aux=" + ("False takes one real number" if has_aux else "True takes (value, aux)")
             expected = "(value, aux)" if has_aux else "one real number"
             raise TransformationError(f"value_fn: expected {expected}, found {type(made).__name__}{hint}")
         value = jnp.asarray(made[0] if has_aux else made)

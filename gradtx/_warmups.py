@@ -6,20 +6,7 @@ import jax.numpy as jnp
 
 from gradtx._numbers import NonNegative
 from gradtx._schedule import schedule
-from gradtx._schedules import _fraction, _periods, _power, exponential_decay, linear_schedule
-
-
-def _blend(start: Any, end: Any, fraction: Any, shape: str = "linear") -> Any:
-    """Between two values, where ``fraction`` of the way is done; each end comes out to its own last digit."""
-    gone, left = fraction, 1 - fraction
-    if shape == "cosine":  # as sines, which keep their digits where they are small
-        gone, left = jnp.sin(jnp.pi / 2 * gone) ** 2, jnp.sin(jnp.pi / 2 * left) ** 2
-    elif shape == "sqrt":
-        gone = _power(fraction, 0.5)
-        left = left / (1 + gone)
-    elif shape == "square":
-        gone, left = gone * gone, left * (1 + gone)
-    return start * left + end * gone
+from gradtx._schedules import _blend, _half_cosine, _periods, _power, _way, exponential_decay, linear_schedule
 
 
 @schedule
@@ -67,6 +54,18 @@ def warmup_exponential_decay_schedule(
     return linear_schedule(init_value, peak_value, warmup_steps).then(decay, after=warmup_steps)
 
 
+def _cooled(way: Any, shape: str) -> Any:
+    """The way of a cool-down, whose rest is c(f)."""
+    gone, left = way
+    root = _power(gone, 0.5)
+    return {
+        "linear": way,
+        "cosine": _half_cosine(way),
+        "sqrt": (root, left / (1 + root)),
+        "square": (gone * gone, left * (1 + gone)),
+    }[shape]
+
+
 @schedule
 def warmup_stable_decay_schedule(
     init_value,
@@ -95,8 +94,9 @@ def warmup_stable_decay_schedule(
     """
 
     def value(step):
-        up = _blend(init_value, peak_value, _fraction(step, 0.0, warmup_steps))
-        down = _blend(peak_value, end_value, _fraction(step, warmup_steps + stable_steps, decay_steps), cooldown)
+        plateau = warmup_steps + stable_steps
+        up = _blend(init_value, peak_value, _way(step, 0.0, warmup_steps))
+        down = _blend(peak_value, end_value, _cooled(_way(step, plateau, plateau + decay_steps), cooldown))
         return jnp.where(step < warmup_steps, up, down)
 
     return value
@@ -121,7 +121,7 @@ def inverse_sqrt_schedule(init_value, peak_value, warmup_steps: NonNegative, tim
     scale = warmup_steps if timescale is None else timescale
 
     def value(step):
-        up = _blend(init_value, peak_value, _fraction(step, 0.0, warmup_steps))
+        up = _blend(init_value, peak_value, _way(step, 0.0, warmup_steps))
         down = peak_value / jnp.sqrt(1 + _periods(step, warmup_steps, scale, False))
         return jnp.where(step < warmup_steps, up, down)
 

@@ -91,6 +91,8 @@ CASES = [
     Case("nesterov_bias_correction", gx.nesterov_bias_correction(0.9)),
     Case("nesterov_momentum_decay", gx.nesterov_momentum_decay(0.9)),
     Case("scale_by_lion", gx.scale_by_lion()),
+    Case("scale_by_lion smooth", gx.scale_by_lion(0.9, 0.99, 2.0, mode="smooth")),
+    Case("scale_by_lion refined", gx.scale_by_lion(mode="refined")),
     Case("scale_by_rms", gx.scale_by_rms()),
     Case("scale_by_rms uncorrected", gx.scale_by_rms(0.9, initial_scale=1.0, bias_correction=False)),
     Case("scale_by_stddev", gx.scale_by_stddev()),

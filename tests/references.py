@@ -88,12 +88,13 @@ def nesterov_ewma_warmed(gradients, theta, decay, momentum_decay):
     return updates, {"mu": m, "product": product}
 
 
-def scale_by_lion(gradients, theta, b1, b2, stored=None):
-    """Chen et al. 2023, Algorithm 2, without decay and learning rate."""
+def scale_by_lion(gradients, theta, b1, b2, smooth_beta=1.0, mode="hard", stored=None):
+    """Chen et al. 2023, Algorithm 2, without decay and learning rate; the two smoother signs are Optax's."""
     m, updates = np.zeros_like(theta), []
     for g in gradients:
         c = b1 * m + (1 - b1) * g
-        updates.append(np.sign(c))
+        signs = {"hard": np.sign(c), "smooth": np.tanh(smooth_beta * c), "refined": np.clip(c, -1, 1)}
+        updates.append(signs[mode])
         m = b2 * m + (1 - b2) * g
         m = rested(m, stored)
     return updates, {"mu": m.astype(stored or m.dtype)}

@@ -45,24 +45,47 @@ def corrected(decay):
 
 @pytest.mark.parametrize("decay", TABLES)
 @pytest.mark.usefixtures("double_precision")
-def test_the_tables_of_the_lecture(decay):
+def test_ewma_tables_of_the_lecture(decay):
     np.testing.assert_allclose(outputs(gx.scale_by_ewma(decay), SERIES), TABLES[decay], rtol=1e-14)
 
 
 @pytest.mark.parametrize("decay", TABLES)
-def test_the_tables_of_the_lecture_in_float32(decay):
+def test_ewma_tables_of_the_lecture_in_float32(decay):
     np.testing.assert_allclose(outputs(gx.scale_by_ewma(decay), SERIES), TABLES[decay], rtol=2e-7)
 
 
 @every_decay
 @pytest.mark.usefixtures("double_precision")
-def test_a_corrected_constant_series_is_that_constant_from_the_first_step_on(decay):
+def test_ewma_from_the_first_value_of_a_constant_series_is_that_constant_at_once(decay):
+    first = gx.scale_by_ewma(decay, initial="first")
+    np.testing.assert_array_equal(outputs(first, np.full(50, 3.7)), 3.7)
+    if decay:
+        assert float(outputs(gx.scale_by_ewma(decay), [3.7])[0]) == pytest.approx(3.7 * (1 - decay))
+
+
+@pytest.mark.parametrize("decay", TABLES)
+@pytest.mark.usefixtures("double_precision")
+def test_ewma_from_the_first_value_starts_there_and_goes_on_as_from_zero(decay):
+    found, expected = outputs(gx.scale_by_ewma(decay, initial="first"), SERIES), [SERIES[0]]
+    for q in SERIES[1:]:
+        expected.append(decay * expected[-1] + (1 - decay) * q)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    halves = [3.0, 4.0, 5.0, 3.5, 3.75, 5.875]
+    if decay == 0.5:
+        np.testing.assert_array_equal(found, halves)
+    # what the first value weighs too much, all later steps forget at the same pace
+    np.testing.assert_allclose(found - np.array(TABLES[decay]), 3 * decay ** np.arange(1, 7), rtol=1e-12)
+
+
+@every_decay
+@pytest.mark.usefixtures("double_precision")
+def test_bias_correction_of_a_constant_series_is_that_constant_from_the_first_step_on(decay):
     np.testing.assert_allclose(outputs(corrected(decay), np.full(50, 3.7)), 3.7, rtol=1e-13)
     short = outputs(gx.scale_by_ewma(decay), np.full(50, 3.7))
     np.testing.assert_allclose(short, 3.7 * (1 - decay ** np.arange(1, 51)), rtol=1e-12)
 
 
-def test_a_corrected_stationary_series_has_the_mean_of_the_series_at_every_step():
+def test_bias_correction_of_a_stationary_series_has_its_mean_at_every_step():
     decay, mean, lanes, steps = 0.9, 2.0, 20_000, 20
     series = np.random.default_rng(0).normal(mean, 1.0, (steps, lanes)).astype(np.float32)
     found = np.mean(outputs(corrected(decay), series), axis=1)
@@ -76,7 +99,7 @@ def test_a_corrected_stationary_series_has_the_mean_of_the_series_at_every_step(
 
 @every_decay
 @pytest.mark.usefixtures("double_precision")
-def test_an_average_is_the_sum_of_its_observations_by_their_weights(decay):
+def test_ewma_is_the_sum_of_its_observations_by_their_weights(decay):
     weighed = np.dot(ewma_weights(decay, 6), SERIES[::-1])
     np.testing.assert_allclose(outputs(gx.scale_by_ewma(decay), SERIES)[-1], weighed, rtol=1e-13)
 
@@ -87,7 +110,7 @@ def test_an_average_is_the_sum_of_its_observations_by_their_weights(decay):
 @every_decay
 @pytest.mark.parametrize("n", [0, 1, 2, 10, 1_000])
 @pytest.mark.usefixtures("double_precision")
-def test_the_weights_sum_to_what_the_correction_divides_by(decay, n):
+def test_effective_window_weights_sum_to_what_the_correction_divides_by(decay, n):
     weights = ewma_weights(decay, n)
     assert weights.shape == (n,)
     np.testing.assert_allclose(weights, [(1 - decay) * decay**k for k in range(n)], rtol=1e-12)
@@ -95,7 +118,7 @@ def test_the_weights_sum_to_what_the_correction_divides_by(decay, n):
 
 
 @pytest.mark.parametrize(("decay", "window"), [(0.0, 1), (0.5, 2), (0.9, 10), (0.99, 100), (0.999, 1_000)])
-def test_the_effective_window(decay, window):
+def test_effective_window(decay, window):
     assert effective_window(decay) == pytest.approx(window, rel=1e-13)
     assert float(effective_window(jnp.float32(decay))) == pytest.approx(
         window, rel=1e-4
@@ -103,19 +126,19 @@ def test_the_effective_window(decay, window):
 
 
 @pytest.mark.parametrize("decay", [0.9, 0.99, 0.999])
-def test_the_weights_older_than_the_window_sum_to_about_one_over_e(decay):
+def test_effective_window_leaves_weights_of_about_one_over_e(decay):
     assert decay ** effective_window(decay) == pytest.approx(1 / math.e, rel=0.06)
 
 
 @pytest.mark.parametrize("decay", [0.1, 0.5, 0.9, 0.999, 0.99999])
-def test_the_half_life_halves_a_weight_and_back(decay):
+def test_effective_window_half_life_halves_a_weight_and_back(decay):
     steps = half_life(decay)
     assert steps == pytest.approx(math.log(0.5) / math.log(decay), rel=1e-10)
     assert decay**steps == pytest.approx(0.5, rel=1e-13)
     assert decay_of_half_life(steps) == pytest.approx(decay, rel=1e-14)
 
 
-def test_what_forgets_at_once_has_a_half_life_of_nothing():
+def test_effective_window_half_life_of_what_forgets_at_once_is_nothing():
     assert half_life(0.0) == decay_of_half_life(0) == 0.0
     assert float(half_life(jnp.float32(0.0))) == float(decay_of_half_life(jnp.float32(0.0))) == 0.0
 
@@ -126,12 +149,26 @@ def test_python_numbers_stay_python_numbers_so_that_a_decay_keeps_its_digits():
     assert gx.scale_by_ewma(decay).decay == decay
 
 
-def test_sixty_random_draws_hit_the_best_five_percent_in_954_of_1000_searches():
+def test_random_search_not_grid_sixty_draws_hit_the_best_five_percent_in_954_of_1000():
     rate, rng = gx.sweep.uniform(0.0, 1.0), np.random.default_rng(0)
     points = np.array([rate.draw(rng) for _ in range(10_000 * 60)]).reshape(10_000, 60)
     hits = np.mean(np.any((points >= 0.6) & (points < 0.65), axis=1))
     assert f"{1 - 0.95**60:.3f}" == "0.954"
     assert hits == pytest.approx(0.954, abs=0.006)
+
+
+def test_random_search_not_grid_draws_independently_and_rates_log_uniformly():
+    draws = {"learning_rate": gx.sweep.log_uniform(1e-5, 1e-1), "b1": gx.sweep.uniform(0.5, 0.9)}
+    points = gx.sweep.sample(gx.adam, 4_000, seed=0, **draws).points
+    rates, decays = (np.array([point[name] for point in points]) for name in ("learning_rate", "b1"))
+    decades = np.histogram(np.log10(rates), bins=[-5, -4, -3, -2, -1])[0] / 4_000
+    np.testing.assert_allclose(decades, 0.25, atol=4 * math.sqrt(0.25 * 0.75 / 4_000))  # four standard deviations
+    assert abs(np.corrcoef(np.log(rates), decays)[0, 1]) < 4 / math.sqrt(4_000)
+    # 16 draws try 16 values of each number, where a grid of 16 points tries 4
+    sixteen = points[:16]
+    grid = gx.sweep.grid(gx.adam, learning_rate=[1e-4, 1e-3, 1e-2, 1e-1], b1=[0.5, 0.6, 0.7, 0.8]).points
+    for name in draws:
+        assert (len({point[name] for point in sixteen}), len({point[name] for point in grid})) == (16, 4)
 
 
 # Traced, swept, differentiated ----------------------------------------------------------------------------------------

@@ -77,14 +77,14 @@ def perceptron(n_in, n_hidden, n_out):
 # Products and matrices ------------------------------------------------------------------------------------------------
 
 
-def test_the_lectures_saddle_has_eigenvalues_2_and_minus_2():
+def test_curvature_of_the_lectures_saddle_is_2_and_minus_2():
     np.testing.assert_array_equal(hessian(saddle, jnp.zeros(2)), [[2, 0], [0, -2]])
     np.testing.assert_array_equal(spectrum(saddle, jnp.zeros(2)).eigenvalues, [-2, 2])
     assert classify(saddle, jnp.zeros(2)).kind == "saddle"
     assert float(condition_number(saddle, jnp.zeros(2))) == 1
 
 
-def test_the_hessian_is_jaxs_and_a_product_is_its_product(x64):
+def test_curvature_hessian_is_jaxs_and_a_product_is_its_product(x64):
     params = jax.tree.map(lambda x: x.astype(jnp.float64), TREE)
     flat, unravel = ravel_pytree(params)
     expected = jax.jit(jax.hessian(lambda x: bumpy(unravel(x), 2.0)))(flat)
@@ -133,7 +133,7 @@ def test_leaves_of_two_precisions_keep_their_own(x64):
 # The spectrum ---------------------------------------------------------------------------------------------------------
 
 
-def test_lanczos_is_dense_on_a_trained_network(x64):
+def test_curvature_by_lanczos_is_the_dense_one_on_a_trained_network(x64):
     start, data = network()
     run = gradtx.minimize(lambda params: cross_entropy(params, data), start, gradtx.adam(0.02), steps=400)
     assert float(run.final_loss) < 0.2 < 2 < float(run.loss[0])
@@ -215,7 +215,7 @@ def test_a_second_spectrum_compiles_nothing():
         assert len(traces) - before <= 1  # the check of its shape
 
 
-def test_the_condition_number_is_the_largest_ratio(x64):
+def test_curvature_condition_number_is_the_largest_ratio(x64):
     for values, expected in (([0.01, 0.1, 1.0], 100), ([-4.0, 1.0, 2.0], 4), ([0.0, 1.0, 2.0], np.inf)):
         matrix = jnp.asarray(symmetric(values))
         assert float(condition_number(quadratic, jnp.ones(3), matrix)) == pytest.approx(expected, rel=1e-12)
@@ -237,7 +237,7 @@ def test_the_condition_number_is_the_largest_ratio(x64):
         (lambda x: jnp.sum(x**2) / jnp.sum(x), "not critical"),  # 0/0: no number at all
     ],
 )
-def test_a_critical_point_is_what_it_is(loss, kind):
+def test_curvature_says_what_a_critical_point_is(loss, kind):
     point = classify(loss, jnp.zeros(3))
     assert point.kind == kind
     assert str(point).startswith(f"{kind}: ")
@@ -264,7 +264,7 @@ def test_classify_takes_what_is_too_large_to_form():
 # Steps ----------------------------------------------------------------------------------------------------------------
 
 
-def test_predicted_decrease_is_exact_on_a_quadratic(x64):
+def test_curvature_predicted_decrease_is_exact_on_a_quadratic(x64):
     matrix, x = jnp.asarray(symmetric([-1.0, 0.5, 3.0])), jnp.array([1.0, -2.0, 0.5])
     steps = jnp.array([0.0, 0.1, 1.0])
     g = matrix @ x
@@ -274,7 +274,7 @@ def test_predicted_decrease_is_exact_on_a_quadratic(x64):
 
 
 @pytest.mark.parametrize(("value", "sign"), [(2.0, 1), (0.0, 0), (-2.0, -1)])
-def test_a_step_falls_short_of_meets_or_exceeds_the_first_order_prediction(value, sign, x64):
+def test_curvature_decides_whether_a_step_falls_short_of_meets_or_exceeds_the_first_order_prediction(value, sign, x64):
     def loss(x):
         return 3 * x + value * x**2 / 2
 
@@ -286,7 +286,7 @@ def test_a_step_falls_short_of_meets_or_exceeds_the_first_order_prediction(value
     assert float(actual - first_order) == pytest.approx(step**2 * value * float(g) ** 2 / 2)
 
 
-def test_the_best_step_is_the_best(x64):
+def test_curvature_best_step_is_the_best(x64):
     matrix, x = jnp.asarray(symmetric([0.5, 1.0, 3.0])), jnp.array([1.0, -2.0, 0.5])
     best = best_step(quadratic, x, matrix)
     g = matrix @ x
@@ -297,7 +297,7 @@ def test_the_best_step_is_the_best(x64):
     assert float(decrease) == pytest.approx(float(expected), rel=1e-12)
 
 
-def test_without_positive_curvature_no_step_is_best():
+def test_curvature_that_is_not_positive_has_no_best_step():
     assert float(best_step(lambda x: -(x**2), jnp.array(1.0))) == math.inf
     assert float(best_step(lambda x: 3 * x, jnp.array(1.0))) == math.inf
     assert float(best_step(lambda x: x**2, jnp.array(0.0))) == 0
@@ -320,7 +320,7 @@ def spectral_radius(tx, values):
     return np.max(np.abs(np.linalg.eigvals(np.asarray(jax.jit(jax.jacobian(step))(flat)))))
 
 
-def test_heavy_ball_and_gradient_descent_contract_as_goh_says(x64):
+def test_heavy_ball_on_a_quadratic_and_gradient_descent_contract_as_goh_says(x64):
     values = [0.01, 0.1, 1.0]
     low, high = 0.1, 1.0  # the roots of the ends
     alpha, beta = (2 / (low + high)) ** 2, ((high - low) / (high + low)) ** 2
@@ -337,13 +337,13 @@ def test_heavy_ball_and_gradient_descent_contract_as_goh_says(x64):
 # A check of gradients -------------------------------------------------------------------------------------------------
 
 
-def test_check_gradient_agrees_on_a_tree_and_on_a_network():
+def test_autodiff_agrees_with_finite_differences_on_a_tree_and_on_a_network():
     assert check_gradient(bumpy, TREE, 2.0) < 1e-9
     data = {"x": jax.random.normal(jax.random.key(1), (50, 6)), "y": jnp.arange(50) % 4}
     assert check_gradient(cross_entropy, perceptron(6, 8, 4), data) < 1e-8
 
 
-def test_check_gradient_names_the_number_that_is_wrong():
+def test_autodiff_check_names_the_number_that_is_wrong():
     def wrong(params, scale):
         gradient = jax.grad(bumpy)(params, scale)
         return gradient | {"x": gradient["x"].at[1, 0].multiply(1.001)}
@@ -355,7 +355,7 @@ def test_check_gradient_names_the_number_that_is_wrong():
     assert check_gradient(bumpy, TREE, 2.0, gradient=wrong, tol=1e-2) < 1e-2
 
 
-def test_check_gradient_finds_a_wrong_rule_and_a_kink():
+def test_autodiff_check_finds_a_wrong_rule_and_a_kink():
     @jax.custom_jvp
     def double(x):
         return 2 * x
@@ -368,7 +368,7 @@ def test_check_gradient_finds_a_wrong_rule_and_a_kink():
 
 
 @pytest.mark.parametrize("loss", [lambda x: jnp.sum(x**3), lambda x: 1e6 + jnp.sum(x**4), lambda x: 1.0 + 0 * x[0]])
-def test_check_gradient_is_content_where_the_gradient_is_zero(loss):
+def test_autodiff_check_is_content_where_the_gradient_is_zero(loss):
     assert check_gradient(loss, jnp.zeros(3)) <= 1e-6
 
 

@@ -29,3 +29,30 @@ def test_it_asks_one_question_and_answers_it(path, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
+
+
+def test_mix_and_match_prints_ten_methods_and_draws_them(tmp_path):
+    path = next(path for path in EXAMPLES if path.stem == "adagrad_to_adam")
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(path), "methods.png"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    rows = run.stdout.splitlines()
+    assert len(rows) == 10
+    methods = {tuple(row.partition(" loss ")[0].split(" + ")) for row in rows}
+    assert {(step.strip(), rate.strip()) for step, rate in methods} == {
+        (step, rate)
+        for step in ("plain", "momentum")
+        for rate in ("constant", "time decay", "sum", "average", "decaying average")
+    }
+    assert [row.split()[-1] for row in rows if not row[-1].isdigit() and row.strip()[-1].isalpha()] == [
+        "AdaGrad",
+        "RMSProp",
+        "Adam",
+    ]
+    assert (tmp_path / "methods.png").read_bytes().startswith(b"\x89PNG")

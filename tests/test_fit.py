@@ -22,7 +22,7 @@ def line(n=60, d=3, seed=0):
 START = {"w": np.zeros(3, np.float32)}
 
 
-def test_minimize_takes_the_lectures_steps_on_a_parabola():
+def test_gradient_descent_in_minimize_takes_the_lectures_steps():
     for rate, expected in ((0.2, [6.0, 3.6, 2.16]), (0.05, [9.0, 8.1, 7.29])):
         for steps, x in enumerate(expected, start=1):
             run = gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(rate), steps=steps)
@@ -39,7 +39,7 @@ def test_minimize_takes_the_lectures_steps_on_a_parabola():
         ({}, "all steps were taken"),
     ],
 )
-def test_minimize_says_which_rule_stopped_it_and_stops_there(rule, reason):
+def test_repeat_until_happy_says_which_rule_stopped_it_and_stops_there(rule, reason):
     x, losses, steps = 10.0, [], 0
     while steps < 40:  # the same rules by hand, on θ ← θ − 0.2 · 2θ
         losses.append(x**2)
@@ -54,7 +54,7 @@ def test_minimize_says_which_rule_stopped_it_and_stops_there(rule, reason):
     assert float(run.params) == pytest.approx(x, rel=1e-5)
 
 
-def test_minimize_stops_where_the_loss_is_not_finite():
+def test_repeat_until_happy_stops_where_the_loss_is_not_finite():
     run = gradtx.minimize(lambda x: x**2, jnp.array(10.0), gradtx.sgd(1e20), steps=30, tol=1e-9)
     assert run.reason == "the loss was not finite"
     assert int(run.steps) < 30
@@ -118,7 +118,7 @@ def test_a_step_draws_the_same_batch_wherever_its_chunk_begins():
         np.testing.assert_array_equal(rows_of(1, first, 9, 4, 23), whole[first : first + 9])
 
 
-def test_the_gradients_of_all_batches_average_to_the_full_gradient():
+def test_mini_batch_gradients_of_an_epoch_average_to_the_full_gradient():
     data, params = line(n=60), {"w": jnp.ones(3)}
     parts = [jax.grad(squares)(params, {k: v[rows] for k, v in data.items()})["w"] for rows in rows_of(0, 0, 6, 10, 60)]
     np.testing.assert_allclose(np.mean(parts, axis=0), jax.grad(squares)(params, data)["w"], rtol=1e-5)
@@ -259,3 +259,117 @@ def test_batches_take_no_memory_that_grows_with_the_run():
 def test_a_run_that_diverges_says_so():
     run = gradtx.fit(squares, START, gradtx.sgd(1e30), line(), steps=9)
     assert run.reason == "the loss was not finite"
+
+
+# Auxiliary outputs ----------------------------------------------------------------------------------------------------
+
+
+def parabola(x):
+    return (x - 3) ** 2, {"at": x, "steps left": x - 3}
+
+
+def squares_and_residuals(params, batch):
+    residuals = batch["x"] @ params["w"] - batch["y"]
+    return jnp.mean(residuals**2), {"residuals": residuals, "w": params["w"]}
+
+
+SECOND_ORDER = {
+    "newton": gradtx.newton(0.5),
+    "newton_cg": gradtx.newton_cg(0.5),
+    "lbfgs": gradtx.lbfgs(),
+    "backtracking": gradtx.chain(gradtx.scale(-1.0), gradtx.scale_by_backtracking_linesearch(20)),
+}
+
+
+@pytest.mark.parametrize("tx", [gradtx.sgd(0.2), *SECOND_ORDER.values()], ids=["sgd", *SECOND_ORDER])
+def test_auxiliary_outputs_of_minimize_are_those_of_its_last_parameters(tx):
+    run = gradtx.minimize(parabola, jnp.array(10.0), tx, steps=9, tol=1e-6, has_aux=True)
+    plain = gradtx.minimize(lambda x: parabola(x)[0], jnp.array(10.0), tx, steps=9, tol=1e-6)
+    np.testing.assert_array_equal(run.loss, plain.loss)  # links are handed the value alone
+    assert (float(run.params), float(run.final_loss)) == (float(plain.params), float(plain.final_loss))
+    assert (int(run.steps), run.reason) == (int(plain.steps), plain.reason)
+    assert float(run.aux["at"]) == float(run.params)
+    assert float(run.aux["steps left"]) == float(run.params) - 3
+    assert plain.aux is None
+
+
+def test_auxiliary_outputs_of_minimize_are_those_of_the_parameters_to_deploy():
+    average = gradtx.asgd(0.1, t0=0.0)
+    run = gradtx.minimize(parabola, jnp.array(10.0), average, steps=9, has_aux=True)
+    assert float(run.aux["at"]) == float(gradtx.eval_params(average, run.params, run.state)) != float(run.params)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_auxiliary_outputs_of_fit_are_those_of_all_data(batch_size):
+    data, tx = line(), gradtx.adam(0.1)
+    given = {"steps": 20, "batch_size": batch_size}
+    run = gradtx.fit(squares_and_residuals, START, tx, data, has_aux=True, **given)
+    plain = gradtx.fit(squares, START, tx, data, **given)
+    np.testing.assert_array_equal(run.params["w"], plain.params["w"])
+    np.testing.assert_array_equal(run.loss, plain.loss)
+    np.testing.assert_array_equal(run.aux["w"], run.params["w"])
+    np.testing.assert_allclose(run.aux["residuals"], data["x"] @ run.params["w"] - data["y"], rtol=1e-4, atol=1e-5)
+    assert run.aux["residuals"].shape == (60,)
+    assert plain.aux is None
+
+
+@pytest.mark.parametrize("tx", SECOND_ORDER.values(), ids=SECOND_ORDER)
+def test_auxiliary_outputs_go_through_jit_vmap_and_scan(tx):
+    def settle(x):
+        return gradtx.minimize(parabola, x, tx, steps=5, has_aux=True)
+
+    starts = jnp.array([10.0, -4.0, 3.5])
+    together, (_, in_turn) = jax.vmap(settle)(starts), jax.lax.scan(lambda carry, x: (carry, settle(x)), None, starts)
+    for n, x in enumerate(starts):
+        alone = settle(x)
+        for run in (
+            jax.jit(settle)(x),
+            *(jax.tree.map(lambda leaf, n=n: leaf[n], runs) for runs in (together, in_turn)),
+        ):
+            np.testing.assert_allclose(run.aux["at"], alone.aux["at"], rtol=1e-6)
+            np.testing.assert_allclose(run.aux["at"], run.params, rtol=1e-6)
+
+
+def test_auxiliary_outputs_of_a_population_are_differentiated_with_it():
+    def missed(tx):
+        return gradtx.minimize(parabola, jnp.array(10.0), tx, steps=3, has_aux=True).aux["steps left"]
+
+    slope = jax.grad(missed)(gradtx.sgd(0.2)).learning_rate
+    assert float(slope) == pytest.approx(7 * 3 * 0.6**2 * -2, rel=1e-5)  # 7 (1 − 2ε)³
+
+
+def test_auxiliary_outputs_do_not_compile_the_loop_again():
+    traces = []
+
+    def loss(params, batch):
+        traces.append(1)
+        return squares_and_residuals(params, batch)
+
+    gradtx.fit(loss, START, gradtx.adam(0.1), line(), steps=40, has_aux=True)
+    before = len(traces)
+    for rate in (0.2, 0.3, 0.4):
+        gradtx.fit(loss, START, gradtx.adam(rate), line(), steps=40, has_aux=True)
+    assert len(traces) - before <= 3  # the check of its shape, once a call
+
+
+ONE = r"loss: expected one real number, found a tuple; has_aux=True takes \(value, aux\)"
+TWO = r"loss: expected \(value, aux\), for has_aux=True, found "
+
+
+@pytest.mark.parametrize(
+    ("loss", "has_aux", "message"),
+    [
+        (lambda x, *_: (x, x), False, ONE),
+        (lambda x, *_: (x, x, x), False, ONE),
+        (lambda x, *_: x, True, TWO + "ShapeDtypeStruct"),
+        (lambda x, *_: [x, x], True, TWO + "list"),
+        (lambda x, *_: (x, x, x), True, TWO + "a tuple of 3"),
+        (lambda x, *_: (jnp.stack([x, x]), x), True, "loss: expected one real number, found .*2"),
+    ],
+    ids=["a pair", "a triple", "a number", "a list", "three", "a vector"],
+)
+def test_auxiliary_outputs_are_asked_for_or_are_an_error(loss, has_aux, message):
+    with pytest.raises(gradtx.TransformationError, match="^minimize: " + message):
+        gradtx.minimize(loss, jnp.array(1.0), gradtx.sgd(0.1), steps=2, has_aux=has_aux)
+    with pytest.raises(gradtx.TransformationError, match="^fit: " + message):
+        gradtx.fit(loss, jnp.array(1.0), gradtx.sgd(0.1), jnp.zeros(3), steps=2, has_aux=has_aux)

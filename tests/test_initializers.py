@@ -21,7 +21,7 @@ KEY = jax.random.key(0)
 
 
 @pytest.mark.parametrize("g", [1.0, 5 / 3])
-def test_xavier_normal_is_the_plain_normal_of_variance_2_over_n_in_plus_n_out(g):
+def test_initialization_xavier_normal_is_the_plain_normal_of_variance_2_over_n_in_plus_n_out(g):
     w = np.asarray(xavier_normal(g)(KEY, (300, 700)), np.float64) / g
     n, std = w.size, math.sqrt(2 / 1000)
     assert abs(np.mean(w)) < 5 * std / math.sqrt(n)
@@ -34,7 +34,7 @@ def test_xavier_normal_is_the_plain_normal_of_variance_2_over_n_in_plus_n_out(g)
     assert np.mean(abs(w) > 2.3 * std) > 0.01
 
 
-def test_xavier_uniform_fills_the_interval_and_is_jaxs():
+def test_initialization_xavier_uniform_fills_the_interval_and_is_jaxs():
     w = np.asarray(xavier_uniform()(KEY, (200, 400)), np.float64)
     bound = math.sqrt(6 / 600)
     n = w.size
@@ -51,7 +51,7 @@ def test_a_receptive_field_and_axes_count_as_in_jax():
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (32, 128), (3, 3, 8, 16)])
-def test_orthogonal_is_orthogonal_times_the_gain(shape):
+def test_initialization_orthogonal_is_orthogonal_times_the_gain(shape):
     for g in (1.0, gain("relu")):
         w = np.asarray(orthogonal(g)(KEY, shape), np.float64).reshape(-1, shape[-1]) / g
         product = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
@@ -69,7 +69,7 @@ def test_orthogonal_along_another_axis_has_orthonormal_rows():
     np.testing.assert_allclose(w @ w.T, np.eye(5), atol=1e-6)
 
 
-def test_gains_are_those_of_pytorch():
+def test_initialization_gains_are_those_of_pytorch():
     expected = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
     assert {name: gain(name) for name in expected} == expected
     assert gain("leaky_relu") == math.sqrt(2 / (1 + 0.01**2))
@@ -78,7 +78,7 @@ def test_gains_are_those_of_pytorch():
 
 
 @pytest.mark.parametrize(("shape", "out_axis"), [((60, 37), -1), ((37, 60), 0), ((3, 20, 37), -1), ((15, 37), -1)])
-def test_sparse_gives_every_unit_exactly_k_inputs(shape, out_axis):
+def test_initialization_sparse_gives_every_unit_exactly_k_inputs(shape, out_axis):
     w = np.asarray(sparse(15, 0.01, out_axis=out_axis)(KEY, shape, jnp.float16))
     inputs = np.moveaxis(w, out_axis, -1).reshape(-1, 37)
     assert (inputs != 0).sum(axis=0).tolist() == [15] * 37
@@ -94,7 +94,7 @@ def test_the_weights_of_sparse_are_normal_and_anywhere():
     assert np.max(abs(share - 0.25)) < 5 * math.sqrt(0.25 * 0.75 / 4000)
 
 
-def test_sparse_keeps_a_pre_activation_independent_of_the_number_of_inputs():
+def test_initialization_sparse_keeps_a_pre_activation_independent_of_the_number_of_inputs():
     for n in (64, 1024):
         x = jax.random.normal(jax.random.key(1), (200, n))
         z = np.asarray(x @ sparse(15)(KEY, (n, 400)))
@@ -150,13 +150,13 @@ def variances(init, activation=lambda x: x, width=256, depth=10):
     return np.array([[float(jnp.mean(x**2)) for x in signal] for signal in (forwards, backwards)])
 
 
-def test_xavier_keeps_the_variance_of_activations_and_gradients_through_ten_layers():
+def test_initialization_xavier_keeps_the_variance_of_activations_and_gradients_through_ten_layers():
     # After ten layers of 256 units the standard deviation of a variance is 0.04 (of 40 draws in NumPy).
     for init in (xavier_normal(), xavier_uniform()):
         np.testing.assert_allclose(variances(init), 1, atol=5 * 0.04)
 
 
-def test_orthogonal_weights_keep_them_to_rounding():
+def test_initialization_orthogonal_weights_keep_them_to_rounding():
     forwards, backwards = variances(orthogonal(), width=64)
     np.testing.assert_allclose(forwards, forwards[0], rtol=1e-5)
     np.testing.assert_allclose(backwards, backwards[0], rtol=1e-5)
@@ -172,12 +172,12 @@ def test_the_gain_of_relu_makes_up_for_the_half_that_it_cuts_off():
 
 
 @pytest.mark.parametrize("activation", [lambda x: x, jnp.tanh], ids=["linear", "tanh"])
-def test_too_small_weights_make_both_vanish(activation):
+def test_initialization_too_small_weights_make_both_vanish(activation):
     for signal in variances(initializers.normal(0.01), activation):  # n σ² = 0.0256 a layer
         assert signal[-1] / signal[0] < 1e-14
 
 
-def test_too_large_weights_explode_or_saturate():
+def test_initialization_too_large_weights_explode_or_saturate():
     for signal in variances(initializers.normal(0.5)):  # n σ² = 64 a layer
         assert signal[-1] / signal[0] > 1e17
     forwards, backwards = variances(initializers.normal(0.5), jnp.tanh)
@@ -207,7 +207,7 @@ def before_and_after_training(init):
     return params, gradtx.minimize(exclusive_or, params, gradtx.adam(0.05), steps=200)
 
 
-def test_constant_weights_keep_units_identical_whatever_the_training():
+def test_initialization_constant_weights_keep_units_identical_whatever_the_training():
     before, run = before_and_after_training(initializers.constant(0.3))
     assert float(jnp.max(jnp.abs(run.params["w"] - before["w"]))) > 0.05  # they did move
     for name in ("w", "b", "v"):
@@ -216,15 +216,17 @@ def test_constant_weights_keep_units_identical_whatever_the_training():
     assert float(run.final_loss) > 0.8  # one unit, eight times
 
 
-def test_zero_weights_never_leave_zero():
+def test_initialization_zero_weights_never_leave_zero():
     before, run = before_and_after_training(initializers.zeros)
     for name in before:
         np.testing.assert_array_equal(run.params[name], before[name])
     assert float(run.final_loss) == float(run.loss[0])
 
 
-def test_random_weights_break_the_symmetry():
-    _, run = before_and_after_training(xavier_normal())
+def test_initialization_random_weights_break_the_symmetry_with_hidden_biases_zero():
+    before, run = before_and_after_training(xavier_normal())
+    assert np.all(np.asarray(before["b"]) == 0)
+    assert len(set(np.asarray(run.params["b"]).tolist())) == 8
     units = np.vstack([run.params["w"], run.params["b"][None], run.params["v"][None]]).T
     apart = np.linalg.norm(units[:, None] - units[None], axis=-1)[~np.eye(8, dtype=bool)]
     assert apart.min() > 0.1
@@ -234,7 +236,7 @@ def test_random_weights_break_the_symmetry():
 # Output biases --------------------------------------------------------------------------------------------------------
 
 
-def test_softmax_of_the_bias_is_the_class_frequencies():
+def test_initialization_output_bias_has_the_class_frequencies_for_its_softmax():
     labels = np.repeat(np.arange(4), [700, 200, 90, 10])
     for given in ({"labels": labels}, {"counts": [700, 200, 90, 10]}, {"counts": [0.7, 0.2, 0.09, 0.01]}):
         bias = class_frequencies(**given)(KEY, (4,))
@@ -244,7 +246,7 @@ def test_softmax_of_the_bias_is_the_class_frequencies():
         np.testing.assert_allclose(jax.nn.softmax(bias), [0.7, 0.2, 0.09, 0.01], rtol=1e-15)
 
 
-def test_the_first_loss_is_the_entropy_of_the_labels():
+def test_initialization_output_bias_makes_the_first_loss_the_entropy_of_the_labels():
     labels = np.repeat(np.arange(3), [5, 3, 2])
     bias = class_frequencies(labels)(KEY, (3,))
     loss = -jnp.mean(jax.nn.log_softmax(bias)[labels])
@@ -253,7 +255,7 @@ def test_the_first_loss_is_the_entropy_of_the_labels():
 
 
 @pytest.mark.parametrize("shape", [(1,), ()])
-def test_sigmoid_of_the_bias_is_the_frequency_of_ones(shape):
+def test_initialization_output_bias_has_the_frequency_of_ones_for_its_sigmoid(shape):
     bias = class_frequencies([1, 0, 0, 0, 0])(KEY, shape)
     assert bias.shape == shape
     np.testing.assert_allclose(jax.nn.sigmoid(bias), np.full(shape, 0.2), rtol=1e-6)

@@ -51,7 +51,13 @@ def whole():
 
 @pytest.mark.parametrize(
     "options",
-    [{"lanes_at_once": 8}, {"lanes_at_once": 1}, {"devices": 2}, {"devices": "all"}, {"devices": 4, "lanes_at_once": 16}],
+    [
+        {"lanes_at_once": 8},
+        {"lanes_at_once": 1},
+        {"devices": 2},
+        {"devices": "all"},
+        {"devices": 4, "lanes_at_once": 16},
+    ],
     ids=["chunks of 8", "as small as can be", "2 devices", "8 devices", "both"],
 )
 def test_chunked_and_sharded_is_whole_bit_for_bit(whole, options):
@@ -123,7 +129,9 @@ def test_one_compilation_whatever_the_numbers_and_however_many_lanes_are_left():
     before = lanes.train._cache_size()
     for factor in (1.0, 2.0):
         rates = (factor * np.geomspace(1e-3, 1e-1, 16)).tolist()
-        sweep.run(squares, START, sweep.grid(gradtx.adam, learning_rate=rates), line(), steps=64, select=sweep.halving(2))
+        sweep.run(
+            squares, START, sweep.grid(gradtx.adam, learning_rate=rates), line(), steps=64, select=sweep.halving(2)
+        )
     assert lanes.train._cache_size() == before + 1
 
 

@@ -112,6 +112,18 @@ def test_recipe_is_the_formula_of_optax(row):
     assert np.abs(theirs["b"][-1] - np.asarray(params["b"])).max() > RATE  # it has moved
 
 
+@pytest.mark.parametrize("arguments", [{}, {"smooth_beta": 0.3}], ids=["by default", "with a factor"])
+@pytest.mark.parametrize("mode", ["hard", "smooth", "refined"])
+def test_lion_has_the_signs_of_optax(mode, arguments):
+    with double_precision():
+        params, gradients = problem(np.float64)
+        theirs, _ = train(optax.scale_by_lion(0.8, 0.9, mode=mode, **arguments), params, gradients)
+        ours, _ = train(gradtx.scale_by_lion(0.8, 0.9, mode=mode, **arguments), params, gradients)
+    assert farthest(ours, theirs) <= 1e-12 * max(1, np.abs(theirs["b"]).max())
+    steps = np.abs(np.diff(ours["b"], axis=0))
+    assert (steps.min() < 0.9) == (mode != "hard")  # else each is a whole one
+
+
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "rmsprop", "adam", "adamw", "nadam", "amsgrad", "adamax", "lion"])
 def test_defaults_and_names_are_those_of_optax(name):
     import inspect

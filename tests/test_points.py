@@ -34,14 +34,14 @@ def path_of(tx, start, steps):
     return np.array(path)
 
 
-def test_nesterov_takes_its_gradient_ahead():
+def test_nesterov_true_lookahead_takes_its_gradient_at_theta_plus_alpha_v():
     with jax.enable_x64(True):
         start = jnp.array([3.0, -2.0])
         path = path_of(gx.nesterov(0.05, 0.8), start, 25)
     np.testing.assert_allclose(path, nesterov_by_hand(np.array([3.0, -2.0]), 0.05, 0.8, 25), rtol=1e-12, atol=1e-15)
 
 
-def test_minimize_and_fit_take_the_gradient_where_the_transformation_wants_it():
+def test_nesterov_true_lookahead_in_minimize_and_fit():
     start = jnp.array([3.0, -2.0])
     expected = nesterov_by_hand(np.array([3.0, -2.0]), 0.05, 0.8, 25)[-1]
     minimized = gx.minimize(bowl, start, gx.nesterov(0.05, 0.8), steps=25)
@@ -50,7 +50,7 @@ def test_minimize_and_fit_take_the_gradient_where_the_transformation_wants_it():
     np.testing.assert_allclose(fitted.params, expected, rtol=1e-5)
 
 
-def test_the_rewritten_form_is_the_true_one_seen_from_its_lookahead():
+def test_nesterov_rewritten_is_the_true_lookahead_seen_from_there():
     with jax.enable_x64(True):
         start = jnp.array([3.0, -2.0])
         rate, momentum = 0.05, 0.8

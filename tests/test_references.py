@@ -109,6 +109,23 @@ LINKS = [
     ),
     leafwise("scale_by_lion", gx.scale_by_lion(0.8, 0.9), R.scale_by_lion, b1=0.8, b2=0.9),
     leafwise(
+        "scale_by_lion, smooth",
+        gx.scale_by_lion(0.8, 0.9, 1.5, mode="smooth"),
+        R.scale_by_lion,
+        b1=0.8,
+        b2=0.9,
+        smooth_beta=1.5,
+        mode="smooth",
+    ),
+    leafwise(
+        "scale_by_lion, refined",
+        gx.scale_by_lion(0.8, 0.9, mode="refined"),
+        R.scale_by_lion,
+        b1=0.8,
+        b2=0.9,
+        mode="refined",
+    ),
+    leafwise(
         "scale_by_lion kept in float32",
         gx.scale_by_lion(mu_dtype="float32"),
         R.scale_by_lion,

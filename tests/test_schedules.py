@@ -476,6 +476,15 @@ def test_equals_the_schedule_of_that_name_in_optax(case):
     equal(compiled_curve(case.build(*case.numbers), steps), wanted, 1e-6)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.optax], ids=lambda case: case.name)
+@pytest.mark.usefixtures("double_precision")
+def test_equals_the_schedule_of_that_name_in_optax_to_rounding_in_float64(case):
+    steps = STEPS.astype(np.int64)
+    with jax.numpy_dtype_promotion("standard"):
+        wanted = compiled_curve(case.optax(*case.numbers), steps)
+    equal(compiled_curve(case.build(*case.numbers), steps), wanted, 1e-14)
+
+
 @every_case
 def test_a_step_may_be_a_python_number_an_integer_array_or_a_float_array(case):
     schedule = case.build(*case.numbers)
@@ -528,6 +537,77 @@ def test_a_small_last_value_keeps_its_digits_in_float32(schedule, end):
     np.testing.assert_allclose(compiled_curve(schedule, np.array([1_000.0, 1e6])), end, rtol=3e-7)
 
 
+LONG = np.arange(1_200.0)
+ENDS = [(1.0, 1e-6), (1e-6, 1.0), (1e-3, 0.0)]
+
+
+def between(start, end):
+    """Every schedule that goes from one value to another, and its formula: some 1,000 steps of each."""
+    ratio = end / start
+    rising = (start, end, 150.0, 1_000.0, start)
+    many = {
+        "linear": (gx.linear_schedule, linear, (start, end, 1_000.0, 50.0)),
+        **{
+            f"polynomial, {power}": (gx.polynomial_schedule, polynomial, (start, end, power, 1_000.0, 50.0))
+            for power in (0.5, 1.0, 2.0, 3.0)
+        },
+        **{
+            f"cosine, {power}": (gx.cosine_decay_schedule, cosine, (start, 1_000.0, ratio, power))
+            for power in (0.5, 1.0, 2.0)
+        },
+        "warm-up, cosine": (gx.warmup_cosine_decay_schedule, warmup_cosine, (*rising, 1.0)),
+        "warm-up, cosine squared": (gx.warmup_cosine_decay_schedule, warmup_cosine, (*rising, 2.0)),
+        "restarts": (
+            restarts_of(gx.sgdr_schedule),
+            restarts,
+            (*rising[:3], 500.0, start, 1.0, end, start, *rising[2:4], end, 1.0),
+        ),
+        **{
+            f"warm-up, stable, {shape}": (
+                functools.partial(gx.warmup_stable_decay_schedule, cooldown=shape),
+                functools.partial(stable, cooldown=shape),
+                (end, start, 100.0, 100.0, 800.0, end),
+            )
+            for shape in COOLDOWNS
+        },
+        "inverse root": (gx.inverse_sqrt_schedule, inverse_sqrt, (end, start, 500.0, 100.0)),
+        **{
+            f"cyclic, {mode}": (
+                functools.partial(gx.cyclic_schedule, mode=mode),
+                functools.partial(cyclic, mode=mode),
+                (start, end, 200.0, 300.0, 1 - 2**-10),
+            )
+            for mode in ("triangular", "triangular2", "exp_range")
+        },
+        "piecewise, linear": (interpolate("linear").build, interpolate("linear").formula, (start, 1_000.0, ratio)),
+        "piecewise, cosine": (interpolate("cosine").build, interpolate("cosine").formula, (start, 1_000.0, ratio)),
+    }
+    if ratio:
+        many["one cycle"] = (gx.linear_onecycle_schedule, linear_onecycle, (1_000.0, start, 0.3, 0.85, 1 / ratio, 1e4))
+        many["one cycle, cosine"] = (
+            gx.cosine_onecycle_schedule,
+            cosine_onecycle,
+            (1_000.0, start, 0.3, 1 / ratio, 1e4),
+        )
+    return many
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["numbers baked in", "numbers traced"])
+@pytest.mark.parametrize(("ends", "name"), [(ends, name) for ends in ENDS for name in between(*ends)])
+def test_a_curve_keeps_its_digits_in_float32_at_every_step(ends, name, traced):
+    build, formula, numbers = between(*ends)[name]
+    wanted = np.array([formula(step, *numbers) for step in LONG])
+    wanted[wanted < 1e-16 * wanted.max()] = 0  # the cosine of a right angle, squared
+    if traced:
+        found = jax.jit(lambda numbers: curve(build(*numbers), LONG.astype(np.float32)))(numbers)
+    else:
+        found = compiled_curve(build(*numbers), LONG.astype(np.float32))
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found[wanted == 0], 0)
+    raised = name in ("cosine, 0.5", "cosine, 2.0", "warm-up, cosine squared")  # and with it the rounding of a cosine
+    np.testing.assert_allclose(found, wanted, rtol=1e-6 if raised else 5e-7, atol=0)
+
+
 def test_a_boundary_of_one_cycle_stays_where_it_was_put():
     assert int(0.29 * 100) == 28  # in Optax the peak is here
     cycle = compiled_curve(_cycles.linear_onecycle_schedule(100, 1.0, 0.29), np.array([28.0, 29.0, 30.0]))
@@ -578,8 +658,21 @@ EPOCH = 50  # steps
     ("schedule", "steps", "values"),
     [
         (gx.inverse_time_decay(0.6, 1, 1.0), [0, 1, 2], [0.6, 0.3, 0.2]),
+        (gx.inverse_time_decay(0.6, 1, 0.25), range(40), 0.6 / (1 + 0.25 * np.arange(40))),
         (gx.inverse_time_decay(0.6, EPOCH, 1.0, staircase=True), [49, 50, 99, 100, 149], [0.6, 0.3, 0.3, 0.2, 0.2]),
+    ],
+    ids=["by step", "by step, slower", "by epoch"],
+)
+@pytest.mark.usefixtures("double_precision")
+def test_time_based_decay(schedule, steps, values):
+    np.testing.assert_allclose(compiled_curve(schedule, np.asarray(steps, float)), values, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps", "values"),
+    [
         (gx.exponential_decay(2.0, 1, 0.9), range(50), 2 * 0.9 ** np.arange(50)),
+        (gx.exponential_decay(2.0, 1, 0.9), [0, 1, 2, 3], [2, 1.8, 1.62, 1.458]),
         (
             gx.exponential_decay(2.0, EPOCH, 0.9, staircase=True),
             range(0, 500, 25),
@@ -587,10 +680,10 @@ EPOCH = 50  # steps
         ),
         (gx.exponential_decay(2.0, EPOCH, 0.9), [25, 50], [2 * 0.9**0.5, 2 * 0.9]),
     ],
-    ids=["time, by step", "time, by epoch", "exponential, by step", "exponential, by epoch", "exponential, between"],
+    ids=["by step", "by step, by hand", "by epoch", "between epochs"],
 )
 @pytest.mark.usefixtures("double_precision")
-def test_time_based_and_exponential_decay_by_step_and_by_epoch(schedule, steps, values):
+def test_exponential_decay(schedule, steps, values):
     np.testing.assert_allclose(compiled_curve(schedule, np.asarray(steps, float)), values, rtol=1e-14)
 
 

@@ -81,7 +81,7 @@ def close(found, expected, rtol=1e-12):
 
 
 @pytest.mark.parametrize("damping", [0.0, 0.3])
-def test_newton_on_a_quadratic_is_the_closed_form(damping):
+def test_second_order_newton_damped_or_not_on_a_quadratic_is_the_closed_form(damping):
     x = jnp.asarray(PROBLEMS["quadratic"][1])
     gradient = CONVEX @ np.asarray(x) - LINEAR
     expected = np.linalg.solve(CONVEX + damping * np.eye(5), gradient)
@@ -91,7 +91,7 @@ def test_newton_on_a_quadratic_is_the_closed_form(damping):
 
 
 @pytest.mark.parametrize(("tx", "error"), [(newton(), 1e-12), (newton_cg(tol=1e-13), 1e-11)])
-def test_newton_solves_a_quadratic_in_one_step(tx, error):
+def test_second_order_solves_a_quadratic_in_one_step(tx, error):
     f, start, solution = PROBLEMS["quadratic"]
     points, _, values = jitted_run(tx, f, jnp.asarray(start), 1)
     close(points[0], solution, error)
@@ -145,7 +145,7 @@ def by_newton_cg(matrix, x, damping, tol, most):
 @pytest.mark.parametrize("damping", [0.0, 0.3])
 @pytest.mark.parametrize("tol", [0.5, 1e-3, 1e-10])
 @pytest.mark.parametrize("most", [1, 3, None])
-def test_newton_cg_is_algorithm_7_1(matrix, damping, tol, most):
+def test_second_order_by_conjugate_gradients_is_algorithm_7_1(matrix, damping, tol, most):
     gradient = matrix @ CLOUD[0] - LINEAR
     direction, state = by_newton_cg(matrix, CLOUD[0], damping, tol, most)
     expected, iterations = newton_cg_reference(matrix + damping * np.eye(5), gradient, tol, most or 5)
@@ -627,10 +627,38 @@ def test_value_fn_may_return_auxiliary_outputs_and_take_data(link):
 
     expected = step(LINKS[link], rosenbrock, x)
     close(tx.update(given["grad"], tx.init(x), x, **given, value_fn=f, scale=1.0, unknown=None), expected)
-    with pytest.raises(gx.TransformationError, match=r"value_fn: expected \(value, aux\), found"):
+    with pytest.raises(gx.TransformationError, match=r"value_fn: expected \(value, aux\), found .*; has_aux=False"):
         tx.update(given["grad"], tx.init(x), x, **given, value_fn=rosenbrock)
     with pytest.raises(gx.TransformationError, match="value_fn: expected one real number, found tuple; has_aux=True"):
         LINKS[link].update(given["grad"], tx.init(x), x, **given, value_fn=f, scale=1.0)
+
+
+def with_prediction(x):
+    return rosenbrock(x), {"at": x, "slope": x[1] - x[0] ** 2}
+
+
+@EACH_LINK
+def test_auxiliary_outputs_by_hand_under_jit_vmap_and_scan(link):
+    """One ``value_and_grad(..., has_aux=True)`` a step; the same function is the ``value_fn``."""
+    tx = with_aux(LINKS[link])
+
+    def walk(x, steps=6):
+        def advance(carry, _):
+            x, state = carry
+            (value, aux), grad = jax.value_and_grad(with_prediction, has_aux=True)(x)
+            updates, state = tx.update(grad, state, x, value=value, grad=grad, value_fn=with_prediction)
+            return (gx.apply_updates(x, updates), state), (value, aux)
+
+        return jax.lax.scan(advance, (x, tx.init(x)), length=steps)
+
+    lanes = jax.jit(jax.vmap(walk))(jnp.asarray(STARTS))
+    for n, x in enumerate(jnp.asarray(STARTS)):
+        (last, _), (values, aux) = jax.jit(walk)(x)
+        points, _, losses = jitted_run(LINKS[link], rosenbrock, x, 6)  # without auxiliary outputs
+        close(aux["at"], jnp.concatenate([x[None], points[:-1]]), 1e-10)
+        close(aux["slope"], aux["at"][:, 1] - aux["at"][:, 0] ** 2)
+        close((last, values[1:]), (points[-1], losses[:-1]), 1e-10)
+        close(jax.tree.map(lambda leaf, n=n: leaf[n], lanes), jax.jit(walk)(x), 1e-9)
 
 
 def test_complex_parameters_are_pairs_of_real_ones_to_searches_and_lbfgs():

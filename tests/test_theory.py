@@ -28,7 +28,7 @@ def updates_of(tx, gradients):
     gradients = jnp.asarray(gradients, float)
 
     def step(state, gradient):
-        u, state = tx.update(gradient, state)
+        u, state = tx.update(gradient, state, jnp.zeros_like(gradient))
         return state, u
 
     return np.asarray(jax.lax.scan(step, tx.init(gradients[0]), gradients)[1])
@@ -123,6 +123,13 @@ def test_momentum_form_1_speeds_up_to_its_terminal_speed():
     same(speed, rate * np.linalg.norm(vector) / (1 - 0.9))
 
 
+def test_momentum_form_1_is_the_weighted_sum_of_all_steps_so_far():
+    decay, rate = 0.7, 0.2
+    sums = [-rate * sum(decay**k * GRADIENTS[t - k] for k in range(t + 1)) for t in range(len(GRADIENTS))]
+    same(updates_of(form_1(rate, decay), GRADIENTS), sums)
+    same(updates_of(form_1(rate, 0.0), GRADIENTS), -rate * GRADIENTS)  # without memory it is gradient descent
+
+
 def test_momentum_form_2_at_a_rate_over_1_minus_decay_is_form_3():
     decay = 0.9
     for rate in (0.1, FALLING):
@@ -203,6 +210,37 @@ def test_nesterov_true_lookahead_is_the_rewritten_form_step_for_step(decay):
         np.testing.assert_allclose(path, ahead, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("decay", [0.5, 0.9])
+def test_nesterov_true_lookahead(decay):
+    rate, theta, velocity, path = 0.2, START, np.zeros(3), []
+    for _ in range(50):
+        velocity = decay * velocity - rate * BOWL @ (theta + decay * velocity)
+        theta = theta + velocity
+        path.append(theta)
+    tx = gradtx.nesterov(rate, decay)
+
+    def step(carry, _):
+        params, state = carry
+        u, state = tx.update(BOWL @ gradtx.gradient_params(tx, params, state), state, params)
+        params = gradtx.apply_updates(params, u)
+        return (params, state), (params, gradtx.gradient_params(tx, params, state))
+
+    found, ahead = jax.lax.scan(step, (jnp.asarray(START), tx.init(jnp.asarray(START))), length=50)[1]
+    np.testing.assert_allclose(found, path, rtol=1e-11, atol=1e-14)
+    rewritten = path_of(gradtx.sgd(rate, momentum=decay, nesterov=True), lambda theta: BOWL @ theta, START, 50)
+    np.testing.assert_allclose(ahead, rewritten[1:], rtol=1e-11, atol=1e-14)  # y = θ + αv, step for step
+
+
+def test_nesterov_rewritten_steps_along_the_gradient_and_alpha_times_the_velocity():
+    rate, decay, velocity, steps = 0.2, 0.9, np.zeros(3), []
+    for g in GRADIENTS:
+        velocity = decay * velocity + g
+        steps.append(-rate * (g + decay * velocity))
+    rewritten = gradtx.chain(gradtx.trace(decay), gradtx.nesterov_lookahead(decay), gradtx.scale_by_learning_rate(rate))
+    same(updates_of(rewritten, GRADIENTS), steps)
+    same(updates_of(rewritten, [[1.0], [0.0]])[:, 0], [-0.2 * 1.9, -0.2 * 0.81])
+
+
 def test_heavy_ball_on_a_quadratic():
     curvatures = jnp.array([0.01, 0.1, 1.0])
     low, high = np.sqrt(0.01), np.sqrt(1.0)
@@ -223,6 +261,98 @@ def test_heavy_ball_on_a_quadratic():
 
 
 # Sizes of past gradients ----------------------------------------------------------------------------------------------
+
+
+INSIDE = pytest.mark.parametrize("inside", [True, False], ids=["inside the root", "outside the root"])
+DELTAS = pytest.mark.parametrize("delta", [0.0, 1e-8, 0.5])
+
+
+def size(squares, delta, inside):
+    """√(r + δ), or √r + δ."""
+    return np.sqrt(squares + delta) if inside else np.sqrt(squares) + delta
+
+
+@INSIDE
+@DELTAS
+def test_adagrad_with_delta(delta, inside):
+    def rule(t, g, r):
+        r = r + g**2
+        return -0.1 * g / size(r, delta, inside), r
+
+    tx = gradtx.adagrad(0.1, 0.0, delta, eps_in_sqrt=inside)
+    same(updates_of(tx, GRADIENTS), by_hand(rule, GRADIENTS))
+    steps = updates_of(tx, [[3.0], [4.0], [12.0]])[:, 0]  # r = 9, 25, 169
+    roots = np.sqrt([9 + delta, 25 + delta, 169 + delta]) if inside else np.array([3, 5, 13]) + delta
+    same(steps, -0.1 * np.array([3, 4, 12]) / roots)
+
+
+def test_adagrad_slows_steep_directions_and_under_a_constant_gradient_falls_as_one_over_root_t():
+    gradients = np.tile([100.0, 1.0, 0.01], (30, 1))
+    steps = updates_of(gradtx.adagrad(0.1, 0.0, 0.0), gradients)
+    same(steps, -0.1 / np.sqrt(np.arange(1, 31))[:, None] * np.ones(3))
+
+
+@INSIDE
+@DELTAS
+@pytest.mark.parametrize("momentum", [None, 0.7], ids=["plain", "with momentum"])
+@pytest.mark.parametrize("centred", [False, True], ids=["", "centred"])
+def test_rmsprop_with_delta(delta, inside, momentum, centred):
+    if centred and delta < 0.1:
+        delta = 1e-3  # a variance near nothing would be all rounding
+
+    def rule(t, g, memory):
+        r, mean, velocity = memory if t > 1 else (0.0, 0.0, 0.0)
+        r, mean = 0.9 * r + 0.1 * g**2, 0.9 * mean + 0.1 * g
+        step = -0.1 * g / size(r - mean**2 if centred else r, delta, inside)
+        velocity = (momentum or 0.0) * velocity + step
+        return velocity, (r, mean, velocity)
+
+    tx = gradtx.rmsprop(0.1, 0.9, delta, momentum=momentum, centered=centred, eps_in_sqrt=inside)
+    np.testing.assert_allclose(updates_of(tx, GRADIENTS), by_hand(rule, GRADIENTS), rtol=1e-11)
+
+
+def test_rmsprop_under_a_constant_gradient_begins_at_one_over_root_1_minus_rho_and_ends_at_its_rate():
+    steps = updates_of(gradtx.rmsprop(0.1, 0.75, 0.0), np.full((80, 1), -3.0))[:, 0]
+    same(steps[:2], [0.1 / np.sqrt(0.25), 0.1 / np.sqrt(0.4375)])
+    same(steps, 0.1 / np.sqrt(1 - 0.75 ** np.arange(1, 81)))
+    assert steps[-1] == pytest.approx(0.1, rel=1e-9)
+
+
+def test_adadelta():
+    def rule(t, g, memory):
+        r, s = memory if t > 1 else (0.0, 0.0)
+        r = 0.9 * r + 0.1 * g**2
+        step = g * np.sqrt(s + 1e-3) / np.sqrt(r + 1e-3)
+        return -step, (r, 0.9 * s + 0.1 * step**2)
+
+    same(updates_of(gradtx.adadelta(1.0, 0.9, 1e-3), GRADIENTS), by_hand(rule, GRADIENTS))
+    # ρ = 3/4, δ = 1, g = 2, 0, 2: r = 1, 3/4, 25/16; s = 0, 1/2, 3/8 before each step
+    steps = updates_of(gradtx.adadelta(1.0, 0.75, 1.0), [[2.0], [0.0], [2.0]])[:, 0]
+    same(steps, [-2 / np.sqrt(2), 0, -2 * np.sqrt(11 / 8) / np.sqrt(41 / 16)])
+
+
+@pytest.mark.parametrize(
+    ("shrink", "sizes"),
+    [(0.5, [1, 1.2, 1.44, 0, 0.72, 0.864, 0, 0.432]), (0.6, [1, 1.2, 1.44, 0, 0.864, 1.0368, 0, 0.62208])],
+    ids=["PyTorch's", "the lecture's"],
+)
+def test_rprop_grows_where_the_sign_holds_and_shrinks_where_it_flips(shrink, sizes):
+    """A step whose sign flips is not taken, and the one after it has no sign to look back to."""
+    gradients = np.array([0.3, 7.0, 0.001, -0.2, -5.0, -0.1, 3.0, 1e-9])
+    steps = updates_of(gradtx.rprop(0.01, shrink, 1.2), gradients[:, None])[:, 0]
+    same(steps, -0.01 * np.sign(gradients) * sizes)
+    bounded = updates_of(gradtx.rprop(0.01, shrink, 1.2, 0.009, 0.011), gradients[:, None])[:, 0]
+    same(np.abs(bounded), [0.01, 0.011, 0.011, 0, 0.009, 0.0108, 0, 0.009])
+
+
+def test_rprop_fails_on_mini_batches_it_runs_away():
+    """+g nine times, −9g once: nothing to gain, but nine steps grow by 1.2 and one shrinks by ½, untaken."""
+    decades = 6
+    gradients = np.tile(np.append(np.full(9, 0.1), -0.9), decades)[:, None]
+    ends = np.cumsum(updates_of(gradtx.rprop(0.01), gradients))[9::10]
+    first, growth = 0.01 * (1.2**9 - 1) / 0.2, 1.2**8 / 2
+    same(ends, -first * (growth ** np.arange(1, decades + 1) - 1) / (growth - 1))
+    assert growth > 2
 
 
 def test_average_of_squares_is_adagrad_with_the_rate_times_root_t():
@@ -247,7 +377,7 @@ def test_average_of_squares(eps, inside):
     same(updates_of(tx, GRADIENTS), by_hand(rule, GRADIENTS))
 
 
-def test_sign_methods_drift_on_mini_batches_and_sgd_does_not_move():
+def test_rprop_fails_on_mini_batches_signs_drift_and_sgd_does_not_move():
     rate, decades = 0.01, 5
     gradients = np.tile(np.append(np.full(9, 0.1), -0.9), decades)[:, None]
     assert abs(np.sum(gradients)) < 1e-14  # nothing to gain in either direction
@@ -256,6 +386,68 @@ def test_sign_methods_drift_on_mini_batches_and_sgd_does_not_move():
     same(drift[9::10], -8 * rate * np.arange(1, decades + 1))
     walk = np.cumsum(updates_of(gradtx.sgd(rate), gradients))
     np.testing.assert_allclose(walk[9::10], 0, atol=1e-16)
+
+
+@INSIDE
+@DELTAS
+def test_adam_with_delta(delta, inside):
+    def rule(t, g, memory):
+        m, r = memory if t > 1 else (0.0, 0.0)
+        m, r = 0.9 * m + 0.1 * g, 0.999 * r + 0.001 * g**2
+        return -0.1 * m / (1 - 0.9**t) / size(r / (1 - 0.999**t), delta, inside), (m, r)
+
+    tx = gradtx.adam(0.1, eps=0.0, eps_root=delta) if inside else gradtx.adam(0.1, eps=delta)
+    same(updates_of(tx, GRADIENTS), by_hand(rule, GRADIENTS), 1e-11)  # 1 − 0.999ᵗ by hand has lost three digits
+    constant = updates_of(tx, np.full((50, 1), -2.0))[:, 0]
+    same(constant, np.full(50, 0.1 * 2 / size(4.0, delta, inside)))
+
+
+def test_adam_has_the_defaults_of_the_paper():
+    assert gradtx.adam(1e-3) == gradtx.adam(1e-3, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0)
+    assert gradtx.adam(1e-3) != gradtx.adam(1e-3, b2=0.99)
+    # the size of a first step is the rate, whatever that of the gradient
+    same(updates_of(gradtx.adam(1e-3, eps=0.0), [[1e-30, 1.0, -1e30]])[0], [-1e-3, -1e-3, 1e-3])
+
+
+def test_adamax_divides_by_the_decaying_largest_gradient():
+    def rule(t, g, memory):
+        m, u = memory if t > 1 else (0.0, 0.0)
+        m, u = 0.9 * m + 0.1 * g, np.maximum(0.999 * u, np.abs(g))
+        return -0.1 / (1 - 0.9**t) * m / u, (m, u)
+
+    same(updates_of(gradtx.adamax(0.1, eps=0.0), GRADIENTS), by_hand(rule, GRADIENTS))
+    steps = updates_of(gradtx.adamax(0.1, 0.0, 0.5, 0.0), [[4.0], [1.0], [1.0], [1.0]])[:, 0]
+    same(steps, [-0.1, -0.1 / 2, -0.1, -0.1])  # the largest: 4, 2, 1, 1
+
+
+@pytest.mark.parametrize("momentum_decay", [None, 0.004, 40.0], ids=["constant", "PyTorch's", "fast"])
+def test_nadam_with_a_momentum(momentum_decay):
+    """Dozat 2016: a constant β₁, or μₜ = β₁(1 − ½ · 0.96^(tψ)) and products of them."""
+
+    def mu(t):
+        return 0.9 if momentum_decay is None else 0.9 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+
+    def rule(t, g, memory):
+        m, r = memory if t > 1 else (0.0, 0.0)
+        m, r = 0.9 * m + 0.1 * g, 0.999 * r + 0.001 * g**2
+        so_far = np.prod([mu(k) for k in range(1, t + 1)])
+        ahead = mu(t + 1) * m / (1 - so_far * mu(t + 1)) + (1 - mu(t)) * g / (1 - so_far)
+        return -0.1 * ahead / np.sqrt(r / (1 - 0.999**t)), (m, r)
+
+    tx = gradtx.nadam(0.1, eps=0.0, momentum_decay=momentum_decay)
+    same(updates_of(tx, GRADIENTS), by_hand(rule, GRADIENTS), 1e-11)
+    if momentum_decay is None:  # (β₁m/(1 − β₁²) + 1) g at the first step, m = 0.1 g
+        same(updates_of(tx, [[5.0]])[0], [-0.1 * (0.9 * 0.1 / 0.19 + 1)], 1e-11)
+
+
+def test_amsgrad_divides_by_the_running_maximum():
+    big_then_small = np.array([[10.0], *[[0.1]] * 200])
+    falls, stays = (
+        -updates_of(tx, big_then_small)[:, 0]
+        for tx in (gradtx.adam(1.0, 0.0, 0.9, 0.0), gradtx.amsgrad(1.0, 0.0, 0.9, 0.0))
+    )
+    same(stays[1:], np.full(200, 0.1 / 10))  # the largest of all averages is the first, 100
+    assert falls[-1] == pytest.approx(1, rel=1e-3)  # Adam has forgotten it
 
 
 def test_adam_without_bias_correction():
@@ -290,6 +482,55 @@ def test_adam_need_not_converge_amsgrad_does():
         assert end(gradtx.scale_by_max_rms(1 / 17, bias_correction=False), start) < -0.998
 
 
+# Mix and match --------------------------------------------------------------------------------------------------------
+
+STEPS = {"plain": [], "momentum": [gradtx.trace(0.9)]}
+RATES = {
+    "constant": ([gradtx.scale_by_learning_rate(0.1)], lambda t, past: 0.1),
+    "time decay": (
+        [gradtx.scale_by_learning_rate(gradtx.inverse_time_decay(0.1, 1, 0.5))],
+        lambda t, past: 0.1 / (1 + 0.5 * (t - 1)),
+    ),
+    "sum": (
+        [gradtx.scale_by_rss(0.0, 0.01), gradtx.scale_by_learning_rate(0.1)],
+        lambda t, past: 0.1 / np.sqrt(np.sum(past, 0) + 0.01),
+    ),
+    "average": (
+        [gradtx.scale_by_mean_squares(0.01), gradtx.scale_by_learning_rate(0.1)],
+        lambda t, past: 0.1 / np.sqrt(np.mean(past, 0) + 0.01),
+    ),
+    "decaying average": (
+        [gradtx.scale_by_rms(0.9, 0.0, 0.01, bias_correction=False), gradtx.scale_by_learning_rate(0.1)],
+        lambda t, past: 0.1 / np.sqrt(0.1 * 0.9 ** np.arange(t)[::-1] @ past + 0.01),
+    ),
+}
+
+
+@pytest.mark.parametrize("size", RATES)
+@pytest.mark.parametrize("step", STEPS)
+def test_mix_and_match_ten_methods_of_a_step_and_a_rate(step, size):
+    """Each is a chain of at most three links, and its rule is the one part times the other."""
+    (sizing, rate), expected, velocity = RATES[size], [], np.zeros(3)
+    for t, g in enumerate(GRADIENTS, 1):
+        velocity = g + (0.9 * velocity if step == "momentum" else 0)
+        expected.append(-rate(t, GRADIENTS[:t] ** 2) * velocity)
+    links = [*STEPS[step], *sizing]
+    assert len(links) <= 3
+    same(updates_of(gradtx.chain(*links), GRADIENTS), expected, 1e-11)
+
+
+def test_mix_and_match_has_the_known_methods_among_the_ten():
+    known = {
+        ("plain", "constant"): gradtx.sgd(0.1),
+        ("momentum", "constant"): gradtx.sgd(0.1, momentum=0.9),
+        ("plain", "sum"): gradtx.adagrad(0.1, 0.0, 0.01),
+        ("plain", "decaying average"): gradtx.rmsprop(0.1, 0.9, 0.01),
+    }
+    for (step, size), tx in known.items():
+        mixed = gradtx.chain(*STEPS[step], *RATES[size][0])
+        np.testing.assert_array_equal(updates_of(mixed, GRADIENTS), updates_of(tx, GRADIENTS))
+
+
 # Repeat until happy ---------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +541,19 @@ def hills(theta):
 VALLEYS = {"near": -1.2847687, "deep": -3.9724885}
 FIRST_GUESS = -5.0
 HAPPY = {"tol": 1e-6, "gradient_tol": 1e-5, "loss_tol": 1e-11}
+
+
+def test_second_order_solves_the_lectures_quadratic_in_one_step():
+    """L(θ) = (20 − 5θ)² + (41 − 12θ)²: its derivative 338θ − 1184 is zero at 3.50 (the lecture has 1189 once)."""
+
+    def loss(theta):
+        return (20 - 5 * theta) ** 2 + (41 - 12 * theta) ** 2
+
+    for start in (-5.0, 0.0, 100.0):
+        run = gradtx.minimize(loss, start, gradtx.newton(), steps=1)
+        assert float(run.params) == pytest.approx(1184 / 338, rel=1e-14)
+    assert float(jax.grad(loss)(0.0)) == -1184
+    assert float(jax.hessian(loss)(0.0)) == 338
 
 
 def test_repeat_until_happy_first_guesses():

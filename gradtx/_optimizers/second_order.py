@@ -25,6 +25,13 @@ def newton(
     >>> f = lambda x: 2 * (x - 3) ** 2  # a quadratic is solved in one step
     >>> newton().update(4 * (1.0 - 3), {}, jnp.array(1.0), value_fn=f)[0]
     Array(2., dtype=float32)
+
+    A function that returns (value, aux) serves ``value_and_grad`` and the update alike:
+
+    >>> g = lambda x: (f(x), {"missed by": 3 - x})
+    >>> (value, aux), grad = jax.value_and_grad(g, has_aux=True)(jnp.array(1.0))
+    >>> newton(has_aux=True).update(grad, {}, jnp.array(1.0), value_fn=g)[0], float(aux["missed by"])
+    (Array(2., dtype=float32), 2.0)
     """
     return chain(scale_by_newton(damping, has_aux=has_aux), scale_by_learning_rate(learning_rate))
 

@@ -157,20 +157,38 @@ def nesterov_bias_correction(decay: Decay = 0.9) -> Rule:
 
 
 @transformation
-def scale_by_lion(b1: Decay = 0.9, b2: Decay = 0.99, *, mu_dtype: Dtype = None) -> Rule:
+def scale_by_lion(
+    b1: Decay = 0.9,
+    b2: Decay = 0.99,
+    smooth_beta: NonNegative = 1.0,
+    *,
+    mu_dtype: Dtype = None,
+    mode: Literal["hard", "smooth", "refined"] = "hard",
+) -> Rule:
     """Lion's direction: the sign of an interpolation between the average and the newest update.
 
-        u ← sign(β₁mₜ₋₁ + (1 − β₁)uₜ);   mₜ = β₂mₜ₋₁ + (1 − β₂)uₜ
+        cₜ = β₁mₜ₋₁ + (1 − β₁)uₜ;   u ← sign(cₜ);   mₜ = β₂mₜ₋₁ + (1 − β₂)uₜ
 
-    Source: Chen et al. 2023, Algorithm 2. State: ``mu``, like the parameters, in ``mu_dtype`` or in float32 at least.
+    Two signs that are not abrupt at 0 are those of Optax: ``mode="smooth"``, tanh(κcₜ) with κ = ``smooth_beta``, and
+    ``"refined"``, cₜ where |cₜ| < 1 and sign(cₜ) beyond. The trap: both are of the size of the gradient where that is
+    small, so they are no longer blind to the scale of the loss. Source: Chen et al. 2023, Algorithm 2. State: ``mu``,
+    like the parameters, in ``mu_dtype`` or in float32 at least.
 
-    >>> tx = scale_by_lion()
-    >>> tx.update(jnp.array([0.1, -3.0]), tx.init(jnp.zeros(2)))[0]
+    >>> tx = scale_by_lion(0.5)
+    >>> tx.update(jnp.array([0.5, -3.0]), tx.init(jnp.zeros(2)))[0]
     Array([ 1., -1.], dtype=float32)
+    >>> tx = scale_by_lion(0.5, mode="refined")
+    >>> tx.update(jnp.array([0.5, -3.0]), tx.init(jnp.zeros(2)))[0]
+    Array([ 0.25, -1.  ], dtype=float32)
     """
 
+    def sign(c):
+        if mode == "smooth":
+            return jnp.tanh(smooth_beta * c)
+        return jnp.where(jnp.abs(c) < 1, c, jnp.sign(c)) if mode == "refined" else jnp.sign(c)
+
     def formula(u, mu):
-        return jnp.sign(ewma(b1, mu, u)), ewma(b2, mu, u)
+        return sign(ewma(b1, mu, u)), ewma(b2, mu, u)
 
     return per_leaf(formula, mu=functools.partial(zeros, dtype=mu_dtype))
 

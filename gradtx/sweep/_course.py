@@ -19,7 +19,8 @@ from gradtx.sweep._lanes import ALL, Lanes, Settings, finish, train
 from gradtx.sweep._plan import Plan, strides
 from gradtx.sweep._processes import anywhere, least, share, total
 from gradtx.sweep._result import DIVERGED, DROPPED, FINISHED, STALLED, History, Sweep
-from gradtx.sweep._units import Unit, Wave, begin, bytes_needed, deal, filled, is_key, like, rows_at, slots_for
+from gradtx.sweep._rows import at, blank, join, put, stack
+from gradtx.sweep._units import Unit, Wave, begin, bytes_needed, deal, filled, like, rows_at, slots_for
 
 Tree = Any
 
@@ -58,7 +59,7 @@ class Course:
         own = list(population.groups[group].lanes)
         numbers = {name: x[own].astype(jnp.result_type(float)) for name, x in population.numbers.items()}
         seed = np.uint32(self.plan.seed) if population.seeds is None else population.seeds[own]
-        return Settings(jax.tree.map(np.asarray, population.groups[group].tx), numbers, np.asarray(seed))
+        return Settings(jax.tree.map(np.asarray, population.groups[group].tx), numbers, np.asarray(seed))  # pyright: ignore[reportArgumentType]
 
     def place(self, group: int, lanes: list[int], settings: Settings, rows: Lanes | None, clock: int) -> None:
         """Deal lanes of a group to the devices; ``settings`` and ``rows`` have one row a lane, or they begin."""
@@ -77,14 +78,14 @@ class Course:
                 slots = slots_for(plan.program, most)
                 index = filled([row[lane] for lane in own], slots)
                 mine = rows_at(settings, index)
-                made = begin(plan.program, mine, plan.params, plan.make, device) if rows is None else _at(rows, index)
+                made = begin(plan.program, mine, plan.params, plan.make, device) if rows is None else at(rows, index)
                 units.append(Unit(group, own, slots, device, mine, made))
                 if len(waves) > 1:
                     units[-1].rest()
             self.waves.append(Wave(group, clock, units))
 
     def _together(self, group: int, settings: Settings, lanes: int) -> int:
-        """How many lanes of a device train at a time: as asked for, or as the compiled program says that there is room."""
+        """How many lanes of a device train at a time: as asked for, or as the compiled program says there is room."""
         plan, program = self.plan, self.plan.program
         tile = max(program.width, 1)
         if plan.lanes_at_once is not None:
@@ -205,7 +206,8 @@ class Course:
         self._measure(self.units())
         self.share()
         if isinstance(self.plan.select, Evolution):
-            return self._evolve()
+            self._evolve()
+            return
         ranks, training = self.ranks(), set(self.training)
         for cut in self.plan.cuts:
             own = sorted((n for n in cut.lanes if cut.step == end and n in training), key=lambda n: (ranks[n], n))
@@ -234,17 +236,17 @@ class Course:
         elif any(wave.group == group for wave in self.waves):
             lanes, rows, settings = self.gather(group)
             kept = [n for n, lane in enumerate(lanes) if lane in training]
-            self.kept |= {lane: _at(rows, n) for n, lane in enumerate(lanes) if lane not in training}
+            self.kept |= {lane: at(rows, n) for n, lane in enumerate(lanes) if lane not in training}
             self.waves = [wave for wave in self.waves if wave.group != group]
             end = self.plan.ends[self.round]
-            self.place(group, [lanes[n] for n in kept], rows_at(settings, kept), _at(rows, kept), end)
+            self.place(group, [lanes[n] for n in kept], rows_at(settings, kept), at(rows, kept), end)
         return None
 
     def _lose(self, unit: Unit, training: set[int]) -> None:
         """Keep the rows of the lanes that do not go on."""
         if not training.issuperset(unit.lanes):
             rows, _ = unit.on_host()
-            self.kept |= {lane: _at(rows, n) for n, lane in enumerate(unit.lanes) if lane not in training}
+            self.kept |= {lane: at(rows, n) for n, lane in enumerate(unit.lanes) if lane not in training}
 
     def gather(self, group: int) -> tuple[list[int], Lanes, Settings]:
         """All lanes of a group that are in units, of all processes: their rows and settings, on the host."""
@@ -252,18 +254,19 @@ class Course:
         place = {lane: n for n, lane in enumerate(every)}
         here = np.zeros(len(every), bool)
         settings, shapes = like(plan.program, self.settings_of(group), plan.params, plan.make, len(every))
-        whole = (_blank(shapes), jax.tree.map(np.copy, settings))
+        whole = (blank(shapes), jax.tree.map(np.copy, settings))
         for unit in self.units(group):
             index = np.asarray([place[lane] for lane in unit.lanes])
             here[index] = True
-            whole = jax.tree.map(lambda x, y, index=index: _put(x, index, y), whole, unit.on_host())
+            whole = jax.tree.map(lambda x, y, index=index: put(x, index, y), whole, unit.on_host())
         rows, settings = share(here, whole)
         left = np.flatnonzero(anywhere(here))
-        return [every[n] for n in left], _at(rows, left), rows_at(settings, left)
+        return [every[n] for n in left], at(rows, left), rows_at(settings, left)
 
     def _evolve(self) -> None:
         """Exploit and explore, among the lanes of each structure."""
-        plan, ranks = self.plan, self.ranks()
+        plan, ranks, select = self.plan, self.ranks(), self.plan.select
+        assert isinstance(select, Evolution)
         parents = np.arange(plan.population.size)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(plan.seed), 0x9E3779B9), self.round)
         for group in range(len(plan.population.groups)):
@@ -271,21 +274,20 @@ class Course:
             if unit is None:
                 lanes, rows, settings = self.gather(group)
             else:
-                lanes, rows, settings = unit.lanes, None, rows_at(unit.settings, slice(len(unit.lanes)))
+                lanes, rows, settings = unit.lanes, unit.rows, rows_at(unit.settings, slice(len(unit.lanes)))
             if len(lanes) < 2:
                 continue
-            names = evolution.explored(plan.select, settings)
+            names = evolution.explored(select, settings)
             made, source = evolution.evolve(
-                plan.select, names, settings, jnp.asarray(ranks[lanes]), jax.random.fold_in(key, group)
+                select, names, settings, jnp.asarray(ranks[lanes]), jax.random.fold_in(key, group)
             )
             made, source = jax.tree.map(np.asarray, made), np.asarray(source)
             parents[lanes] = np.asarray(lanes)[source]
             if unit is None:
-                self._exchange(group, lanes, _at(rows, source)._replace(taken=rows.taken), made)
+                self._exchange(group, lanes, at(rows, source)._replace(taken=rows.taken), made)
             else:
-                taken = unit.rows.taken
                 unit.keep(plan.program, lanes, [lanes[n] for n in source])
-                unit.rows = unit.rows._replace(taken=taken)
+                unit.rows = unit.rows._replace(taken=rows.taken)
                 unit.settings, unit.placed = rows_at(made, filled(range(len(lanes)), unit.slots)), None
         self.parents.append(parents)
         self.numbers.append(self._recorded())
@@ -295,7 +297,7 @@ class Course:
         row = {lane: n for n, lane in enumerate(lanes)}
         for unit in self.units(group):
             index = filled([row[lane] for lane in unit.lanes], unit.slots)
-            unit.rows, unit.settings, unit.placed = _at(rows, index), rows_at(settings, index), None
+            unit.rows, unit.settings, unit.placed = at(rows, index), rows_at(settings, index), None
 
     def _recorded(self) -> dict[str, np.ndarray]:
         """The numbers of all lanes now, one column a name; not a number where a lane has none of that name."""
@@ -315,9 +317,9 @@ class Course:
         """The rows of all lanes of a group, those that train no more too, on the host of every process."""
         own = self.plan.population.groups[group].lanes
         lanes, rows, _ = self.gather(group)
-        found = {lane: _at(rows, n) for n, lane in enumerate(lanes)} | self.kept
-        blank = next(iter(found.values()), None)
-        whole = jax.tree.map(lambda *xs: _stack(xs), *(found.get(lane, blank) for lane in own))
+        found = {lane: at(rows, n) for n, lane in enumerate(lanes)} | self.kept
+        other = next(iter(found.values()), None)
+        whole = stack([found.get(lane, other) for lane in own])
         return share(np.asarray([lane in found for lane in own]), whole)
 
     def result(self) -> Sweep:
@@ -335,7 +337,7 @@ class Course:
             parts.append((lanes, rows))
         status[~np.isfinite(self._last_losses(status))] = DIVERGED
         order = np.argsort(np.concatenate([lanes for lanes, _ in parts]))
-        params = jax.tree.map(lambda *xs: _joined(xs)[order], *(rows.params for _, rows in parts))
+        params = at(join([rows.params for _, rows in parts]), order)
         scores = dict(self.scores)
         return Sweep(
             population=population,
@@ -376,33 +378,3 @@ class Course:
 
 def _is_ours(device: Any) -> bool:
     return device.process_index == jax.process_index()
-
-
-def _at(tree: Any, index: Any) -> Any:
-    return jax.tree.map(lambda x: x[index], tree)
-
-
-def _blank(shapes: Tree) -> Tree:
-    """Arrays to be filled."""
-
-    def one(x: Any) -> Any:
-        return jax.random.split(jax.random.key(0), x.shape) if is_key(x) else np.zeros(x.shape, x.dtype)
-
-    return jax.tree.map(one, shapes)
-
-
-def _put(x: Any, index: np.ndarray, y: Any) -> Any:
-    """The array with rows exchanged; what is no row stays."""
-    if is_key(x):
-        return x.at[index].set(y)
-    if np.ndim(x):
-        x[index] = y
-    return x
-
-
-def _stack(xs: Sequence[Any]) -> Any:
-    return jnp.stack(xs) if is_key(xs[0]) else np.stack(xs)
-
-
-def _joined(xs: Sequence[Any]) -> Any:
-    return jnp.concatenate(xs) if is_key(xs[0]) else np.concatenate(xs)

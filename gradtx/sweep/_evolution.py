@@ -1,4 +1,4 @@
-"""Population-based training: lanes that do badly go on from the parameters of lanes that do well, with other numbers."""
+"""Population-based training: lanes that do badly go on from where lanes that do well are, with other numbers."""
 
 import functools
 from collections.abc import Mapping

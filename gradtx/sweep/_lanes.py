@@ -26,8 +26,9 @@ ALL = -1  # a width: all slots of a device are one tile
 class Program:
     """What is compiled: everything about a training step that is no number.
 
-    ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``. ``records``: entries of the loss that one call
-    may touch, each of ``every`` steps. ``patience``: records without a new best after which a lane stops.
+    ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``.
+    ``records``: entries of the loss that one call may touch, each of ``every`` steps. ``patience``: records without a
+    new best after which a lane stops. ``metrics``: the names of what ``evaluate`` returns.
     """
 
     loss: Callable[..., Any]
@@ -115,7 +116,6 @@ def train(
 
     Returns the lanes, and the sum of the losses of every record that was touched, slots × records.
     """
-
     sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
 
     def body(t: Any, carry: Any) -> Any:
@@ -128,11 +128,8 @@ def train(
 
 
 @functools.partial(jax.jit, static_argnames=("program",))
-def finish(
-    program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array
-) -> dict[str, jax.Array]:
-    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` says of them: one entry a slot."""
-
+def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array) -> dict[str, jax.Array]:
+    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` says of them, slot by slot."""
     real = lanes.sum.dtype
 
     def one(settings: Settings, params: Tree, state: Tree, data: Tree) -> dict[str, jax.Array]:
@@ -156,19 +153,19 @@ def _steps(
     program: Program, settings: Settings, lanes: Lanes, data: Tree, first: Any, count: Any
 ) -> tuple[Lanes, jax.Array]:
     """Steps of one tile (or of one lane, unmapped)."""
-    rows = len(jax.tree.leaves(data)[0])
+    rows, size = len(jax.tree.leaves(data)[0]), program.batch_size or 0
     seeded = program.width != 0 and settings.seed.ndim > 0
     of_lane = jax.vmap if seeded else lambda function: function
-    own_batch = 0 if seeded and program.batch_size is not None else None
+    own_batch = 0 if seeded and size else None
     step = _vmapped(program, functools.partial(_step, program), _axes(settings), 0, own_batch, None)
     keys = of_lane(jax.random.key)(settings.seed)
 
     def body(carry: Any) -> Any:
         i, lanes, order, sums = carry
         n, batch = first + i, data
-        if program.batch_size is not None:
-            order = of_lane(lambda order, key: next_order(order, key, n, rows, program.batch_size))(order, keys)
-            chosen = of_lane(lambda order: batch_rows(order, n, program.batch_size))(order)
+        if size:
+            order = of_lane(lambda order, key: next_order(order, key, n, rows, size))(order, keys)
+            chosen = of_lane(lambda order: batch_rows(order, n, size))(order)
             batch = jax.tree.map(lambda x: x[chosen], data)
         lanes, values = step(settings, lanes, batch, n)
         return i + 1, lanes, order, sums.at[..., n // program.every - first // program.every].add(values)
@@ -177,8 +174,8 @@ def _steps(
         return (carry[0] < count) & jnp.any(carry[1].alive) if program.stops else carry[0] < count
 
     order = None
-    if program.batch_size is not None:
-        epoch = first // (rows // program.batch_size)
+    if size:
+        epoch = first // (rows // size)
         order = of_lane(lambda key: order_of(key, epoch, rows))(keys)
     sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
     _, lanes, _, sums = jax.lax.while_loop(going, body, (jnp.zeros_like(first), lanes, order, sums))
@@ -193,9 +190,7 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     if not program.stops:
         return lane._replace(params=params, state=state, taken=lane.taken + 1), value
     goes = lane.alive & jnp.isfinite(value) if program.stop_diverged else lane.alive
-    params, state = jax.tree.map(
-        lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state)
-    )
+    params, state = jax.tree.map(lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state))
     total = lane.sum + value
     ends = (n + 1) % program.every == 0
     better = total < lane.best
@@ -203,7 +198,9 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     lasts = goes if program.patience is None else goes & (since < program.patience)
     value = jnp.where(lane.alive, value, 0)
     best = jnp.where(ends & better, total, lane.best)
-    return Lanes(params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)), value
+    return Lanes(
+        params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)
+    ), value
 
 
 # Tiles ----------------------------------------------------------------------------------------------------

@@ -35,15 +35,15 @@ class Plan:
     @property
     def cuts(self) -> list[Cut]:
         """The cuts of a selection that drops lanes."""
-        drops = isinstance(self.select, Halving | Hyperband)
-        return [cut for cut in self.select.cuts(self.steps, self.population.size) if cut.step < self.steps] if drops else []
+        if not isinstance(self.select, Halving | Hyperband):
+            return []
+        return [cut for cut in self.select.cuts(self.steps, self.population.size) if cut.step < self.steps]
 
     @property
     def ends(self) -> list[int]:
         """After which steps a round ends, the last step included."""
         turns = self.select.turns(self.steps) if isinstance(self.select, Evolution) else []
         return sorted({*(cut.step for cut in self.cuts), *turns, self.steps})
-
 
     @property
     def total(self) -> int:
@@ -58,7 +58,7 @@ class Plan:
 
 
 def strides(first: int, last: int, plan: Plan) -> list[tuple[int, int]]:
-    """Where each stride of a round begins and how long it is: about `CHUNKS` in the run, no record cut but by a round."""
+    """Where each stride of a round begins, and its length: about `CHUNKS` in the run, no record cut but by a round."""
     every, found = plan.program.every, []
     length = max(1, plan.steps // CHUNKS // every) * every
     while first < last:

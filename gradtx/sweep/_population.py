@@ -1,6 +1,5 @@
 """Populations: the points of a sweep, and the transformations that are made of them, stacked."""
 
-import functools
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,7 +52,7 @@ class Population:
             raise TransformationError(
                 f"sweep: the lanes are of {len(self.groups)} structures, so there is no one transformation: see .groups"
             )
-        return self.groups[0].tx
+        return next(iter(self.groups)).tx
 
     def lane(self, n: int) -> GradientTransformation:
         """The transformation of one lane."""
@@ -66,7 +65,7 @@ class Population:
             return NotImplemented
         if set(self.numbers) != set(other.numbers) or (self.seeds is None) != (other.seeds is None):
             raise TransformationError(
-                f"sweep: populations add up where both have the same numbers of the loss and both have seeds or neither, "
+                "sweep: populations add up where both have the same numbers of the loss, and both have seeds or none; "
                 f"found {_besides(self)} and {_besides(other)}"
             )
         made = [self.lane(n) for n in range(self.size)] + [other.lane(n) for n in range(other.size)]
@@ -294,12 +293,10 @@ def _grouped(transformations: Sequence[GradientTransformation]) -> tuple[Group, 
         lanes.setdefault((jax.tree.structure(tx), shapes), []).append(n)
     if len(lanes) > 32 and len(lanes) > len(transformations) // 2:
         raise TransformationError(
-            f"sweep: {len(transformations)} lanes of {len(lanes)} structures, each of which would be compiled: functions "
-            "made anew for each lane differ too; make them once"
+            f"sweep: {len(transformations)} lanes of {len(lanes)} structures, each of which would be compiled: "
+            "functions made anew for each lane differ too; make them once"
         )
-    return tuple(
-        Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values()
-    )
+    return tuple(Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values())
 
 
 def _column(*numbers: Any) -> jax.Array:
@@ -307,14 +304,3 @@ def _column(*numbers: Any) -> jax.Array:
     if all(isinstance(x, float) for x in numbers):
         return jnp.asarray(np.asarray(numbers, np.float64).astype(jnp.result_type(float)))
     return jnp.stack([jnp.asarray(x) for x in numbers])
-
-
-def varying(population: Population) -> dict[str, np.ndarray]:
-    """The axes of numbers that differ between the lanes, as columns."""
-    names = [name for name in functools.reduce(lambda a, b: {**a, **b}, population.points, {})]
-    columns = {}
-    for name in names:
-        column = [point.get(name) for point in population.points]
-        if all(isinstance(x, int | float) and not isinstance(x, bool) for x in column) and len(set(column)) > 1:
-            columns[name] = np.asarray(column, np.float64)
-    return columns

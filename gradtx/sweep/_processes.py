@@ -3,7 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from gradtx.sweep._rows import is_key
 
 Tree = Any
 
@@ -30,8 +33,9 @@ def share(own: np.ndarray, tree: Tree) -> Tree:
     owner = np.argmax(_all(np.asarray(own, np.bool_)), axis=0)
 
     def one(x: Any) -> Any:
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(one(np.asarray(jax.random.key_data(x))), impl=str(jax.random.key_impl(x)))
+        if is_key(x):
+            raw = jnp.asarray(one(np.asarray(jax.random.key_data(x))))
+            return jax.random.wrap_key_data(raw, impl=str(jax.random.key_impl(x)))
         if np.ndim(x) == 0:  # no row, the same everywhere
             return x
         x = np.ascontiguousarray(x)

@@ -108,7 +108,9 @@ class Sweep:
         """
         sign = -1.0 if self.better == "higher" else 1.0
         lost = ~np.isfinite(self.final_loss) | np.isnan(self.score)
-        early = np.array([-n if status == DROPPED else -math.inf for n, status in zip(self.steps, self.status, strict=True)])
+        early = np.array(
+            [-n if status == DROPPED else -math.inf for n, status in zip(self.steps, self.status, strict=True)]
+        )
         keys = (np.nan_to_num(self.final_loss), np.nan_to_num(sign * self.score), early, lost)
         return np.lexsort(keys).tolist()
 

@@ -56,19 +56,19 @@ def run(
 ) -> Sweep:
     """Train every lane of a population on the same data, in one compiled program for each structure.
 
-    ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every``, ``progress`` are as in `gradtx.fit`; a
-    lane is the fit of its transformation, with the same batches. Numbers of the population that are the loss's come by
-    keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of a key, ``params(jax.random.key(seed))``:
-    with seeds in the population each lane has its own batches, and its own initial parameters. ``evaluate(params)``
-    returns a mapping from names to numbers, such as a held-out accuracy, for the table. ``metric`` and ``better`` say by
-    which column lanes are ranked.
+    ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every``, ``progress`` are as in `gradtx.fit`;
+    a lane is the fit of its transformation, with the same batches. Numbers of the population that are the loss's come
+    by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of a key, called with
+    ``jax.random.key(seed)``: with seeds in the population each lane has its own batches, and its own initial
+    parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, for the
+    table. ``metric`` and ``better`` say by which column lanes are ranked.
 
-    *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops when the mean loss
-    of that many records in a row was no new best. ``stop_diverged``: a lane stops where its loss is not finite, with the
-    parameters that it had there. What has stopped costs nothing from then on. A lane that diverges changes no other.
+    *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops when the mean
+    loss of that many records in a row was no new best. ``stop_diverged``: a lane stops where its loss is not finite,
+    with the parameters that it had there. What has stopped costs nothing more. A lane that diverges changes no other.
 
-    *Scale.* ``over="map"`` takes lanes one by one instead of with ``vmap``, each bit for bit its `gradtx.fit`. ``width``
-    lanes share a ``vmap`` (4 on a CPU, all elsewhere): bits depend on it and on nothing that follows.
+    *Scale.* ``over="map"`` takes lanes one by one instead of with ``vmap``, each bit for bit its `gradtx.fit`.
+    ``width`` lanes share a ``vmap`` (4 on a CPU, all elsewhere): bits depend on it and on nothing that follows.
     ``lanes_at_once`` train at a time (rounded to whole widths); if not given, as many as fit into ``memory``, bytes a
     device, by the compiled program's own account, if not given most of what is free. ``devices``: a number, "all", a
     sequence of devices or a mesh; lanes are spread over them, and no step waits for another device. Where
@@ -179,7 +179,7 @@ def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str,
     """What makes a sweep this one and no other; devices, memory and how often it is saved do not."""
     program, population = plan.program, plan.population
     batch = jax.tree.map(lambda x: x[: program.batch_size], plan.data)
-    settings = [digest_of(group.tx) for group in population.groups]
+    settings = [[repr(population.lane(group.lanes[0])), digest_of(group.tx)] for group in population.groups]
     made = plan.make(jax.random.key(plan.seed)) if plan.make else params
     return {
         "lanes": population.size,
@@ -256,7 +256,7 @@ def _devices(devices: Any) -> tuple[Any, ...]:
             raise TransformationError(f"sweep.run: devices: expected 1 to {len(there)}, all there are, found {devices}")
         devices = there[:devices]
     chosen = there if isinstance(devices, str) and devices == "all" else devices
-    if not isinstance(chosen, Sequence) or not chosen or not all(device in there for device in chosen):
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence) or not chosen or any(d not in there for d in chosen):
         raise TransformationError(
             f"sweep.run: devices: expected a number, 'all', devices of jax or a mesh, found {devices!r}"
         )

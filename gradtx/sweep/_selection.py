@@ -32,7 +32,9 @@ class Halving:
         if self.first is None:
             return min(_logarithm(lanes, self.eta), _logarithm(steps, self.eta))
         if self.first > steps:
-            raise TransformationError(f"halving: first: expected at most {steps}, the steps of the run, found {self.first}")
+            raise TransformationError(
+                f"halving: first: expected at most {steps}, the steps of the run, found {self.first}"
+            )
         return min(_logarithm(lanes, self.eta), _logarithm(steps / self.first, self.eta))
 
 
@@ -52,8 +54,8 @@ class Hyperband:
         sizes = self._sizes(steps)
         if lanes < len(sizes):
             raise TransformationError(
-                f"hyperband: expected at least {len(sizes)} lanes, one a bracket, found {lanes}; the paper's brackets have "
-                f"{sum(sizes)}"
+                f"hyperband: expected at least {len(sizes)} lanes, one a bracket, found {lanes}; "
+                f"the paper's brackets have {sum(sizes)}"
             )
         shares = _share(lanes, sizes)
         ends = np.cumsum(shares).tolist()
@@ -95,9 +97,9 @@ def hyperband(eta: float = 3, *, brackets: int | None = None) -> Hyperband:
 
         bracket s = s_max ... 0:   n = ⌈(s_max + 1)/(s + 1) · η^s⌉ lanes, cuts from R·η^(−s) steps on
 
-    There are ``brackets`` = s_max + 1 of them, five if not given (fewer in a short run). ``hyperband().lanes(steps)`` is
-    how many lanes the paper takes; another number is shared out in the same proportions. The first lanes are those of
-    the first bracket. (Li et al. 2018, Algorithm 1.)
+    There are ``brackets`` = s_max + 1 of them, five if not given (fewer in a short run). ``hyperband().lanes(steps)``
+    is how many lanes the paper takes; another number is shared out in the same proportions. The first lanes are those
+    of the first bracket. (Li et al. 2018, Algorithm 1.)
 
     >>> hyperband(3).lanes(81), [(c.step, c.keep, len(c.lanes)) for c in hyperband(3).cuts(81, 143)][:3]
     (143, [(1, 27, 81), (3, 9, 81), (3, 11, 34)])

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradtx.sweep._course import Course
 from gradtx.sweep._processes import share, total
-from gradtx.sweep._units import is_key, like, rows_at
+from gradtx.sweep._rows import at, is_key
+from gradtx.sweep._units import like, rows_at
 
 Tree = Any
 
@@ -59,15 +61,11 @@ def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.nd
         rows = _unflat(f"rows.{number}", shapes, arrays)
         lanes = arrays[f"lanes.{number}"].tolist()
         settings = _unflat(f"settings.{number}", begun, arrays)
-        course.kept |= {lane: _at(rows, n) for n, lane in enumerate(own) if lane not in lanes}
+        course.kept |= {lane: at(rows, n) for n, lane in enumerate(own) if lane not in lanes}
         for clock in sorted({int(arrays["clock"][lane]) for lane in lanes}, reverse=True):
             chosen = [lane for lane in lanes if arrays["clock"][lane] == clock]
             mine = rows_at(settings, [lanes.index(lane) for lane in chosen])
-            course.place(number, chosen, mine, _at(rows, [own.index(lane) for lane in chosen]), clock)
-
-
-def _at(tree: Tree, index: Any) -> Tree:
-    return jax.tree.map(lambda x: x[index], tree)
+            course.place(number, chosen, mine, at(rows, [own.index(lane) for lane in chosen]), clock)
 
 
 def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -82,5 +80,7 @@ def _flat(name: str, tree: Tree) -> dict[str, np.ndarray]:
 def _unflat(name: str, like: Tree, arrays: Mapping[str, np.ndarray]) -> Tree:
     leaves, treedef = jax.tree.flatten(like)
     found = [arrays[f"{name}.{n}"] for n in range(len(leaves))]
-    keys = [jax.random.wrap_key_data(x) if is_key(leaf) else x for x, leaf in zip(found, leaves, strict=True)]
+    keys = [
+        jax.random.wrap_key_data(jnp.asarray(x)) if is_key(leaf) else x for x, leaf in zip(found, leaves, strict=True)
+    ]
     return treedef.unflatten(keys)

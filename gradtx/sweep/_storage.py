@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from gradtx._errors import TransformationError
+from gradtx.sweep._rows import is_key
 
 FORMAT = 1
 
@@ -52,8 +53,8 @@ class Storage:
         if names:
             what = "; ".join(_difference(name, found.get(name), self.settings.get(name)) for name in names[:3])
             raise TransformationError(
-                f"sweep.run: {self.place.parent} holds another sweep: {what}. Nothing was changed: give another folder, or "
-                f"delete {self.place} to start anew"
+                f"sweep.run: {self.place.parent} holds another sweep: {what}. Nothing was changed: give another "
+                f"folder, or delete {self.place} to start anew"
             )
 
     def open(self) -> None:
@@ -90,9 +91,10 @@ class Storage:
         folder = self.place / str(self.number)
         shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed while saving
         with _checkpointer() as checkpointer:
-            checkpointer.save(folder, args=_as_saved(arrays))
+            checkpointer.save(folder, args=_as_saved({name: x for name, x in arrays.items() if x.size}))
         digests = {str(file.relative_to(folder)): _digest(file) for file in _files(folder)}
-        _write(self.place / f"{self.number}.json", json.dumps({"where": where, "arrays": list(arrays), "files": digests}))
+        shapes = {name: [x.dtype.name, list(x.shape)] for name, x in arrays.items()}
+        _write(self.place / f"{self.number}.json", json.dumps({"where": where, "arrays": shapes, "files": digests}))
         for path in self.place.iterdir():
             name = path.name.partition(".")[0]
             if name.isdigit() and int(name) != self.number:
@@ -116,8 +118,11 @@ class Storage:
             if _digest(file) != digest:
                 raise _damaged(file, "it is not as it was written")
         with _checkpointer() as checkpointer:
-            arrays = checkpointer.restore(folder, args=_as_numpy(found["arrays"]))
-        return found["where"], {name: np.asarray(x) for name, x in arrays.items()}
+            arrays = checkpointer.restore(
+                folder, args=_as_numpy(n for n, (_, shape) in found["arrays"].items() if 0 not in shape)
+            )
+        empty = {n: np.zeros(shape, dtype) for n, (dtype, shape) in found["arrays"].items() if 0 in shape}
+        return found["where"], empty | {name: np.asarray(x) for name, x in arrays.items()}
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
@@ -138,7 +143,9 @@ def _checkpointer() -> Any:
     try:
         import orbax.checkpoint as orbax
     except ImportError:
-        raise ImportError("to keep the progress of a sweep needs orbax-checkpoint: pip install 'gradtx[sweep]'") from None
+        raise ImportError(
+            "to keep the progress of a sweep needs orbax-checkpoint: pip install 'gradtx[sweep]'"
+        ) from None
     logging.getLogger("absl").setLevel(logging.ERROR)
     own = jax.process_index()  # one process reads or writes by itself, and waits for no other
     alone = orbax.options.MultiprocessingOptions(
@@ -194,10 +201,11 @@ def _locked(file: Path) -> Any:
 
 
 def digest_of(tree: Any) -> str:
-    """A digest of a tree of arrays: structure, shapes, dtypes and every byte."""
-    found = hashlib.sha256(str(jax.tree.structure(tree)).encode())
-    for leaf in jax.tree.leaves(tree):
-        x = np.asarray(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+    """A digest of a tree of arrays: paths, shapes, dtypes and every byte."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        found.update(jax.tree_util.keystr(path).encode())
+        x = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
         found.update(f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes())
     return found.hexdigest()[:16]
 

@@ -4,6 +4,7 @@ Lanes are dealt to the devices in turn. If those of a device do not fit into its
 one unit a device in each; between its turns a unit rests on the host.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.sweep._lanes import ALL, Lanes, Program, Settings, start, take, train
+from gradtx.sweep._rows import to_host
 
 Tree = Any
 MEMINFO = Path("/proc/meminfo")
@@ -34,11 +36,11 @@ class Unit:
 
     def awake(self) -> tuple[Settings, Lanes]:
         """Settings and rows, on the device."""
-        if self.placed is None:
-            self.placed = jax.device_put(self.settings, self.device)
+        placed = jax.device_put(self.settings, self.device) if self.placed is None else self.placed
+        self.placed = placed
         if self.resting:
             self.rows = jax.device_put(self.rows, self.device)
-        return self.placed, self.rows
+        return placed, self.rows
 
     def rest(self) -> None:
         """Bring the rows to the host."""
@@ -97,10 +99,8 @@ def deal(lanes: Sequence[int], devices: int, together: int) -> list[list[list[in
     >>> deal(range(7), 2, 2)
     [[[0, 2], [1, 3]], [[4, 6], [5]]]
     """
-    waves = -(--(-len(lanes) // devices) // together)
-    return [
-        [list(lanes[k::devices][w * together : (w + 1) * together]) for k in range(devices)] for w in range(waves)
-    ]
+    waves = math.ceil(math.ceil(len(lanes) / devices) / together)
+    return [[list(lanes[k::devices][w * together : (w + 1) * together]) for k in range(devices)] for w in range(waves)]
 
 
 def begin(program: Program, settings: Settings, params: Tree, make: Any, device: Any) -> Lanes:
@@ -116,19 +116,7 @@ def like(program: Program, settings: Settings, params: Tree, make: Any, slots: i
     settings = rows_at(settings, np.zeros(slots, int))
     given = None if make is not None else params
     shape = jax.ShapeDtypeStruct((slots,), np.int8)
-    return settings, jax.eval_shape(
-        lambda s, p, n: start(program, s, p, make=make, slots=n), settings, given, shape
-    )
-
-
-def to_host(tree: Tree) -> Tree:
-    """The same in arrays of NumPy; keys of `jax.random` as their numbers (see `as_rows`)."""
-    return jax.tree.map(lambda x: x if is_key(x) else np.asarray(x), tree)
-
-
-def is_key(x: Any) -> bool:
-    """Whether an array holds keys of `jax.random`."""
-    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return settings, jax.eval_shape(lambda s, p, n: start(program, s, p, make=make, slots=n), settings, given, shape)
 
 
 # Memory ---------------------------------------------------------------------------------------------------------------

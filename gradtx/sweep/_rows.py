@@ -1,0 +1,53 @@
+"""Trees of arrays with an axis of rows, on the host; among them keys of `jax.random`, which NumPy cannot hold."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Tree = Any
+
+
+def is_key(x: Any) -> bool:
+    """Whether an array holds keys of `jax.random`."""
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def to_host(tree: Tree) -> Tree:
+    """The same in arrays of NumPy; keys stay what they are."""
+    return jax.tree.map(lambda x: x if is_key(x) else np.asarray(x), tree)
+
+
+def at(tree: Tree, index: Any) -> Tree:
+    """Rows by their numbers."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+def stack(rows: Sequence[Tree]) -> Tree:
+    """Rows as one tree."""
+    return jax.tree.map(lambda *xs: jnp.stack(xs) if is_key(xs[0]) else np.stack(xs), *rows)
+
+
+def join(parts: Sequence[Tree]) -> Tree:
+    """Trees of rows one after the other."""
+    return jax.tree.map(lambda *xs: jnp.concatenate(xs) if is_key(xs[0]) else np.concatenate(xs), *parts)
+
+
+def blank(shapes: Tree) -> Tree:
+    """Arrays to be filled."""
+
+    def one(x: Any) -> Any:
+        return jax.random.split(jax.random.key(0), x.shape) if is_key(x) else np.zeros(x.shape, x.dtype)
+
+    return jax.tree.map(one, shapes)
+
+
+def put(x: Any, index: np.ndarray, y: Any) -> Any:
+    """An array with rows exchanged, in place where that can be; what has no rows stays."""
+    if is_key(x):
+        return x.at[index].set(y)
+    if np.ndim(x):
+        x[index] = y
+    return x
