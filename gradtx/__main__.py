@@ -79,10 +79,10 @@ def race(optimizers: tuple[str, ...], surface: str, steps: int, out: Path | None
         click.echo(f"wrote {file}")
 
 
-def main() -> None:
-    """Run the command line. What is wrong with an argument is one line, and exit status 2."""
+def main(args: list[str] | None = None) -> None:
+    """Run the command line, on the words of the process if none are given. What is wrong with an argument is one line, and exit status 2."""
     try:
-        app(standalone_mode=False, prog_name="python -m gradtx")
+        app(args, standalone_mode=False, prog_name="python -m gradtx")
     except click.ClickException as error:
         if getattr(error, "ctx", None) is not None and type(error).__name__ == "NoArgsIsHelpError":
             error.show()

@@ -75,7 +75,8 @@ def _is_this(settings: Mapping[str, Any], population: Population, run: Mapping[s
     """Whether progress is of this sweep, as far as can be told before it runs."""
     here = {name: run[name] for name in ("steps", "batch_size", "seed", "patience")}
     here |= {"lanes": population.size, "select": repr(run["select"])}
-    here |= {"transformations": [storage.digest_of(group.tx) for group in population.groups]}
+    made = [[repr(population.lane(group.lanes[0])), storage.digest_of(group.tx)] for group in population.groups]
+    here |= {"transformations": made}
     return all(settings.get(name) == x for name, x in here.items())
 
 

@@ -46,6 +46,7 @@ FLOORS = [
         "_fit",
         "sweep._distributions",
         "sweep._population",
+        "sweep._rows",
         "sweep._lanes",
         "sweep._selection",
         "sweep._evolution",

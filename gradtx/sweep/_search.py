@@ -106,13 +106,13 @@ def search(
     failures it would forget); so is a lane that was dropped, with the value and the step it had.
 
     ``storage`` keeps the study: a path (an SQLite file), a URL as Optuna takes it, or one of its storages; if not
-    given, ``study.db`` in ``folder``, or else memory. A study that is there already goes on; it must rank by the same
-    metric after the same number of steps. *Several processes* may share it, and end when together they have ``trials``.
+    given, ``study.db`` in ``folder``, or else memory. A study that is there already goes on; it must be of
+    the same space, metric and number of steps. *Several processes* may share it, and end when together they have ``trials``.
     What a process had in training when it was killed is done again by the others or by its next start: at once on the
     same machine, elsewhere after two minutes of silence. ``sampler`` is one of Optuna's; if not given, its TPE.
 
     Needs Optuna. Raises `TransformationError`: a name that the factory or the loss does not have; a storage that cannot
-    be opened; a study with another direction, metric or number of steps.
+    be opened; a study with another direction, space, metric or number of steps.
     """
     optuna = library()
     for name, n in {"trials": trials, "lanes": lanes}.items():
@@ -136,7 +136,8 @@ def search(
     )
     direction = "maximize" if better == "higher" else "minimize"
     found = open_study(optuna, opened, study, sampler, direction)
-    check_study(found, {"metric": metric, "steps": steps, "batch_size": options.get("batch_size")})
+    settings = {"metric": metric, "steps": steps, "batch_size": options.get("batch_size")}
+    check_study(found, {**settings, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
     work = Work(optuna, found, trials, lanes, seed, every, fixed=sampler is not None)
     with progress_bar("trials", trials, progress, done=work.count()) as bar, work.beating():
         while True:
