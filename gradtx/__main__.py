@@ -1,15 +1,11 @@
-"""The command line: ``python -m gradtx list``, ``show NAME``, ``sweep PROBLEM``, ``race OPTIMIZERS``."""
+"""The command line: ``python -m gradtx`` with ``list``, ``show``, ``sweep``, ``race``, ``schedule``, ``averages``."""
 
 import sys
-import time
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 try:
     import click
-    from rich.console import Console
-    from rich.table import Table
+    import rich  # noqa: F401  # the sweep prints by it
 except ImportError:
     sys.exit("the command line needs click and rich: pip install 'gradtx[cli]'")
 
@@ -18,12 +14,12 @@ import numpy as np
 import gradtx
 from gradtx import _catalogue as catalogue
 from gradtx import plot
-from gradtx._problems import PROBLEMS
+from gradtx._command_draw import averages, schedule
+from gradtx._command_sweep import sweep
 from gradtx._race import contestants, read
 from gradtx._race import race as run_race
 from gradtx._surfaces import SURFACES
-
-B1 = [0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995]
+from gradtx._words import OneOf
 
 
 @click.group(help="Gradient transformations for JAX that are values.")
@@ -32,22 +28,8 @@ def app() -> None:
     """The commands."""
 
 
-class OneOf(click.ParamType):
-    """A name out of a list; a wrong one is answered with the nearest right one."""
-
-    name = "name"
-
-    def __init__(self, what: str, known: list[str]):
-        self.what, self.known = what, known
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """The name itself, or what would have been right."""
-        if value in self.known:
-            return value
-        close = get_close_matches(value, self.known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(self.known)}"
-        raise click.UsageError(f"no {self.what} {value!r}; {hint}")
-
+for command in (sweep, schedule, averages):
+    app.add_command(command)
 
 NAMES = [name for kind in catalogue.catalogue().values() for name in kind]
 
@@ -66,50 +48,6 @@ def list_() -> None:
 def show(name: str) -> None:
     """What NAME computes: its call, its formula, its links and theirs."""
     click.echo(catalogue.explain(name))
-
-
-@app.command(short_help="Train 128 Adams at once on real data and compare them.")
-@click.argument("problem", type=OneOf("problem", list(PROBLEMS)))
-@click.option("--steps", type=click.IntRange(min=1), default=500, show_default=True, help="Steps of every lane.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Rows of a mini-batch.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of split, weights and batches.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write to  [default: gradtx-sweep-PROBLEM]",
-)
-def sweep(problem: str, steps: int, batch_size: int, seed: int, out: Path | None) -> None:
-    """Train 128 Adams at once on PROBLEM (digits), a grid over learning rate and b1.
-
-    Prints the best and the worst by accuracy on held-out data, and writes the table, the curves and a heat map.
-    """
-    task, folder = PROBLEMS[problem](seed), out or Path(f"gradtx-sweep-{problem}")
-    if batch_size > len(task.data["y"]):
-        raise click.UsageError(f"--batch-size {batch_size}: {problem} has {len(task.data['y'])} rows to train on")
-    folder.mkdir(parents=True, exist_ok=True)
-    rates = [float(f"{rate:.3g}") for rate in np.geomspace(1e-4, 1e-1, 16)]
-    population = gradtx.sweep.grid(gradtx.adam, learning_rate=rates, b1=B1)
-    console = Console(highlight=False)
-    console.print(f"{task.summary}\n{population.size} Adams, {steps} steps on batches of {batch_size}")
-    began = time.monotonic()
-    result = gradtx.sweep.run(
-        task.loss,
-        task.params,
-        population,
-        task.data,
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        evaluate=task.evaluate,
-        progress=True,
-    )
-    seconds = time.monotonic() - began
-    written = result.save(folder, metric="held_out_accuracy", better="higher")
-    lost = int(np.sum(~np.isfinite(result.final_loss)))
-    console.print(_table(sorted(result.table(), key=lambda row: (-row["held_out_accuracy"], row["final_loss"]))))
-    console.print(f"{population.size} lanes in {seconds:.1f} s, compilation included; {lost} diverged")
-    for file in written:
-        console.print(f"wrote {file}", soft_wrap=True)
 
 
 @app.command(short_help="Optimizers on a loss surface: a figure and an animation.")
@@ -141,24 +79,10 @@ def race(optimizers: tuple[str, ...], surface: str, steps: int, out: Path | None
         click.echo(f"wrote {file}")
 
 
-def _table(rows: list[dict[str, Any]], ends: int = 5) -> Table:
-    """The best and the worst rows."""
-    title = f"the best {ends} and the worst {ends} of {len(rows)} by held-out accuracy"
-    table = Table(title=title, title_justify="left")
-    for name in rows[0]:
-        table.add_column(name.replace("_", " ").replace("held out", "held-out"), justify="right")
-    for n, row in enumerate(rows):
-        if n < ends or n >= len(rows) - ends:
-            table.add_row(
-                *(f"{x:.4g}" if isinstance(x, float) else str(x) for x in row.values()), end_section=n == ends - 1
-            )
-    return table
-
-
-def main() -> None:
-    """Run the command line. What is wrong with an argument is one line, and exit status 2."""
+def main(args: list[str] | None = None) -> None:
+    """Run the command line, on the words of the process if none are given. What is wrong with an argument is one line, and exit status 2."""
     try:
-        app(standalone_mode=False, prog_name="python -m gradtx")
+        app(args, standalone_mode=False, prog_name="python -m gradtx")
     except click.ClickException as error:
         if getattr(error, "ctx", None) is not None and type(error).__name__ == "NoArgsIsHelpError":
             error.show()

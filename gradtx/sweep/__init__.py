@@ -17,6 +17,7 @@ from gradtx.sweep._evolution import population_based
 from gradtx.sweep._population import Group, Population, grid, points, sample, stack, zipped
 from gradtx.sweep._result import History, Lane, Sweep
 from gradtx.sweep._run import run
+from gradtx.sweep._search import Search, search
 from gradtx.sweep._selection import halving, hyperband
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "History",
     "Lane",
     "Population",
+    "Search",
     "Sweep",
     "choice",
     "grid",
@@ -38,6 +40,7 @@ __all__ = [
     "population_based",
     "run",
     "sample",
+    "search",
     "stack",
     "uniform",
     "zipped",

@@ -1,0 +1,66 @@
+"""Words of the command line: names that must be known, tables, and what is wrong in one line."""
+
+import sys
+from difflib import get_close_matches
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+
+class OneOf(click.ParamType):
+    """A name out of a list; a wrong one is answered with the nearest right one."""
+
+    name = "name"
+
+    def __init__(self, what: str, known: list[str]):
+        self.what, self.known = what, known
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """The name itself, or what would have been right."""
+        if value in self.known:
+            return value
+        raise unknown(self.what, value, self.known)
+
+
+def console() -> Console:
+    """Where the commands print: as wide as the terminal, and wide enough for tables where there is none."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+
+
+def unknown(what: str, value: str, known: list[str]) -> click.UsageError:
+    """The error that says which name was meant."""
+    close = get_close_matches(value, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
+    return click.UsageError(f"no {what} {value!r}; {hint}")
+
+
+def best_and_worst(rows: list[dict[str, Any]], by: str, ends: int = 5) -> Table:
+    """The first and the last rows, which are in order."""
+    few = len(rows) <= 2 * ends
+    which = f"all {len(rows)}" if few else f"the best {ends} and the worst {ends} of {len(rows)}"
+    table = Table(title=f"{which} by {heading(by)}", title_justify="left")
+    for name in rows[0]:
+        table.add_column(heading(name), justify="right", no_wrap=name != "optimizer")
+    for n, row in enumerate(rows):
+        if few or n < ends or n >= len(rows) - ends:
+            table.add_row(*map(cell, row.values()), end_section=not few and n == ends - 1)
+    return table
+
+
+def filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that have all columns, in one order: the points first, then what came of them."""
+    longest = max(rows, key=len)
+    names = list(dict.fromkeys([*longest, *(name for row in rows for name in row)]))
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+def heading(name: str) -> str:
+    """A name of a column, to be read."""
+    return name.replace("_", " ").replace("held out", "held-out")
+
+
+def cell(x: Any) -> str:
+    """A value of a table, to be read."""
+    return f"{x:.4g}" if isinstance(x, float) else "" if x is None else str(x)

@@ -1,0 +1,175 @@
+"""Search by Optuna: it proposes a batch of points, they train as the lanes of one population, it is told what came."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradtx._errors import TransformationError, within
+from gradtx._progress import progress as progress_bar
+from gradtx._transformation import GradientTransformation
+from gradtx.sweep._distributions import Distribution
+from gradtx.sweep._evolution import Evolution
+from gradtx.sweep._population import Population, points
+from gradtx.sweep._run import run
+from gradtx.sweep._study import (
+    Point,
+    Work,
+    check_study,
+    finished,
+    key_of,
+    library,
+    note,
+    open_storage,
+    open_study,
+    value_of,
+)
+
+WAIT = 0.5  # seconds between looks at what other processes do
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found: the ``study`` (Optuna's own object), and its best point and value."""
+
+    study: Any
+    space: Mapping[str, Distribution] = field(repr=False)
+    metric: str
+
+    @property
+    def best_point(self) -> Point:
+        """The best point. Raises `TransformationError`: every trial diverged."""
+        return self._point(self._best())
+
+    @property
+    def best_value(self) -> float:
+        """What the best point reached."""
+        return float(self._best().value)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row a trial, the best first: its number, its point, what it reached; finished, dropped or diverged."""
+        up = self.study.direction.name == "MAXIMIZE"
+        rows = []
+        for trial in finished(self.study):
+            value = math.nan if trial.value is None else float(trial.value)
+            status = "finished" if trial.state.name == "COMPLETE" else "diverged" if math.isnan(value) else "dropped"
+            rows.append({"trial": trial.number, **self._point(trial), self.metric: value, "status": status})
+        last = ["finished", "dropped", "diverged"]
+        return sorted(
+            rows, key=lambda r: (last.index(r["status"]), np.nan_to_num(-r[self.metric] if up else r[self.metric]))
+        )
+
+    def _best(self) -> Any:
+        try:
+            return self.study.best_trial
+        except ValueError:
+            raise TransformationError(f"search: no trial of {len(finished(self.study))} ended with a number") from None
+
+    def _point(self, trial: Any) -> Point:
+        return {
+            name: value_of(name, d, trial.params) for name, d in self.space.items() if key_of(name, d) in trial.params
+        }
+
+
+def search(
+    factory: Callable[..., GradientTransformation] | GradientTransformation,
+    loss: Callable[..., Any],
+    params: Any,
+    data: Any,
+    *,
+    trials: int,
+    steps: int,
+    space: Mapping[str, Distribution],
+    numbers: Mapping[str, Distribution] | None = None,
+    lanes: int = 16,
+    seeds: Iterable[int] | None = None,
+    storage: str | Path | None = None,
+    study: str = "gradtx",
+    sampler: Any = None,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    progress: bool | None = None,
+    metric: str = "final_loss",
+    better: str = "lower",
+    **options: Any,
+) -> Search:
+    """Let Optuna propose points, ``lanes`` at a time, each batch trained as one population, until there are ``trials``.
+
+    ``space`` maps names of the factory to distributions, ``numbers`` those of the loss's numbers; ``metric``,
+    ``better`` and ``options`` (``batch_size``, ``evaluate``, ``select`` ...) are those of `gradtx.sweep.run`. With
+    ``seeds`` a point is trained once with each, and its value is their mean. Every batch is of one size, so nothing is
+    compiled again. A trial that diverges is told to be pruned, which teaches Optuna's sampler to stay away (its
+    failures it would forget); so is a lane that was dropped, with the value and the step it had.
+
+    ``storage`` keeps the study: a path (an SQLite file), a URL as Optuna takes it, or one of its storages; if not
+    given, ``study.db`` in ``folder``, or else memory. A study that is there already goes on; it must be of
+    the same space, metric and number of steps. *Several processes* may share it, and end when together they have ``trials``.
+    What a process had in training when it was killed is done again by the others or by its next start: at once on the
+    same machine, elsewhere after two minutes of silence. ``sampler`` is one of Optuna's; if not given, its TPE.
+
+    Needs Optuna. Raises `TransformationError`: a name that the factory or the loss does not have; a storage that cannot
+    be opened; a study with another direction, space, metric or number of steps.
+    """
+    optuna = library()
+    for name, n in {"trials": trials, "lanes": lanes}.items():
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise TransformationError(f"search: {name}: expected a whole number, 1 or more, found {n!r}")
+    if isinstance(options.get("select"), Evolution):
+        raise TransformationError("search: select: a population changes its points, so there is nothing to tell Optuna")
+    if better not in ("lower", "higher"):
+        raise TransformationError(f"search: better: expected 'lower' or 'higher', found {better!r}")
+    every = {**space, **(numbers or {})}
+    _check_space(space, numbers or {})
+    seeds = None if seeds is None else list(seeds)
+    make = within("search", points)
+
+    def population(rows: Sequence[Point]) -> Population:
+        return make(factory, rows, numbers=list(numbers or {}), seeds=seeds)
+
+    population([{name: d.quantile(0.5) for name, d in every.items()}])  # names and ranges, before a trial is asked for
+    opened = open_storage(
+        optuna, storage if storage is not None else None if folder is None else Path(folder) / "study.db"
+    )
+    direction = "maximize" if better == "higher" else "minimize"
+    found = open_study(optuna, opened, study, sampler, direction)
+    settings = {"metric": metric, "steps": steps, "batch_size": options.get("batch_size")}
+    check_study(found, {**settings, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
+    work = Work(optuna, found, trials, lanes, seed, every, fixed=sampler is not None)
+    with progress_bar("trials", trials, progress, done=work.count()) as bar, work.beating():
+        while True:
+            batch = work.claim()
+            if batch is None:
+                break
+            if not batch:
+                time.sleep(WAIT)
+                continue
+            try:
+                rows = [work.point(trial) for trial in batch]
+                padded = rows + [rows[-1]] * (lanes - len(rows))
+                result = run(
+                    loss, params, population(padded), data,
+                    steps=steps, seed=seed, metric=metric, better=better, progress=False, **options,
+                )  # fmt: skip
+                for n, trial in enumerate(batch):
+                    work.tell(trial, result, n, 1 if seeds is None else len(seeds))
+            finally:
+                work.give_up(batch)
+            bar(len(batch), note(found))
+    return Search(found, every, metric)
+
+
+def _check_space(space: Mapping[str, Distribution], numbers: Mapping[str, Distribution]) -> None:
+    if not space and not numbers:
+        raise TransformationError("search: space: expected at least one distribution, found none")
+    for name, d in (*space.items(), *numbers.items()):
+        if not isinstance(d, Distribution):
+            raise TransformationError(
+                f"search: space: {name}: expected a distribution such as uniform(0, 1), found {d!r}"
+            )
+    twice = next((name for name in numbers if name in space), None)
+    if twice is not None:
+        raise TransformationError(f"search: {twice}: given twice, to the transformation and to the loss")
