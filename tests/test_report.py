@@ -52,7 +52,7 @@ SWEEPS = {
     "one step": lambda: trained(sweep.grid(gradtx.sgd, learning_rate=[0.1, 0.2]), steps=1),
     "one axis": lambda: trained(sweep.grid(gradtx.sgd, learning_rate=RATES)),
     "no axis": lambda: trained(sweep.grid(gradtx.sgd, learning_rate=[0.1, 0.1])),
-    "all diverged": lambda: trained(sweep.grid(gradtx.sgd, learning_rate=[1e20, 1e30])),
+    "all diverged": lambda: trained(sweep.grid(gradtx.sgd, learning_rate=[1e20, 1e30]), stop_diverged=True),
     "one diverged": lambda: trained(sweep.grid(gradtx.sgd, learning_rate=[0.1, 1e30], momentum=[0.5, 0.9])),
     "functions": lambda: trained(
         sweep.grid(gradtx.adamw, learning_rate=0.1, mask=[everything, None, lambda p: everything(p), named_evil])
