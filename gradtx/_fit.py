@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from gradtx import tree as trees
@@ -272,7 +273,7 @@ def _in_chunks(
             ):  # of whatever is traced: the loss, the data ...
                 return run(start, jnp.asarray(0), steps=steps)
             values.append(chunk)
-            bar(n, f"loss {float(chunk[-1]):.4g}")
+            bar(n, float(np.min(chunk, initial=np.inf, where=np.isfinite(chunk))))
             if done is not None and done(carry):
                 break
     return carry, jnp.concatenate(values)

@@ -1,5 +1,6 @@
 """A progress bar for runs that take long (rich, imported when used)."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,31 +10,97 @@ from typing import Any
 PATIENCE = 1.0  # seconds without a bar
 
 
-@contextmanager
-def progress(label: str, total: int, show: bool | None, *, done: int = 0) -> Iterator[Callable[[int, str], None]]:
-    """Yields ``advance(steps, note)``. The bar appears once the run has taken a second. ``done`` was there before.
+class Pace:
+    """How far a run is, and how fast: ``done`` steps of ``total``, ``best`` the lowest loss so far."""
 
-    ``show=None`` shows it on a terminal where rich is installed, ``True`` always, ``False`` never.
+    def __init__(self, total: int, done: int = 0, best: float = math.inf):
+        self.total, self.done, self.best = total, done, best
+        self.began = self.since = time.monotonic()
+        self.start = self.base = done
+
+    def advance(self, steps: int, loss: float) -> None:
+        """So many steps more, and the lowest loss among them."""
+        first, now = self.done == self.start, time.monotonic()
+        self.done += steps
+        self.best = min(self.best, loss) if math.isfinite(loss) else self.best
+        if first and self.done < self.total:  # what came before was compilation for the most part
+            self.since, self.base = now, self.done
+
+    @property
+    def rate(self) -> float:
+        """Steps a second, of those that were taken here; not a number where that is not known yet."""
+        seconds, steps = time.monotonic() - self.since, self.done - self.base
+        return steps / seconds if steps and seconds > 0 else math.nan
+
+    def words(self) -> list[str]:
+        """Steps, rate, best loss, and the time that it takes still, or took."""
+        spent = time.monotonic() - self.began
+        left = (self.total - self.done) / self.rate
+        ended = self.done >= self.total
+        return [
+            f"{self.done:,}/{self.total:,} steps",
+            "" if math.isnan(self.rate) else f"{per_second(self.rate)}",
+            f"best loss {self.best:.4g}" if math.isfinite(self.best) else "",
+            f"in {clock(spent)}" if ended else "" if math.isnan(left) else f"{clock(left)} left",
+        ]
+
+
+@contextmanager
+def progress(
+    label: str, total: int, show: bool | None, *, done: int = 0, best: float = math.inf
+) -> Iterator[Callable[[int, float], None]]:
+    """Yields ``advance(steps, loss)``. The bar appears once the run has taken a second.
+
+    ``done`` steps and a ``best`` loss were there before. ``show=None`` shows it on a terminal where rich is installed,
+    ``True`` always (where there is no terminal as one line at the end), ``False`` never.
     Raises `ImportError`: ``show=True`` without rich.
     """
-    bar = _bar(show)
+    pace, bar = Pace(total, done, best), _bar(show)
     task: Any = None
-    began = time.monotonic()
 
-    def advance(steps: int, note: str = "") -> None:
-        nonlocal task, done
-        done += steps
-        if bar is not None and task is None and (show or time.monotonic() - began > PATIENCE):
+    def advance(steps: int, loss: float = math.nan) -> None:
+        nonlocal task
+        pace.advance(steps, loss)
+        if bar is None or not bar.console.is_terminal:
+            return
+        if task is None and (show or time.monotonic() - pace.began > PATIENCE):
             bar.start()
-            task = bar.add_task(label, total=total, note="")
-        if bar is not None and task is not None:
-            bar.update(task, completed=done, note=note)
+            task = bar.add_task(label, total=total, words="")
+        if task is not None:
+            bar.update(task, completed=pace.done, words="  ".join(word for word in pace.words() if word))
 
     try:
         yield advance
     finally:
         if bar is not None and task is not None:
             bar.stop()
+        elif show and pace.done > done:
+            print(f"{label}: {', '.join(word for word in pace.words() if word)}", file=sys.stderr)
+
+
+def per_second(rate: float) -> str:
+    """A rate in words.
+
+    >>> per_second(12345.6), per_second(3.21), per_second(2.5e6)
+    ('12.3 k/s', '3.21/s', '2.5 M/s')
+    """
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if rate >= unit:
+            return f"{rate / unit:.3g}{name}/s"
+    return f"{rate:.3g}/s"
+
+
+def clock(seconds: float) -> str:
+    """A time in words.
+
+    >>> clock(0.43), clock(75), clock(7322)
+    ('0.4 s', '1:15', '2:02:02')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _bar(show: bool | None) -> Any:
@@ -41,24 +108,10 @@ def _bar(show: bool | None) -> Any:
         return None
     try:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn
     except ImportError:
         if show:
             raise ImportError("a progress bar needs rich: pip install 'gradtx[progress]'") from None
         return None
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-    )
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[words]}")
+    return Progress(*columns, console=Console(stderr=True))

@@ -9,6 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from gradtx._axes import (
+    TRANSFORMATION,
+    Axis,
+    axes_of,
+    grid_axes,
+    logarithmic,
+    shades_of,
+    short,
+    smooth,
+    title,
+    transformations,
+    words,
+)
+
 NEAT = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "figure.dpi": 130}
 
 
@@ -20,30 +34,35 @@ def _pyplot() -> Any:
     return plt
 
 
-def sweep(result: Any, *, metric: str = "final_loss", better: str = "lower") -> Any:
+def sweep(result: Any, *, metric: str | None = None, better: str | None = None) -> Any:
     """A sweep as a figure: the curves of its lanes, and beside them a heat map where its points are a grid of two axes.
 
-    ``metric`` is what the heat map shows, a column of the sweep's table; ``better`` is "lower" or "higher".
+    ``metric`` is what lanes are ranked by and the heat map shows, a column of the sweep's table, and ``better`` is
+    "lower" or "higher": those of the sweep if not given.
     """
-    axes = grid_axes(result.points)
+    result = result.ranked_by(metric, better)
+    axes = axes_of(result)
+    grid = grid_axes(axes, len(result.points))
     plt = _pyplot()
     with plt.rc_context(NEAT):
         figure, places = plt.subplots(
-            1, 2 if axes else 1, figsize=(12.5 if axes else 6.5, 4.6), squeeze=False, layout="constrained"
+            1, 2 if grid else 1, figsize=(12.5 if grid else 6.5, 4.6), squeeze=False, layout="constrained"
         )
-        curves(places[0, 0], result)
-        if axes:
-            heat_map(places[0, 1], result, *axes, metric=metric, better=better)
+        curves(places[0, 0], result, axes)
+        if grid:
+            heat_map(places[0, 1], result, *grid)
     return figure
 
 
-def save_sweep(result: Any, folder: Path, **options: Any) -> list[Path]:
+def save_sweep(result: Any, folder: Path, *, metric: str | None = None, better: str | None = None) -> list[Path]:
     """Write ``curves.png`` and, for a grid of two axes, ``heatmap.png``; return what was written."""
     plt = _pyplot()
-    pictures = {"curves.png": lambda ax: curves(ax, result)}
-    axes = grid_axes(result.points)
-    if axes:
-        pictures["heatmap.png"] = lambda ax: heat_map(ax, result, *axes, **options)
+    result = result.ranked_by(metric, better)
+    axes = axes_of(result)
+    grid = grid_axes(axes, len(result.points))
+    pictures = {"curves.png": lambda ax: curves(ax, result, axes)}
+    if grid:
+        pictures["heatmap.png"] = lambda ax: heat_map(ax, result, *grid)
     (folder / "heatmap.png").unlink(missing_ok=True)
     for name, draw in pictures.items():
         with plt.rc_context(NEAT):
@@ -54,119 +73,96 @@ def save_sweep(result: Any, folder: Path, **options: Any) -> list[Path]:
     return [folder / name for name in pictures]
 
 
-def curves(ax: Any, result: Any) -> None:
+def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     """The training loss of every lane on a log scale, coloured by the axis that varies first, the best lane in black.
 
-    Noise of the mini-batches is averaged out over a fiftieth of the run.
+    Noise of the mini-batches is averaged out over a fiftieth of the run. A curve ends where its lane did.
     """
     plt = _pyplot()
-    steps, losses = _smooth(result.loss, result.record_every)
-    axis = next(iter(varying(result.points)), None)
-    colour, norm = plt.get_cmap("viridis"), None
-    if axis:
-        values = [float(point[axis]) for point in result.points]
-        norm = _scale(values)
+    steps, losses = smooth(result.loss, result.record_every)
+    losses, positive = logarithmic(losses)
+    colour, axis, norm = plt.get_cmap("viridis"), axes[0] if axes else None, None
+    shades = [colour(0.5)] * len(losses)
+    if axis is not None:
+        norm = _norm(axis)
+        shades = [colour(norm(x)) if np.isfinite(x) else "0.6" for x in axis.values]
+    for shade, loss in zip(shades, losses, strict=True):
+        ax.plot(steps, loss, color=shade, lw=0.9, alpha=0.8)
     best = result.order[0]
-    for n, loss in enumerate(losses):
-        shade = colour(norm(float(result.points[n][axis]))) if norm and axis else colour(0.5)
-        ax.plot(steps, np.where(np.isfinite(loss), loss, np.nan), color=shade, lw=0.9, alpha=0.8)
     finite = losses[np.isfinite(losses)]
-    if np.isfinite(result.final_loss[best]):
-        ax.plot(steps, losses[best], color="black", lw=2.2, label=f"lowest final loss: {_words(result.points[best])}")
+    if np.isfinite(result.score[best]):
+        which = f"{'lowest' if result.better == 'lower' else 'highest'} {title(result.metric)}"
+        ax.plot(steps, losses[best], color="black", lw=2.2, label=f"{which}: {_plain(_described(result, best, axes))}")
     else:
         ax.plot([], [], " ", label="all lanes diverged")
-    positive = finite.size > 0 and finite.min() > 0
+    lanes = len(result.points)
     scale = "log" if positive else "linear"
-    ax.set(xlabel="step", ylabel="training loss", yscale=scale, title=f"{len(result.points)} lanes")
+    heading = f"{lanes} lane{'s' * (lanes != 1)}"
+    ax.set(xlabel="step", ylabel="training loss", yscale=scale, title=heading)
     if positive:  # a lane that blows up does not squeeze the others
         start = result.loss[:, 0][np.isfinite(result.loss[:, 0])]
         ax.set_ylim(0.7 * finite.min(), 2 * max(float(np.median(start)) if start.size else 0.0, finite.min()))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
-    if norm and axis:
-        ax.figure.colorbar(plt.cm.ScalarMappable(norm, colour), ax=ax, label=_title(axis))
+    if axis is not None:
+        bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, colour), ax=ax, label=_plain(title(axis.name)))
+        if axis.labels:
+            few = np.unique(np.linspace(0, len(axis.labels) - 1, min(12, len(axis.labels))).astype(int))
+            bar.set_ticks(few, labels=[_plain(_cut(axis.labels[n])) for n in few])
+            bar.minorticks_off()
 
 
-def heat_map(ax: Any, result: Any, x: str, y: str, *, metric: str = "final_loss", better: str = "lower") -> None:
-    """One cell a lane: a metric over two axes of the grid, the best cell framed; lanes that diverged stay grey.
-
-    Of cells that are equally good the one with the lowest final loss is framed.
-    """
+def heat_map(ax: Any, result: Any, x: Axis, y: Axis) -> None:
+    """One cell a lane: the metric over two axes of the grid, the best cell framed; lanes that diverged stay grey."""
     plt = _pyplot()
-    column = result.final_loss if metric == "final_loss" else result.metrics[metric]
-    xs, ys = (sorted({float(point[name]) for point in result.points}) for name in (x, y))
+    xs, ys = np.unique(x.values).tolist(), np.unique(y.values).tolist()
     cells = np.full((len(ys), len(xs)), np.nan)
-    for n, point in enumerate(result.points):
-        if np.isfinite(result.final_loss[n]):
-            cells[ys.index(float(point[y])), xs.index(float(point[x]))] = column[n]
+    for n, value in enumerate(result.score):
+        cells[ys.index(y.values[n]), xs.index(x.values[n])] = value
     ax.set_facecolor("0.8")
-    low = better == "lower"
-    bad, good = np.nanquantile(cells, [0.9, 0.0] if low else [0.1, 1.0]) if np.isfinite(cells).any() else (0.0, 1.0)
-    shades = {"vmin": min(bad, good), "vmax": max(bad, good), "cmap": "viridis_r" if low else "viridis"}
+    low = result.better == "lower"
+    least, most = shades_of(cells, result.better)
+    shades = {"vmin": least, "vmax": most, "cmap": "viridis_r" if low else "viridis"}
     image = ax.imshow(cells, origin="lower", aspect="auto", **shades)
-    ax.set_xticks(range(len(xs)), [_short(value) for value in xs], rotation=60 if len(xs) > 8 else 0)
-    ax.set_yticks(range(len(ys)), [_short(value) for value in ys])
+    ax.set_xticks(range(len(xs)), [short(value) for value in xs], rotation=60 if len(xs) > 8 else 0)
+    ax.set_yticks(range(len(ys)), [short(value) for value in ys])
     if cells.size <= 200:
         for (row, col), value in np.ndenumerate(cells):
-            dark = (value - bad) / ((good - bad) or 1.0) < 0.6
-            text = f"{value:.3f}" if 0.01 < abs(value) < 10 else f"{value:.0e}"
-            ax.text(col, row, text, ha="center", va="center", fontsize=5.5, color="white" if dark else "black")
-    alive = [n for n in result.order if np.isfinite(result.final_loss[n])]
-    if alive:
-        point = result.points[(min if low else max)(alive, key=lambda n: column[n])]  # the first in order, if equal
-        corner = xs.index(float(point[x])) - 0.5, ys.index(float(point[y])) - 0.5
+            if np.isfinite(value):
+                bright = (value - least) / (most - least)
+                text = f"{value:.3f}" if 0.01 < abs(value) < 10 else f"{value:.0e}"
+                shade = "white" if (1 - bright if low else bright) < 0.6 else "black"
+                ax.text(col, row, text, ha="center", va="center", fontsize=5.5, color=shade)
+    best = result.order[0]
+    if np.isfinite(result.score[best]):
+        corner = xs.index(x.values[best]) - 0.5, ys.index(y.values[best]) - 0.5
         ax.add_patch(plt.Rectangle(corner, 1, 1, fill=False, lw=2.2, edgecolor="black"))
-    ax.set(xlabel=_title(x), ylabel=_title(y), title=f"{_title(metric)} (best framed, diverged grey)")
-    ax.figure.colorbar(image, ax=ax, label=_title(metric), extend="max" if low else "min")
+    name = _plain(title(result.metric))
+    ax.set(xlabel=_plain(title(x.name)), ylabel=_plain(title(y.name)), title=f"{name} (best framed, diverged grey)")
+    ax.figure.colorbar(image, ax=ax, label=name, extend="max" if low else "min")
 
 
-def varying(points: list[dict[str, Any]]) -> list[str]:
-    """The names of the numbers that differ between the points."""
-    names = [name for name in points[0] if all(isinstance(point.get(name), int | float) for point in points)]
-    return [name for name in names if len({point[name] for point in points}) > 1]
+def _described(result: Any, lane: int, axes: list[Axis]) -> str:
+    """The point of a lane: first what varies."""
+    point, names = result.points[lane], [axis.name for axis in axes]
+    shown = {name: point[name] for name in [*names, *point] if name in point}
+    kind = [transformations(result)[lane]] if TRANSFORMATION in names and TRANSFORMATION not in point else []
+    return ", ".join([*kind, *([words(shown)] if shown else [])])
 
 
-def grid_axes(points: list[dict[str, Any]]) -> tuple[str, str] | None:
-    """The two axes of a full grid of points, or None where they are something else."""
-    names = varying(points)
-    if len(names) != 2:
-        return None
-    x, y = names
-    cells = {(point[x], point[y]) for point in points}
-    full = len({a for a, _ in cells}) * len({b for _, b in cells})
-    return (x, y) if len(cells) == full == len(points) else None
-
-
-def _scale(values: list[float]) -> Any:
+def _norm(axis: Axis) -> Any:
     from matplotlib.colors import LogNorm, Normalize
 
-    low, high = min(values), max(values)
-    return LogNorm(low, high) if low > 0 and high / low > 30 else Normalize(low, high)
+    low, high = np.nanmin(axis.values), np.nanmax(axis.values)
+    return LogNorm(low, high) if axis.log else Normalize(low, high)
 
 
-def _smooth(loss: np.ndarray, record_every: int, points: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    """Means over equal parts of the run, and the steps in the middle of each."""
-    parts = np.array_split(np.arange(loss.shape[1]), min(points, loss.shape[1]))
-    steps = np.array([(part[0] + part[-1] + 1) / 2 for part in parts]) * record_every
-    return steps, np.stack([loss[:, part].mean(axis=1) for part in parts], axis=1)
+def _plain(text: str) -> str:
+    """Text in which a dollar is a dollar, and begins no formula."""
+    return text.replace("$", r"\$")
 
 
-def _short(value: float) -> str:
-    """A number for an axis: 0.9, 0.0016 as 1.6e-3."""
-    if value == 0 or 0.01 <= abs(value) < 1e4:
-        return f"{value:.4g}"
-    digits, exponent = f"{value:.1e}".split("e")
-    return f"{digits.removesuffix('.0')}e{int(exponent)}"
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _words(point: dict[str, Any]) -> str:
-    shown = [
-        f"{name} = {value:.3g}" if isinstance(value, float) else f"{name} = {value}" for name, value in point.items()
-    ]
-    return ", ".join(shown[:4])
+def _cut(text: str, most: int = 24) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 # Races, schedules, averages -------------------------------------------------------------------------------------------

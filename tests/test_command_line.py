@@ -91,7 +91,7 @@ def test_sweep_digits_prints_a_table_and_writes_its_files(tmp_path):
     assert swept.returncode == 0, swept.stderr
     assert "128 Adams, 30 steps" in swept.stdout
     assert "held-out accuracy" in swept.stdout
-    assert "3840/3840" in swept.stderr
+    assert "128 lanes: 3,840/3,840 steps" in swept.stderr  # 128 times 30
     written = {file.name for file in (tmp_path / "found").iterdir()} - {"progress"}
     assert written == {"table.csv", "sweep.json", "loss.npz", "curves.png", "heatmap.png", "report.html"}
     assert len((tmp_path / "found" / "table.csv").read_text().splitlines()) == 129
@@ -102,7 +102,8 @@ def test_sweep_digits_prints_a_table_and_writes_its_files(tmp_path):
 def test_optimizers_of_several_structures_with_grid_and_seeds_are_one_table(inside, tmp_path):
     status, out, err = inside(
         "sweep", "iris", "--optimizer", "adam", "--optimizer", "chain(clip(1.0), sgd(0.1, momentum=0.9))",
-        "--grid", "learning_rate=1e-3:1e-1:log:2", "--grid", "b1=0.8,0.9", "--seeds", "2", "--steps", "5", "--out", "all",
+        "--grid", "learning_rate=1e-3:1e-1:log:2", "--grid", "b1=0.8,0.9", "--seeds", "2", "--steps", "5",
+        "--out", "all",
     )  # fmt: skip
     assert status == 0, err
     rows = table(tmp_path / "all")
@@ -301,6 +302,11 @@ def test_race_draws_a_figure_and_a_film(tmp_path):
         (
             [*SWEEP, "--grid", "learning_rate=1", "--random", RATES],
             "learning_rate: both --grid and --random: one of them",
+        ),
+        ([*SWEEP, "--grid", "b1=0", "--random", "adam.b1=0,1"], "--random adam.b1: the same as b1"),
+        (
+            ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--grid", "l2=0", "--grid", "loss.l2=1"],
+            "--grid loss.l2: the same as l2",
         ),
         ([*SWEEP, "--random", f"{RATES}:16"], "it is drawn, so it has no count"),
         ([*SWEEP, "--random", "learning_rate=1:2.5:int"], "expected whole numbers, found 1 and 2.5"),

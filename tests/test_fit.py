@@ -209,7 +209,9 @@ def test_a_bar_is_shown_where_it_is_asked_for(capfd):
     gradtx.fit(squares, START, gradtx.sgd(0.1), line(), steps=20, progress=True)
     shown = capfd.readouterr().err
     assert "fit" in shown
-    assert "20/20" in shown
+    assert "20/20 steps" in shown
+    assert "best loss" in shown
+    assert len(shown.splitlines()) == 1
 
 
 def test_complex_parameters_go_downhill():

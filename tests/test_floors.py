@@ -44,19 +44,19 @@ FLOORS = [
     [
         "_progress",
         "_fit",
+        "sweep._rows",
         "sweep._distributions",
         "sweep._population",
-        "sweep._rows",
-        "sweep._lanes",
         "sweep._selection",
+        "sweep._lanes",
         "sweep._evolution",
-        "sweep._result",
         "sweep._plan",
-        "sweep._processes",
         "sweep._units",
+        "sweep._processes",
+        "sweep._result",
+        "sweep._storage",
         "sweep._course",
         "sweep._snapshot",
-        "sweep._storage",
         "sweep._run",
         "sweep._study",
         "sweep._search",
@@ -68,7 +68,18 @@ FLOORS = [
         "_trials",
         "testing",
     ],
-    ["plot", "_report", "_problems", "_own_problems"],
+    [
+        "_axes",
+        "plot",
+        "_report_figures",
+        "_report_parallel",
+        "_report_course",
+        "_report_code",
+        "_report",
+        "_tensorboard",
+        "_problems",
+        "_own_problems",
+    ],
     ["_catalogue", "_race", "_words", "_specs", "_resume", "_command_draw", "_command_sweep", "__main__"],
 ]
 SIBLINGS = ("_primitives", "_optimizers")
@@ -76,6 +87,8 @@ ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it,
 EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_progress": {"rich"},
     "plot": {"matplotlib"},
+    "_report": {"plotly"},
+    "_tensorboard": {"tensorboardX"},
     "_problems": {"sklearn", "mnist1d"},
     "sweep._storage": {"orbax"},
     "sweep._study": {"optuna", "sqlalchemy"},
@@ -86,8 +99,16 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "__main__": {"click", "rich"},
     "interop": {"optax", "flax", "torch"},
 }
-PROGRAM = {"_words", "_resume", "_command_draw", "_command_sweep", "__main__"}  # imported by nobody who uses the library
-UPSTAIRS = {"sweep._result": {"plot", "_report"}}  # who may reach up inside a function, to show what it has
+PROGRAM = {
+    "_words",
+    "_resume",
+    "_command_draw",
+    "_command_sweep",
+    "__main__",
+}  # imported by nobody who uses the library
+UPSTAIRS = {
+    "sweep._result": {"plot", "_report", "_tensorboard"}
+}  # who may reach up inside a function, to show what it has
 FREE = {"jax", "numpy"} | sys.stdlib_module_names
 
 
@@ -206,7 +227,22 @@ def test_a_recipe_returns_a_transformation_that_is_made_of_links(name):
 
 
 def test_importing_gradtx_needs_jax_alone():
-    heavy = ["chex", "optax", "flax", "orbax", "matplotlib", "rich", "typer", "click", "sklearn", "torch", "optuna", "mnist1d"]
+    heavy = [
+        "chex",
+        "optax",
+        "flax",
+        "orbax",
+        "matplotlib",
+        "plotly",
+        "tensorboardX",
+        "rich",
+        "typer",
+        "click",
+        "sklearn",
+        "torch",
+        "optuna",
+        "mnist1d",
+    ]
     code = f"import sys, gradtx, gradtx.testing; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

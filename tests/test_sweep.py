@@ -121,10 +121,11 @@ def test_a_sweep_saves_its_table_its_losses_and_its_pictures(tmp_path):
     population = sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1], b1=[0.5, 0.9])
     result = sweep.run(squares, START, population, line(), steps=20)
     folder = tmp_path / "out"
-    names = ["table.csv", "sweep.json", "loss.npz", "curves.png", "heatmap.png"]
-    assert result.save(folder, report=False) == [folder / name for name in names]
+    names = ["table.csv", "sweep.json", "loss.npz", "curves.png", "heatmap.png", "report.html"]
+    assert result.save(folder) == [folder / name for name in names]
     kept = json.loads((folder / "sweep.json").read_text())
-    assert (kept["best"]["lane"], kept["table"]) == (result.best, result.table())
+    assert kept["best"]["point"] == result.best.point
+    assert kept["table"] == result.table()
     with open(folder / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [{k: float(v) for k, v in row.items()} for row in rows] == result.table()
@@ -132,6 +133,27 @@ def test_a_sweep_saves_its_table_its_losses_and_its_pictures(tmp_path):
     for name in ("curves.png", "heatmap.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert len(result.plot().axes) == 4  # the curves, the heat map, and a scale for each
+    other = sweep.run(squares, START, sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1]), line(), steps=20)
+    written = other.save(folder, report=False)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in written} == {*names[:4]}
+
+
+def test_lanes_are_ranked_by_another_column_where_that_is_asked_for(tmp_path):
+    population = sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1], b1=[0.5, 0.9])
+    result = sweep.run(
+        squares, START, population, line(), steps=20, evaluate=lambda params: {"first": jnp.abs(params["w"][0])}
+    )
+    ranked = result.ranked_by("first", "higher")
+    assert ranked.best == int(np.argmax(result.metrics["first"]))
+    assert ranked.ranked_by("final_loss", "lower").order == result.order
+    result.save(tmp_path, report=False, metric="first", better="higher")
+    assert json.loads((tmp_path / "sweep.json").read_text())["best"]["lane"] == ranked.best
+    with pytest.raises(
+        gradtx.TransformationError, match=r"metric: expected one of final_loss, first, found 'frist'.*did"
+    ):
+        result.ranked_by("frist")
+    with pytest.raises(gradtx.TransformationError, match=r"better: expected 'lower' or 'higher', found 'more'"):
+        result.plot(better="more")
 
 
 def test_stacking_takes_any_transformations_of_one_structure():

@@ -5,7 +5,7 @@ into memory), and each goes in *strides*, calls of one compiled program. After e
 that can be written down, and from which it can go on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -43,6 +43,8 @@ class Course:
         self.waves: list[Wave] = []
         self.data = {device: jax.device_put(plan.data, device) for device in plan.devices if _is_ours(device)}
         self.together: dict[int, int] = {}
+        self.slots: dict[int, int] = {}
+        self.traced: set[Any] = set()
 
     # Beginning --------------------------------------------------------------------------------------------------------
 
@@ -67,7 +69,9 @@ class Course:
             return
         plan, devices = self.plan, len(self.plan.devices)
         together = self._together(group, settings, -(-len(lanes) // devices))
-        most = min(together, -(-len(lanes) // devices))
+        slots = slots_for(plan.program, min(together, -(-len(lanes) // devices)))
+        if plan.program.width != ALL:  # of the same size as before, so that nothing is compiled again
+            slots = self.slots.setdefault(group, slots)
         row = {lane: n for n, lane in enumerate(lanes)}
         waves = deal(lanes, devices, together)
         for wave in waves:
@@ -75,7 +79,6 @@ class Course:
             for device, own in zip(plan.devices, wave, strict=True):
                 if not own or not _is_ours(device):
                     continue
-                slots = slots_for(plan.program, most)
                 index = filled([row[lane] for lane in own], slots)
                 mine = rows_at(settings, index)
                 made = begin(plan.program, mine, plan.params, plan.make, device) if rows is None else at(rows, index)
@@ -126,21 +129,26 @@ class Course:
             settings, rows = unit.awake()
             numbers = jax.device_put([np.int32(x) for x in (first, count, len(unit.lanes))], unit.device)
             unit.rows, sums = train(program, settings, self.data[unit.device], rows, *numbers)
-            return sums
+            return np.asarray(sums)
 
-        units = wave.units
-        made = [one(unit) for unit in units[:1]]  # the first traces
-        if len(units) > 1:
-            with ThreadPoolExecutor(len(units) - 1) as threads:  # the others compile side by side
-                made += threads.map(one, units[1:])
         gone, best = 0, np.inf
-        for unit, sums in zip(units, made, strict=True):
-            steps, low = self._account(unit, np.asarray(sums), first, count)
+        for unit, sums in zip(wave.units, self._side_by_side(("train", wave.group), one, wave.units), strict=True):
+            steps, low = self._account(unit, sums, first, count)
             gone, best = gone + steps, min(best, low)
             if program.stops:
                 self._bury(unit)
         wave.clock = first + count
         return gone, best
+
+    def _side_by_side(self, what: Any, one: Callable[[Unit], Any], units: Sequence[Unit]) -> list[Any]:
+        """The same of several units at once; the first time one before the others, so that it is traced once."""
+        ahead = 0 if what in self.traced else 1
+        self.traced.add(what)
+        made = [one(unit) for unit in units[:ahead]]
+        if len(units) > ahead:
+            with ThreadPoolExecutor(len(units) - ahead) as threads:
+                made += threads.map(one, units[ahead:])
+        return made
 
     def _account(self, unit: Unit, sums: np.ndarray, first: int, count: int) -> tuple[int, float]:
         """Write down what a stride of a unit came to."""
@@ -176,15 +184,21 @@ class Course:
     def _measure(self, units: Sequence[Unit]) -> None:
         """The final loss and the metrics of lanes as they are now."""
         program = self.plan.program
-        for unit in units:
+
+        def one(unit: Unit) -> dict[str, np.ndarray]:
             active = jax.device_put(np.int32(len(unit.lanes)), unit.device)
             resting, (settings, rows) = unit.resting, unit.awake()
-            for name, column in finish(program, settings, self.data[unit.device], rows, active).items():
-                column = np.asarray(column)
-                whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
-                whole[unit.lanes] = column[: len(unit.lanes)]
+            found = finish(program, settings, self.data[unit.device], rows, active)
             if resting:
                 unit.rest()
+            return {name: np.asarray(column) for name, column in found.items()}
+
+        for group in range(len(self.plan.population.groups)):
+            own = [unit for unit in units if unit.group == group]
+            for unit, found in zip(own, self._side_by_side(("finish", group), one, own), strict=True):
+                for name, column in found.items():
+                    whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
+                    whole[unit.lanes] = column[: len(unit.lanes)]
 
     def _own(self) -> np.ndarray:
         """Which lanes this process knows: those that it trains, and those whose rows it keeps."""

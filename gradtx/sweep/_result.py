@@ -4,13 +4,14 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from gradtx._errors import TransformationError, suggest
 from gradtx._transformation import GradientTransformation
 from gradtx.sweep._population import Point, Population
 
@@ -114,6 +115,20 @@ class Sweep:
         keys = (np.nan_to_num(self.final_loss), np.nan_to_num(sign * self.score), early, lost)
         return np.lexsort(keys).tolist()
 
+    def ranked_by(self, metric: str | None = None, better: str | None = None) -> "Sweep":
+        """The same sweep with its lanes ranked by another column; what is not given stays as it is.
+
+        Raises `TransformationError`: there is no such column.
+        """
+        metric, better, known = metric or self.metric, better or self.better, ["final_loss", *self.metrics]
+        if metric not in known:
+            raise TransformationError(
+                f"sweep: metric: expected one of {', '.join(known)}, found {metric!r}{suggest(metric, known)}"
+            )
+        if better not in ("lower", "higher"):
+            raise TransformationError(f"sweep: better: expected 'lower' or 'higher', found {better!r}")
+        return replace(self, metric=metric, better=better)
+
     @property
     def best(self) -> Lane:
         """The best lane."""
@@ -185,19 +200,30 @@ class Sweep:
 
     # Pictures and files -----------------------------------------------------------------------------------------------
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *, metric: str | None = None, better: str | None = None) -> Any:
         """The curves of all lanes, and a heat map where two axes of numbers make a grid; a matplotlib figure."""
         from gradtx import plot
 
-        return plot.sweep(self, **{"metric": self.metric, "better": self.better, **options})
+        return plot.sweep(self, metric=metric, better=better)
 
-    def save(self, folder: str | Path, *, report: bool = True, **options: Any) -> list[Path]:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        report: bool = True,
+        tensorboard: bool = False,
+        metric: str | None = None,
+        better: str | None = None,
+    ) -> list[Path]:
         """Write the sweep to a folder; return what was written.
 
         ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz``, ``curves.png``, for a grid
         ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves it out).
-        What an earlier sweep left in the folder under these names is replaced or removed. ``options`` as in `plot`.
+        ``tensorboard=True`` adds a folder of that name (see `tensorboard`). What an earlier sweep left in the folder
+        under these names is replaced or removed. ``metric`` and ``better`` rank the lanes otherwise, as `ranked_by`.
         """
+        if metric is not None or better is not None:
+            return self.ranked_by(metric, better).save(folder, report=report, tensorboard=tensorboard)
         from gradtx import plot
 
         folder = Path(folder)
@@ -221,14 +247,25 @@ class Sweep:
         (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
         losses = {"loss": self.loss, "final_loss": self.final_loss, "record_every": self.record_every}
         np.savez_compressed(folder / "loss.npz", **losses)
-        options = {"metric": self.metric, "better": self.better, **options}
         written = [folder / name for name in ("table.csv", "sweep.json", "loss.npz")]
-        written += plot.save_sweep(self, folder, **options)
+        written += plot.save_sweep(self, folder)
+        (folder / "report.html").unlink(missing_ok=True)
         if report:
             from gradtx import _report
 
             written.append(_report.write(self, folder / "report.html"))
+        if tensorboard:
+            written.append(self.tensorboard(folder / "tensorboard"))
         return written
+
+    def tensorboard(self, folder: str | Path) -> Path:
+        """Write the lanes for TensorBoard, a run each: training loss, final loss and metrics, hyperparameters.
+
+        Runs of lanes that an earlier sweep left in the folder are replaced or removed. Needs tensorboardX.
+        """
+        from gradtx import _tensorboard
+
+        return _tensorboard.write(self, Path(folder))
 
 
 def _plain(x: Any) -> Any:

@@ -1,6 +1,7 @@
 """`run`: train all lanes of a population, in as few compiled programs as there are structures among them."""
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -102,16 +103,19 @@ def run(
         raise TransformationError(
             f"sweep.run: metric: expected one of {', '.join(known)}, found {metric!r}{suggest(metric, known)}"
         )
-    found = _devices(devices)
+    most = max(len(group.lanes) for group in population.groups)
+    tile = TILE if width is None else int(width)
+    found = _devices(devices, -(-most // tile))
     device = next(device for device in found if device.process_index == jax.process_index())
-    tile = min(TILE, max(len(group.lanes) for group in population.groups)) if device.platform == "cpu" else ALL
+    if width is None:
+        tile = min(TILE, most) if device.platform == "cpu" else ALL
     program = Program(
         loss=loss,
         evaluate=evaluate,
         batch_size=batch_size,
         every=every,
         records=records_per_call(steps, every),
-        width=0 if over == "map" else tile if width is None else int(width),
+        width=0 if over == "map" else tile,
         stop_diverged=stop_diverged,
         patience=patience,
         metrics=tuple(names),
@@ -163,16 +167,24 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     population, moved = course.plan.population, False
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False
-    with progress_bar(f"{population.size} lanes", course.plan.total, shown, done=course.spent) as bar:
+    done = course.spent * jax.process_count()  # of all processes about as much as of this one
+    name = f"{population.size} lane{'s' * (population.size != 1)}"
+    with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
         for gone, best in course.go():
             moved = True
-            bar(gone * jax.process_count(), f"best loss {best:.4g}")
+            bar(gone * jax.process_count(), best)
             if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
     if storage is not None and moved:
         storage.save(*snapshot(course))
     return course.result()
+
+
+def _lowest(course: Course) -> float:
+    """The lowest loss that a course has seen, where it goes on from progress on disk."""
+    losses = course._losses() if course.spent else np.empty(0)
+    return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
 
 
 def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,8 +256,8 @@ def _check_columns(population: Population, evaluate: Any, params: Tree) -> list[
     return list(metrics)
 
 
-def _devices(devices: Any) -> tuple[Any, ...]:
-    """The devices to train on. Several processes need all of theirs."""
+def _devices(devices: Any, tiles: int) -> tuple[Any, ...]:
+    """Where to train, one entry a unit. Several processes need all of theirs; the cores of a CPU share its units."""
     there = jax.devices()
     if devices is None:
         devices = "all" if jax.process_count() > 1 else 1
@@ -254,12 +266,23 @@ def _devices(devices: Any) -> tuple[Any, ...]:
     if isinstance(devices, int) and not isinstance(devices, bool):
         if not 1 <= devices <= len(there):
             raise TransformationError(f"sweep.run: devices: expected 1 to {len(there)}, all there are, found {devices}")
-        devices = there[:devices]
-    chosen = there if isinstance(devices, str) and devices == "all" else devices
-    if isinstance(chosen, str) or not isinstance(chosen, Sequence) or not chosen or any(d not in there for d in chosen):
+        chosen = there[:devices]
+    elif devices == "all" or isinstance(devices, list | tuple):
+        chosen = there if devices == "all" else devices
+    else:
+        chosen = ()
+    if not chosen or any(device not in there for device in chosen):
         raise TransformationError(
             f"sweep.run: devices: expected a number, 'all', devices of jax or a mesh, found {devices!r}"
         )
     if not any(device.process_index == jax.process_index() for device in chosen):
         raise TransformationError("sweep.run: devices: every process that calls must have one of them")
-    return tuple(chosen)
+    if chosen[0].platform != "cpu" or isinstance(devices, list | tuple) or jax.process_count() > 1:
+        return tuple(chosen)
+    shares = max(1, min(_cores() // len(chosen), -(-tiles // len(chosen))))
+    return tuple(chosen) * shares
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,193 @@
+"""The best configuration of a sweep as code that can be pasted."""
+
+import ast
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradtx._axes import short
+from gradtx._errors import TransformationError
+from gradtx._frozen import Frozen
+from gradtx._numbers import SplitDecay
+from gradtx._schedules import piecewise_constant_schedule
+from gradtx._value import Value
+
+WIDTH = 88
+ROUNDING = 2.0**-49  # of a decay that travels as two float32
+
+
+def as_code(result: Any) -> str:
+    """Imports, the transformation of the best lane, the numbers of its loss and its seed, and the run."""
+    best = result.best
+    tx, remarks = plain(best.tx), []
+    if result.history is not None:
+        tx, remarks = _as_found(result, tx)
+    call, imports, notes = _written(tx)
+    named = [name for name in result.population.numbers if name in best.point]
+    numbers = {name: best.point[name] for name in named}
+    if result.history is not None:
+        numbers = {name: _shortest(float(result.history.numbers[name][-1, best])) for name in named}
+    lines = ["import functools\n"] if numbers else []
+    lines += ["import gradtx", *imports, "", *notes, f"tx = {call}", *remarks]
+    if numbers:
+        given = ", ".join(f"{name}={x!r}" for name, x in numbers.items())
+        lines.append(f"loss = functools.partial(loss, {given})  # loss(params, batch, {', '.join(numbers)})")
+    seed = "" if result.population.seeds is None else f", seed={int(result.population.seeds[best])}"
+    lines += [
+        "",
+        "# loss, params, data, and a batch_size if there was one: those of the sweep",
+        f"run = gradtx.fit(loss, params, tx, data, steps={int(max(result.steps))}{seed})",
+    ]
+    return "\n".join(lines)
+
+
+def plain(tx: Any) -> Any:
+    """The same value with Python numbers, each the shortest that rounds to what it was."""
+    changes = {name: new for name, part in tx.parts() if (new := _plain_part(part)) is not None}
+    try:
+        return tx.replace(changes) if changes else tx
+    except TransformationError:  # what cannot be exchanged stays as it prints
+        return tx
+
+
+def _plain_part(part: Any) -> Any:
+    """A part with Python numbers; None where it is to stay."""
+    if isinstance(part, Value):
+        return plain(part)
+    if isinstance(part, SplitDecay):
+        exact = part.exact()
+        return None if np.ndim(exact) else _shortest(float(exact), ROUNDING)
+    if isinstance(part, np.ndarray | np.generic | jax.Array | float) and np.ndim(part) == 0:
+        single = not isinstance(part, float) and np.dtype(part.dtype).itemsize <= 4
+        return _shortest(float(part)) if single or isinstance(part, float) else float(part)
+    return None
+
+
+def _shortest(x: float, error: float | None = None) -> float:
+    """The number of the fewest digits that is as good: the same in float32, or no further off than ``error``."""
+    if not math.isfinite(x):
+        return x
+    for digits in range(1, 18):
+        near = float(f"{x:.{digits}g}")
+        if near == x or (np.float32(near) == np.float32(x) if error is None else abs(near - x) <= error):
+            return near
+    return x
+
+
+# The schedules that a population found --------------------------------------------------------------------------------
+
+
+def _as_found(result: Any, tx: Any) -> tuple[Any, list[str]]:
+    """The transformation with the numbers of the lineage of the best lane, and remarks on what cannot be scheduled."""
+    remarks, turns = [], [0, *result.history.steps.tolist()]
+    for name, values in result.history.schedule(int(result.best)).items():
+        steps, kept = _changes(turns, values)
+        if len(kept) < 2:
+            continue
+        said = ", ".join(f"{short(x)} from step {step}" for step, x in zip(steps, kept, strict=True))
+        try:
+            if name in result.population.numbers or not min(kept) > 0:
+                raise TransformationError("no number of the transformation, or one that no factor leads to")
+            pairs = zip(steps[1:], zip(kept[1:], kept[:-1], strict=True), strict=True)
+            factors = {step: _shortest(new / old, 3e-7 * new / old) for step, (new, old) in pairs}
+            tx = tx.replace({name: piecewise_constant_schedule(kept[0], factors)})
+        except TransformationError:
+            remarks.append(f"# {name}: {said}")
+    return tx, remarks
+
+
+def _changes(turns: list[int], values: np.ndarray) -> tuple[list[int], list[float]]:
+    """From which steps which values held."""
+    steps, kept = [], []
+    for step, x in zip(turns, values.tolist(), strict=True):
+        if not math.isnan(x) and (not kept or np.float32(x) != np.float32(kept[-1])):
+            steps.append(step)
+            kept.append(_shortest(x))
+    return steps, kept
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+def _written(tx: Any) -> tuple[str, list[str], list[str]]:
+    """A value as code; the imports that it needs, and remarks on what has no name to be imported by."""
+    text, notes, functions = repr(tx), [], {}
+    for name, x in _functions(tx):
+        where = getattr(x, "__module__", None) or "?"
+        qualname = getattr(x, "__qualname__", "")
+        if qualname.isidentifier():
+            functions[qualname] = where
+        elif f"{name}_of_yours" not in functions:
+            for written in (repr(x), qualname):
+                text = text.replace(written, f"{name}_of_yours")
+            functions[f"{name}_of_yours"] = "__main__"
+            notes.append(f"# {name}_of_yours: {qualname} of {where}")
+    factories = dict(_factories(tx))
+    try:
+        tree = _Qualified(factories).visit(ast.parse(text, mode="eval").body)
+    except SyntaxError:  # an array too long to print, or structure that prints as no code
+        return text, [], ["# as it prints; fill in what stands in angle brackets"]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    sources = {name: where for name, where in {**functions, **factories}.items() if name in used}
+    imports = ["import jax.numpy as jnp"] if "jnp" in used else []
+    imports += [f"from {where} import {name}" for name, where in sources.items() if where != "__main__"]
+    mine = [name for name, where in sources.items() if where == "__main__" and not name.endswith("_of_yours")]
+    notes += [f"# {name}: yours" for name in mine]
+    return _pretty(tree, len("tx = "), 0), imports, notes
+
+
+class _Qualified(ast.NodeTransformer):
+    """Factories of gradtx by the name under which they are there, arrays as those of jax.numpy."""
+
+    def __init__(self, factories: dict[str, str]):
+        self.factories = factories
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """A call of a factory, or an array."""
+        self.generic_visit(node)
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if self.factories.get(name, "").partition(".")[0] == "gradtx" and hasattr(sys.modules["gradtx"], name):
+            node.func = ast.Attribute(ast.Name("gradtx"), name)
+        elif name == "array" and len(node.args) == 2 and isinstance(node.args[1], ast.Name):
+            node.func = ast.Attribute(ast.Name("jnp"), name)
+            node.args[1] = ast.Constant(node.args[1].id)
+        return node
+
+
+def _pretty(node: ast.AST, begun: int, depth: int) -> str:
+    """Code on one line, or where that is long a call with a line an argument."""
+    text = ast.unparse(node)
+    if not isinstance(node, ast.Call) or begun + len(text) < WIDTH or (not node.args and not node.keywords):
+        return text
+    indent = "    " * (depth + 1)
+    inner = [_pretty(x, len(indent), depth + 1) for x in node.args]
+    for word in node.keywords:
+        start = f"{word.arg}=" if word.arg else "**"
+        inner.append(start + _pretty(word.value, len(indent) + len(start), depth + 1))
+    lines = "".join(f"{indent}{part},\n" for part in inner)
+    return f"{ast.unparse(node.func)}(\n{lines}{'    ' * depth})"
+
+
+def _factories(tx: Any) -> Iterator[tuple[str, str]]:
+    """The factories of a value and of its parts, each with the module that it is from."""
+    yield tx._call.name, tx._call.function.__module__
+    for _, part in tx.parts():
+        if isinstance(part, Value):
+            yield from _factories(part)
+
+
+def _functions(tx: Any) -> Iterator[tuple[str, Any]]:
+    """The functions in the structure of a value and of its parts, each with the name that it stands under."""
+    for name in tx._call.structure:
+        given = tx._given[name]
+        leaves = jax.tree.leaves(given.value if isinstance(given, Frozen) else given)
+        yield from ((name, x) for x in leaves if callable(x) and hasattr(x, "__qualname__"))
+    for name, part in tx.parts():
+        if isinstance(part, Value):
+            yield from _functions(part)
+        elif callable(part) and hasattr(part, "__qualname__"):
+            yield name.replace(".", "_"), part
