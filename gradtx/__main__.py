@@ -80,7 +80,10 @@ def race(optimizers: tuple[str, ...], surface: str, steps: int, out: Path | None
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line, on the words of the process if none are given. What is wrong with an argument is one line, and exit status 2."""
+    """Run the command line, on the words of the process if none are given.
+
+    What is wrong with an argument is one line, and exit status 2.
+    """
     try:
         app(args, standalone_mode=False, prog_name="python -m gradtx")
     except click.ClickException as error:

@@ -286,12 +286,15 @@ def space(
         if mine and any(found) and not name.startswith("loss."):
             own = next(own.name for own, full in zip(optimizers, found, strict=True) if full)
             raise TransformationError(f"{option} {name}: say {own}.{name} or loss.{name}: both have it")
+        places = [(names, full) for names, full in zip(made.of_optimizers, found, strict=True) if full]
         if mine:
-            made.of_loss[name] = name.removeprefix("loss.")
-        elif any(found):
-            for names, full in zip(made.of_optimizers, found, strict=True):
-                names.update({name: full} if full else {})
-        else:
+            places = [(made.of_loss, name.removeprefix("loss."))]
+        for names, full in places:
+            twice = next((other for other, place in names.items() if place == full), None)
+            if twice is not None:
+                raise TransformationError(f"{option} {name}: the same as {twice}: one of them")
+            names[name] = full
+        if not places:
             raise TransformationError(f"{option} {name}: {_unknown(name, optimizers, for_loss)}")
     _check_needed(made)
     return made

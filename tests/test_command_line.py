@@ -1,11 +1,17 @@
 """The command line: what it prints and writes, and what it says of wrong words."""
 
+import csv
+import os
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
 import gradtx
+from gradtx.__main__ import main
 
 
 def run(*args, cwd=None):
@@ -37,17 +43,207 @@ def test_every_name_can_be_shown():
             assert catalogue.explain(name).startswith(f"{name}(")
 
 
+OWN = """
+import jax, jax.numpy as jnp
+
+def make(seed):
+    x = jax.random.normal(jax.random.key(seed), (60, 3))
+    data = {"x": x, "y": x @ jnp.array([1.0, 2.0, 3.0])}
+
+    def loss(params, batch, l2=0.0):
+        return jnp.mean((batch["x"] @ params - batch["y"]) ** 2) + l2 * jnp.sum(params**2)
+
+    return loss, lambda key: jax.random.normal(key, (3,)), data, lambda params: {"norm": jnp.sum(params**2)}
+
+def wants_python():
+    def loss(params, batch, l2=0.0):
+        if l2 > 0:
+            return jnp.sum(params)
+        return jnp.sum(params) * jnp.mean(batch)
+    return loss, jnp.zeros(3), jnp.ones((10, 3))
+"""
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch, capsys):
+    """The command line in this process: exit status, what it printed, what it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_inside(*args):
+        status = 0
+        try:
+            main([*args])
+        except SystemExit as error:
+            status = error.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run_inside
+
+
+def table(folder):
+    with open(folder / "table.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def test_sweep_digits_prints_a_table_and_writes_its_files(tmp_path):
     swept = run("sweep", "digits", "--steps", "30", "--out", "found", cwd=tmp_path)
     assert swept.returncode == 0, swept.stderr
     assert "128 Adams, 30 steps" in swept.stdout
     assert "held-out accuracy" in swept.stdout
     assert "128 lanes: 3,840/3,840 steps" in swept.stderr  # 128 times 30
-    written = {file.name for file in (tmp_path / "found").iterdir()}
+    written = {file.name for file in (tmp_path / "found").iterdir()} - {"progress"}
     assert written == {"table.csv", "sweep.json", "loss.npz", "curves.png", "heatmap.png", "report.html"}
     assert len((tmp_path / "found" / "table.csv").read_text().splitlines()) == 129
     for name in written:
         assert f"found/{name}" in swept.stdout
+
+
+def test_optimizers_of_several_structures_with_grid_and_seeds_are_one_table(inside, tmp_path):
+    status, out, err = inside(
+        "sweep", "iris", "--optimizer", "adam", "--optimizer", "chain(clip(1.0), sgd(0.1, momentum=0.9))",
+        "--grid", "learning_rate=1e-3:1e-1:log:2", "--grid", "b1=0.8,0.9", "--seeds", "2", "--steps", "5",
+        "--out", "all",
+    )  # fmt: skip
+    assert status == 0, err
+    rows = table(tmp_path / "all")
+    assert len(rows) == (4 + 2) * 2
+    assert {(row["optimizer"], row["learning_rate"]) for row in rows} == {
+        (name, rate) for name in ("adam", "chain(clip(1.0), sgd(0.1, momentum=0.9))") for rate in ("0.001", "0.1")
+    }
+    assert {row["b1"] for row in rows if row["optimizer"].startswith("chain")} == {""}
+    assert len({row["final_loss"] for row in rows}) == 12  # seeds are of the weights too
+    with open(tmp_path / "all" / "over_seeds.csv", newline="", encoding="utf-8") as file:
+        means = list(csv.DictReader(file))
+    assert [float(row["seeds"]) for row in means] == [2] * 6
+    assert "mean over 2 seeds" in out
+
+
+def test_an_own_problem_with_numbers_of_the_loss_draws_and_grid(inside, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    status, out, err = inside(
+        "sweep", "--problem", "own.py:make", "--optimizer", "adam(linear_schedule(0.1, 0, 8))",
+        "--grid", "l2=0,0.1", "--grid", "learning_rate.init_value=0.1,0.2", "--random", "b1=1-1e-2:1e-1:log",
+        "--draws", "3", "--steps", "8", "--metric", "norm", "--better", "higher",
+    )  # fmt: skip
+    assert status == 0, err
+    rows = table(tmp_path / "gradtx-sweep-make")
+    assert len(rows) == 12
+    assert len({row["b1"] for row in rows}) == 3
+    assert all(0.9 <= float(row["b1"]) <= 0.99 for row in rows)
+    norms = [float(row["norm"]) for row in rows]
+    assert norms == sorted(norms, reverse=True)
+    assert "own.py:make: 60 rows to train on, 3 parameters" in out
+
+
+def test_arrays_by_selection_and_by_population(inside, tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    np.savez(tmp_path / "data.npz", x=x, y=x.sum(1))
+    for n, option in enumerate((["--halving"], ["--hyperband", "2"], ["--population"], ["--patience", "1"])):
+        status, out, err = inside(
+            "sweep", "data.npz", "--random", "learning_rate=1e-3:1e-1:log", "--draws", "9", "--steps", "9",
+            "--out", str(n), *option,
+        )  # fmt: skip
+        assert status == 0, err
+        assert len(table(tmp_path / str(n))) == 9
+        assert "held-out error" in out
+    assert "dropped" in (tmp_path / "0" / "table.csv").read_text()
+    status, out, err = inside(
+        "sweep", "data.npz", "--random", "learning_rate=1e-3:1e-1:log", "--draws", "9", "--steps", "9", "--out", "0",
+        "--halving",
+    )  # fmt: skip
+    assert (status, "this sweep was finished" in out) == (0, True), err
+
+
+def test_a_finished_sweep_is_read_back_another_one_refused_and_fresh_starts_anew(inside, tmp_path, monkeypatch):
+    words = ["sweep", "iris", "--optimizer", "sgd", "--steps", "6", "--out", "here"]
+    assert inside(*words, "--resume") == (2, *inside(*words, "--resume")[1:])
+    assert "there is no progress in here" in inside(*words, "--resume")[2]
+    assert inside(*words)[0] == 0
+    first = (tmp_path / "here" / "table.csv").read_bytes()
+    status, out, _ = inside(*words, "--resume")
+    assert status == 0
+    assert "this sweep was finished: reading it back from here/progress" in out
+    assert "16 lanes read back" in out
+    assert (tmp_path / "here" / "table.csv").read_bytes() == first
+    status, _, err = inside(*words[:-4], "--steps", "7", "--out", "here")
+    assert status == 2
+    assert "holds another sweep: steps is 6 there and 7 here" in err
+    assert "--fresh does that; --out names another folder" in err
+    assert len(err.splitlines()) == 1
+    assert (tmp_path / "here" / "table.csv").read_bytes() == first
+    assert inside(*words[:-4], "--steps", "7", "--out", "here", "--fresh")[0] == 0
+    assert (tmp_path / "here" / "table.csv").read_bytes() != first
+    (tmp_path / "here" / "progress" / "thesis.txt").write_text("mine")
+    status, _, err = inside(*words, "--fresh")
+    assert (status, "'thesis.txt', which is no progress of a sweep: nothing was deleted" in err) == (2, True)
+    saved = []
+    monkeypatch.setattr(gradtx.sweep.Sweep, "save", lambda self, folder, **options: saved.append(options) or [])
+    assert inside("sweep", "iris", "--optimizer", "sgd(0.1)", "--steps", "2", "--tensorboard")[0] == 0
+    assert saved == [{"tensorboard": True}]
+
+
+def test_a_sweep_that_is_killed_goes_on_and_ends_with_the_same_table(inside, tmp_path):
+    words = ["sweep", "iris", "--optimizer", "adam", "--steps", "4000", "--save-every", "0", "--out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gradtx", *words, "killed"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    place, until = tmp_path / "killed" / "progress", time.monotonic() + 120
+    while not any(file.stem.isdigit() and int(file.stem) >= 2 for file in place.glob("*.json")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "killed" / "table.csv").exists()
+    again = run(*words, "killed", "--resume", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    step = int(again.stdout.partition("going on from step ")[2].split()[0])
+    assert 0 < step < 4000
+    assert inside(*words[:-3], "--out", "whole")[0] == 0
+    assert (tmp_path / "killed" / "table.csv").read_bytes() == (tmp_path / "whole" / "table.csv").read_bytes()
+
+
+def test_trials_are_counted_over_runs(inside, tmp_path):
+    words = ["sweep", "iris", "--random", "learning_rate=1e-3:1:log", "--random", "b1=1-1e-2:1e-1:log", "--steps", "3"]
+    more = ["--lanes-at-once", "4", "--study", "own.db", "--out", "found", "--seeds", "2"]
+    assert inside(*words, *more, "--trials", "4")[0] == 0
+    status, out, err = inside(*words, *more, "--trials", "7")
+    assert status == 0, err
+    rows = table(tmp_path / "found")
+    assert sorted(int(row["trial"]) for row in rows) == list(range(7))
+    assert "7 trials; the best held_out_accuracy is" in out
+    status, _, err = inside("sweep", "iris", *words[2:4], "--steps", "4", "--trials", "9", "--study", "own.db")
+    assert (status, "the study 'gradtx' has steps 3, and this search 4" in err) == (2, True)
+
+
+def test_schedules_and_averages_are_drawn(inside, tmp_path):
+    status, out, err = inside("schedule", "warmup_cosine_decay_schedule(0, 1, 10, 100)", "constant_schedule(0.5)")
+    assert status == 0, err
+    assert "begins at 0, highest 1 at step 10, ends at 0" in out
+    assert (tmp_path / "gradtx-schedule" / "schedules.png").read_bytes().startswith(b"\x89PNG")
+    assert inside("averages", "0.5", "0.98")[0] == 0
+    assert (tmp_path / "gradtx-averages" / "averages.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_help_teaches(inside):
+    status, out, _ = inside("sweep", "--help")
+    assert status == 0
+    for part in ("--grid learning_rate=1e-4:1e-1:log:16    low:high:log|lin:count", "file.py:function", "Examples:"):
+        assert part in out
+
+
+def test_no_word_is_a_traceback():
+    answer = run("sweep", "digits", "--grid", "learning_rat=0.1")
+    assert answer.returncode == 2
+    assert answer.stderr == "gradtx: --grid learning_rat: adam has no 'learning_rat' (did you mean 'learning_rate'?)\n"
+
+
+SWEEP = ["sweep", "iris"]
+RATES = "learning_rate=1e-4:1e-1:log"
 
 
 def test_race_draws_a_figure_and_a_film(tmp_path):
@@ -77,11 +273,74 @@ def test_race_draws_a_figure_and_a_film(tmp_path):
         (["race", "adam(-1)"], "adam: learning_rate: expected a number in [0, inf), found -1.0"),
         (["race", "--surface", "beal"], "no surface 'beal'; did you mean 'beale'?"),
         (["swep"], "swep"),
+        (["sweep"], "which problem? one of digits, iris"),
+        ([*SWEEP, "--problem", "wine"], "two problems, iris and wine: one of them"),
+        (["sweep", "data.npz"], "no file 'data.npz'"),
+        (["sweep", "own.py:make"], "no file 'own.py'"),
+        (["sweep", "there.py:mak"], "has no function 'mak' (did you mean 'make'?)"),
+        (
+            ["sweep", "there.py:wants_python", "--optimizer", "adam(1.0)", "--grid", "l2=0,1"],
+            "there.py, line 15: Tracer",
+        ),
+        ([*SWEEP, "--optimizer", "adm"], "no optimizer 'adm' (did you mean 'adam'?)"),
+        ([*SWEEP, "--optimizer", "adm(0.1)"], "no transformation or schedule 'adm' (did you mean 'adam'?)"),
+        ([*SWEEP, "--optimizer", "constant_schedule(0.1)"], "expected a transformation, found Schedule"),
+        ([*SWEEP, "--optimizer", "adam(0.1", "--grid", "b1=0.9"], "'adam(0.1' is no call"),
+        ([*SWEEP, "--optimizer", "adam", "--optimizer", "adam"], "--optimizer adam: given twice"),
+        ([*SWEEP, "--grid", "b1=0.9"], "adam needs a learning_rate: add --grid learning_rate="),
+        ([*SWEEP, "--grid", RATES], "--grid learning_rate=1e-4:1e-1:log: how many values? such as"),
+        ([*SWEEP, "--grid", "learning_rate"], "--grid learning_rate: expected NAME=LOW:HIGH:lin|log:COUNT"),
+        ([*SWEEP, "--grid", "learning_rate=0:1:log:3"], "a log range begins above 0, found 0"),
+        ([*SWEEP, "--grid", "learning_rate=1:0.1:log:3"], "expected LOW ≤ HIGH, found 1 and 0.1"),
+        ([*SWEEP, "--grid", "learning_rate=0.1:1:lgo:3"], "'lgo' is not lin or log"),
+        ([*SWEEP, "--grid", "learning_rate=0.1:one:log:3"], "'one' is no number"),
+        ([*SWEEP, "--grid", "learning_rate=0.1:1:log:some"], "with a whole COUNT, 1 or more"),
+        ([*SWEEP, "--grid", "learning_rate=0.1:1"], "say lin or log"),
+        ([*SWEEP, "--grid", "learning_rate=0.1,x"], "'x' is no number, True, False or None"),
+        ([*SWEEP, "--grid", "learning_rate=-1,1"], "learning_rate: expected a number in [0, inf), found -1"),
+        ([*SWEEP, "--grid", "learning_rate=1", "--grid", "learning_rate=2"], "--grid learning_rate: given twice"),
+        (
+            [*SWEEP, "--grid", "learning_rate=1", "--random", RATES],
+            "learning_rate: both --grid and --random: one of them",
+        ),
+        ([*SWEEP, "--grid", "b1=0", "--random", "adam.b1=0,1"], "--random adam.b1: the same as b1"),
+        (
+            ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--grid", "l2=0", "--grid", "loss.l2=1"],
+            "--grid loss.l2: the same as l2",
+        ),
+        ([*SWEEP, "--random", f"{RATES}:16"], "it is drawn, so it has no count"),
+        ([*SWEEP, "--random", "learning_rate=1:2.5:int"], "expected whole numbers, found 1 and 2.5"),
+        ([*SWEEP, "--draws", "3"], "--draws goes with --random"),
+        (
+            ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--grid", "l3=1"],
+            "nor the loss, which takes l2 (did you mean",
+        ),
+        ([*SWEEP, "--halving", "--population", "10"], "--halving and --population: one of them"),
+        ([*SWEEP, "--halving", "1"], "halving: eta: expected a number above 1, found 1.0"),
+        ([*SWEEP, "--halving", "digits"], "'digits' is not a valid float"),
+        ([*SWEEP, "--resume", "--fresh"], "--resume and --fresh: one of them"),
+        ([*SWEEP, "--devices", "9"], "devices: expected 1 to 8, all there are, found 9"),
+        ([*SWEEP, "--devices", "few"], "--devices few: expected a number, 1 or more, or all"),
+        ([*SWEEP, "--metric", "held_out_acuracy"], "there is no such column (did you mean 'held_out_accuracy'?)"),
+        (["sweep", "there.py:make", "--metric", "norm"], "--metric norm: also say --better lower or --better higher"),
+        ([*SWEEP, "--trials", "3"], "--trials needs a space"),
+        (
+            [*SWEEP, "--trials", "3", "--random", RATES, "--fresh"],
+            "--trials does not go with --fresh: a study goes on by itself",
+        ),
+        ([*SWEEP, "--trials", "3", "--random", RATES, "--population"], "--trials does not go with --population"),
+        ([*SWEEP, "--trials", "3", "--random", RATES, "--study", "/no/such/a.db"], "there is no folder /no/such"),
+        ([*SWEEP, "--study", "a.db"], "--study goes with --trials"),
+        (["schedule", "adam(0.1)"], "expected a schedule, found GradientTransformation"),
+        (["averages", "1.5"], "a decay lies in [0, 1), found 1.5"),
     ],
 )
-def test_wrong_words_get_one_line_and_status_2(args, says):
-    answer = run(*args)
-    assert answer.returncode == 2
-    assert says in answer.stderr
-    assert len(answer.stderr.splitlines()) == 1
-    assert answer.stderr.startswith("gradtx: ")
+def test_wrong_words_get_one_line_and_status_2(inside, tmp_path, args, says):
+    (tmp_path / "there.py").write_text(OWN)
+    status, _, err = inside(*args)
+    assert status == 2
+    assert says in err
+    lines = [line for line in err.splitlines() if line.startswith("gradtx: ")]
+    assert len(lines) == 1
+    assert err.endswith(f"{lines[0]}\n")
+    assert "Traceback" not in err

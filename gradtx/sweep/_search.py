@@ -106,8 +106,8 @@ def search(
     failures it would forget); so is a lane that was dropped, with the value and the step it had.
 
     ``storage`` keeps the study: a path (an SQLite file), a URL as Optuna takes it, or one of its storages; if not
-    given, ``study.db`` in ``folder``, or else memory. A study that is there already goes on; it must be of
-    the same space, metric and number of steps. *Several processes* may share it, and end when together they have ``trials``.
+    given, ``study.db`` in ``folder``, or else memory. A study that is there already goes on; it must be of the same
+    space, metric and number of steps. *Several processes* may share it, and end when together they have ``trials``.
     What a process had in training when it was killed is done again by the others or by its next start: at once on the
     same machine, elsewhere after two minutes of silence. ``sampler`` is one of Optuna's; if not given, its TPE.
 
