@@ -11,9 +11,22 @@ PATIENCE = 1.0  # seconds without a bar
 
 
 class Pace:
-    """How far a run is, and how fast: ``done`` steps of ``total``, ``best`` the lowest loss so far."""
+    """How far a run is, and how fast: ``done`` steps of ``total``, ``best`` the lowest loss so far.
 
-    def __init__(self, total: int, done: int = 0, best: float = math.inf):
+    ``unit`` and ``of`` are the words for what is counted and for what is best, ``higher`` where more of it is better.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        done: int = 0,
+        best: float = math.inf,
+        *,
+        unit: str = "steps",
+        of: str = "loss",
+        higher: bool = False,
+    ):
+        self.unit, self.of, self.pick = unit, of, max if higher else min
         self.total, self.done, self.best = total, done, best
         self.began = self.since = time.monotonic()
         self.start = self.base = done
@@ -22,7 +35,8 @@ class Pace:
         """So many steps more, and the lowest loss among them."""
         first, now = self.done == self.start, time.monotonic()
         self.done += steps
-        self.best = min(self.best, loss) if math.isfinite(loss) else self.best
+        if math.isfinite(loss):
+            self.best = self.pick(self.best, loss) if math.isfinite(self.best) else loss
         if first and self.done < self.total:  # what came before was compilation for the most part
             self.since, self.base = now, self.done
 
@@ -38,24 +52,24 @@ class Pace:
         left = (self.total - self.done) / self.rate
         ended = self.done >= self.total
         return [
-            f"{self.done:,}/{self.total:,} steps",
+            f"{self.done:,}/{self.total:,} {self.unit}",
             "" if math.isnan(self.rate) else f"{per_second(self.rate)}",
-            f"best loss {self.best:.4g}" if math.isfinite(self.best) else "",
+            f"best {self.of} {self.best:.4g}" if math.isfinite(self.best) else "",
             f"in {clock(spent)}" if ended else "" if math.isnan(left) else f"{clock(left)} left",
         ]
 
 
 @contextmanager
 def progress(
-    label: str, total: int, show: bool | None, *, done: int = 0, best: float = math.inf
+    label: str, total: int, show: bool | None, *, done: int = 0, best: float = math.inf, **words: Any
 ) -> Iterator[Callable[[int, float], None]]:
     """Yields ``advance(steps, loss)``. The bar appears once the run has taken a second.
 
     ``done`` steps and a ``best`` loss were there before. ``show=None`` shows it on a terminal where rich is installed,
     ``True`` always (where there is no terminal as one line at the end), ``False`` never.
-    Raises `ImportError`: ``show=True`` without rich.
+    ``words`` as in `Pace`. Raises `ImportError`: ``show=True`` without rich.
     """
-    pace, bar = Pace(total, done, best), _bar(show)
+    pace, bar = Pace(total, done, best, **words), _bar(show)
     task: Any = None
 
     def advance(steps: int, loss: float = math.nan) -> None:

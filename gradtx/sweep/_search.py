@@ -19,11 +19,11 @@ from gradtx.sweep._run import run
 from gradtx.sweep._study import (
     Point,
     Work,
+    best_of,
     check_study,
     finished,
     key_of,
     library,
-    note,
     open_storage,
     open_study,
     value_of,
@@ -139,7 +139,9 @@ def search(
     settings = {"metric": metric, "steps": steps, "batch_size": options.get("batch_size")}
     check_study(found, {**settings, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
     work = Work(optuna, found, trials, lanes, seed, every, fixed=sampler is not None)
-    with progress_bar("trials", trials, progress, done=work.count()) as bar, work.beating():
+    words = {"unit": "trials", "of": metric, "higher": better == "higher"}
+    label = f"study {found.study_name}"
+    with progress_bar(label, trials, progress, done=work.count(), best=best_of(found), **words) as bar, work.beating():
         while True:
             batch = work.claim()
             if batch is None:
@@ -158,7 +160,7 @@ def search(
                     work.tell(trial, result, n, 1 if seeds is None else len(seeds))
             finally:
                 work.give_up(batch)
-            bar(len(batch), note(found))
+            bar(len(batch), best_of(found))
     return Search(found, every, metric)
 
 

@@ -138,11 +138,12 @@ def finished(study: Any) -> list[Any]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
 
 
-def note(study: Any) -> str:
+def best_of(study: Any) -> float:
+    """The best value so far; not a number where there is none."""
     try:
-        return f"best {study.best_value:.4g}"
+        return float(study.best_value)
     except ValueError:
-        return ""
+        return math.nan
 
 
 # Sharing the work -----------------------------------------------------------------------------------------------------
