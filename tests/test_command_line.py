@@ -139,7 +139,7 @@ def test_an_own_problem_with_numbers_of_the_loss_draws_and_grid(inside, tmp_path
 def test_arrays_by_selection_and_by_population(inside, tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 3))
     np.savez(tmp_path / "data.npz", x=x, y=x.sum(1))
-    for n, option in enumerate((["--halving"], ["--hyperband", "2"], ["--population"], ["--patience", "1"])):
+    for n, option in enumerate((["--halving"], ["--population", "--patience", "1"])):
         status, out, err = inside(
             "sweep", "data.npz", "--random", "learning_rate=1e-3:1e-1:log", "--draws", "9", "--steps", "9",
             "--out", str(n), *option,
@@ -317,6 +317,7 @@ def test_race_draws_a_figure_and_a_film(tmp_path):
         ),
         ([*SWEEP, "--halving", "--population", "10"], "--halving and --population: one of them"),
         ([*SWEEP, "--halving", "1"], "halving: eta: expected a number above 1, found 1.0"),
+        ([*SWEEP, "--hyperband", "0.5"], "hyperband: eta: expected a number above 1, found 0.5"),
         ([*SWEEP, "--halving", "digits"], "'digits' is not a valid float"),
         ([*SWEEP, "--resume", "--fresh"], "--resume and --fresh: one of them"),
         ([*SWEEP, "--devices", "9"], "devices: expected 1 to 8, all there are, found 9"),

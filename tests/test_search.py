@@ -261,3 +261,25 @@ def test_two_processes_share_a_study_and_one_that_is_killed_blocks_nobody(tmp_pa
     assert found.count("RUNNING") == 0
     assert tables[0] == tables[1]
     assert len({row["a"] for row in tables[0]}) == 14  # no two processes propose the same
+
+
+def test_what_another_process_has_ended_is_not_told_twice():
+    study = optuna.create_study()
+    work = gradtx.sweep._study.Work(optuna, study, 4, 2, 0, {}, fixed=False)
+    mine, other = work.claim()
+    study.tell(mine, state=optuna.trial.TrialState.FAIL)
+    work._end(mine, values=1.0)
+    work._end(mine, 3, 2.0, state=optuna.trial.TrialState.PRUNED)
+    work._end(other, values=1.0)
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    beats = {
+        f"process {work.place} 1 00000000": time.time() - 1000,
+        f"process {work.place} 999999999 00000000": time.time(),
+    }
+    for name, at in beats.items():  # one that is silent, and one that is not there
+        study.set_user_attr(name, at)
+        study.ask().set_user_attr("process", name.removeprefix("process "))
+    study.ask().set_user_attr("process", "elsewhere 5 00000000")
+    study.set_user_attr("process elsewhere 5 00000000", time.time())
+    assert len(work.claim()) == 2  # one is finished and one is elsewhere
+    assert [trial.state.name for trial in study.trials[2:5]] == ["FAIL", "FAIL", "RUNNING"]

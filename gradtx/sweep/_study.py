@@ -200,7 +200,7 @@ class Work:
         before = set(sorted(self._taken())[: self.trials])  # others may have asked in the same moment
         for trial in mine:
             if trial.number not in before:
-                self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
+                self._end(trial, state=self.optuna.trial.TrialState.FAIL)
         mine = [trial for trial in mine if trial.number in before]
         if mine and not self.fixed:
             self.study.sampler = self._sampler(mine[0].number)
@@ -223,11 +223,11 @@ class Work:
         value = float(np.mean(np.asarray(result.score, np.float64)[list(lanes)]))
         early = any(result.status[lane] == DROPPED for lane in lanes)
         if math.isfinite(value) and not early:
-            self.study.tell(trial, value)
-            return
-        if math.isfinite(value):
-            trial.report(value, int(min(result.steps[lane] for lane in lanes)))
-        self.study.tell(trial, state=states.PRUNED)
+            self._end(trial, values=value)
+        elif math.isfinite(value):
+            self._end(trial, int(min(result.steps[lane] for lane in lanes)), value, state=states.PRUNED)
+        else:
+            self._end(trial, state=states.PRUNED)
 
     def give_up(self, batch: Sequence[Any]) -> None:
         """Trials that were not told, because something went wrong."""
@@ -235,7 +235,17 @@ class Work:
         open_ = {t.number for t in self.study.get_trials(deepcopy=False, states=(running,))}
         for trial in batch:
             if trial.number in open_:
-                self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
+                self._end(trial, state=self.optuna.trial.TrialState.FAIL)
+
+    def _end(self, trial: Any, step: int = 0, reached: float | None = None, **told: Any) -> None:
+        """Tell what became of a trial, unless another process has done so: it may have taken this one for dead."""
+        try:
+            if reached is not None:
+                trial.report(reached, step)
+            self.study.tell(trial, skip_if_finished=True, **told)
+        except RuntimeError as error:
+            if "finished" not in str(error):
+                raise
 
     def _taken(self) -> list[int]:
         """The numbers of the trials that are finished or in training."""
@@ -255,7 +265,7 @@ class Work:
             else:
                 gone = time.time() - beats.get(f"process {owner}", 0.0) > GRACE or self._is_dead(owner)
             if gone:
-                self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL, skip_if_finished=True)
+                self._end(trial.number, state=self.optuna.trial.TrialState.FAIL)
 
     def _is_dead(self, owner: str) -> bool:
         """Whether a process of this machine has ended."""
