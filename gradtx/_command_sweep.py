@@ -286,7 +286,7 @@ def _sweep(task: Problem, space: specs.Space, folder: Path, run: dict[str, Any],
             **run,
         )
     seconds = time.monotonic() - began
-    written = result.save(folder, **({"tensorboard": True} if options["tensorboard"] else {}))
+    written = result.save(folder, tensorboard=options["tensorboard"])
     console.print(words.best_and_worst(result.table(), run["metric"]))
     if seeds is not None:
         rows = words.filled(result.over_seeds())
