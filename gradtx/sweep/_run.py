@@ -183,7 +183,7 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
 
 def _lowest(course: Course) -> float:
     """The lowest loss that a course has seen, where it goes on from progress on disk."""
-    losses = course._losses() if course.spent else np.empty(0)
+    losses = course.losses() if course.spent else np.empty(0)
     return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
 
 
