@@ -319,6 +319,8 @@ def show(x: Any) -> str:
         return f"({', '.join(show(part) for part in x)}{',' if len(x) == 1 else ''})"
     if isinstance(x, float) and not math.isfinite(x):
         return f"float('{x}')"
+    if isinstance(x, float):
+        return repr(float(x))  # of a NumPy scalar too
     if isinstance(x, Tracer):
         return f"<traced {x.aval.str_short()}>"
     if isinstance(x, jax.Array | np.ndarray):

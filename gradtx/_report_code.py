@@ -36,12 +36,9 @@ def as_code(result: Any) -> str:
     if numbers:
         given = ", ".join(f"{name}={x!r}" for name, x in numbers.items())
         lines.append(f"loss = functools.partial(loss, {given})  # loss(params, batch, {', '.join(numbers)})")
-    seed = "" if result.population.seeds is None else f", seed={int(result.population.seeds[best])}"
-    lines += [
-        "",
-        "# loss, params, data, and a batch_size if there was one: those of the sweep",
-        f"run = gradtx.fit(loss, params, tx, data, steps={int(max(result.steps))}{seed})",
-    ]
+    given = {"steps": int(max(result.steps)), "batch_size": result.batch_size, "seed": best.seed}
+    words = ", ".join(f"{name}={x}" for name, x in given.items() if x is not None)
+    lines += ["", "# loss, params, data: those of the sweep", f"run = gradtx.fit(loss, params, tx, data, {words})"]
     return "\n".join(lines)
 
 

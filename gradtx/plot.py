@@ -4,6 +4,7 @@ Colours are viridis, which a colour-blind reader can tell apart and which prints
 black.
 """
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,16 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     shades = [colour(0.5)] * len(losses)
     if axis is not None:
         norm = _norm(axis)
+        colour = colour.resampled(len(axis.labels)) if axis.labels else colour
         shades = [colour(norm(x)) if np.isfinite(x) else "0.6" for x in axis.values]
     for shade, loss in zip(shades, losses, strict=True):
-        ax.plot(steps, loss, color=shade, lw=0.9, alpha=0.8)
+        ax.plot(steps, loss, _alone(loss), color=shade, lw=0.9, alpha=0.8)
     best = result.order[0]
     finite = losses[np.isfinite(losses)]
     if np.isfinite(result.score[best]):
         which = f"{'lowest' if result.better == 'lower' else 'highest'} {title(result.metric)}"
-        ax.plot(steps, losses[best], color="black", lw=2.2, label=f"{which}: {_plain(_described(result, best, axes))}")
+        label = textwrap.fill(f"{which}: {_described(result, best, axes)}", 58)
+        ax.plot(steps, losses[best], _alone(losses[best]), color="black", lw=2.2, label=_plain(label))
     else:
         ax.plot([], [], " ", label="all lanes diverged")
     lanes = len(result.points)
@@ -142,7 +145,10 @@ def heat_map(ax: Any, result: Any, x: Axis, y: Axis) -> None:
 
 
 def _described(result: Any, lane: int, axes: list[Axis]) -> str:
-    """The point of a lane: first what varies."""
+    """The point of a lane, first what varies; of a population that evolved the numbers at the end."""
+    if result.history is not None:
+        ended = {axis.name: float(axis.values[lane]) for axis in axes if axis.numeric}
+        return f"{words(ended)} at the end" if ended else words(result.points[lane])
     point, names = result.points[lane], [axis.name for axis in axes]
     shown = {name: point[name] for name in [*names, *point] if name in point}
     kind = [transformations(result)[lane]] if TRANSFORMATION in names and TRANSFORMATION not in point else []
@@ -152,8 +158,15 @@ def _described(result: Any, lane: int, axes: list[Axis]) -> str:
 def _norm(axis: Axis) -> Any:
     from matplotlib.colors import LogNorm, Normalize
 
+    if axis.labels:
+        return Normalize(-0.5, len(axis.labels) - 0.5)
     low, high = np.nanmin(axis.values), np.nanmax(axis.values)
     return LogNorm(low, high) if axis.log else Normalize(low, high)
+
+
+def _alone(loss: np.ndarray) -> str:
+    """A line, or a dot where there is but one point."""
+    return "o" if np.isfinite(loss).sum() == 1 else "-"
 
 
 def _plain(text: str) -> str:

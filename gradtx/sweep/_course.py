@@ -355,7 +355,7 @@ class Course:
         scores = dict(self.scores)
         return Sweep(
             population=population,
-            loss=self._losses(),
+            loss=self.losses(),
             final_loss=scores.pop("final_loss"),
             params=params,
             states=tuple(rows.state for _, rows in parts),
@@ -367,9 +367,11 @@ class Course:
             metric=plan.metric,
             better=plan.better,
             history=self._history(),
+            batch_size=plan.program.batch_size,
+            seed=plan.seed,
         )
 
-    def _losses(self) -> np.ndarray:
+    def losses(self) -> np.ndarray:
         """Means over the records, not a number behind the end of a lane."""
         every = self.plan.program.every
         starts = np.arange(self.sums.shape[1]) * every

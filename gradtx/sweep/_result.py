@@ -22,7 +22,7 @@ FINISHED, DROPPED, DIVERGED, STALLED = "finished", "dropped", "diverged", "stall
 class Lane(int):
     """The number of a lane, with what it learned: ``point``, ``params``, ``state``, ``final_loss``, ``loss``, ``tx``.
 
-    ``steps``: how many it took. ``status``: finished, dropped, diverged or stalled.
+    ``seed``: of its batches. ``steps``: how many it took. ``status``: finished, dropped, diverged or stalled.
     """
 
     point: Point
@@ -31,6 +31,7 @@ class Lane(int):
     loss: np.ndarray
     final_loss: float
     tx: GradientTransformation
+    seed: int
     steps: int
     status: str
 
@@ -68,7 +69,7 @@ class Sweep:
     row a lane; ``states``: the same for each structure. ``metrics``: what ``evaluate`` returned, one column a name.
     ``steps`` (lanes): how many each lane took; ``steps_spent``: how many were computed, all lanes together. ``status``:
     a word a lane: finished, dropped (by selection), diverged, or stalled (out of patience). ``history``: how a
-    population evolved, where it did.
+    population evolved, where it did. ``batch_size``, ``seed``: as asked for.
     """
 
     population: Population
@@ -84,6 +85,8 @@ class Sweep:
     metric: str = "final_loss"
     better: str = "lower"
     history: History | None = None
+    batch_size: int | None = None
+    seed: int = 0
 
     @property
     def points(self) -> list[Point]:
@@ -143,6 +146,8 @@ class Sweep:
         group, row = self._place(n)
         lane.state = jax.tree.map(lambda x: x[row], self.states[group])
         lane.loss, lane.final_loss = self.loss[n], float(self.final_loss[n])
+        seeds = self.population.seeds
+        lane.seed = self.seed if seeds is None else int(seeds[n])
         lane.steps, lane.status = int(self.steps[n]), self.status[n]
         return lane
 

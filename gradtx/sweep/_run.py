@@ -3,7 +3,7 @@
 import inspect
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -183,7 +183,7 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
 
 def _lowest(course: Course) -> float:
     """The lowest loss that a course has seen, where it goes on from progress on disk."""
-    losses = course._losses() if course.spent else np.empty(0)
+    losses = course.losses() if course.spent else np.empty(0)
     return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
 
 
@@ -259,26 +259,27 @@ def _check_columns(population: Population, evaluate: Any, params: Tree) -> list[
 def _devices(devices: Any, tiles: int) -> tuple[Any, ...]:
     """Where to train, one entry a unit. Several processes need all of theirs; the cores of a CPU share its units."""
     there = jax.devices()
+    chosen: list[Any] = []
     if devices is None:
         devices = "all" if jax.process_count() > 1 else 1
     if isinstance(devices, Mesh):
-        devices = list(devices.devices.flat)
+        devices = devices.devices.flat
     if isinstance(devices, int) and not isinstance(devices, bool):
         if not 1 <= devices <= len(there):
             raise TransformationError(f"sweep.run: devices: expected 1 to {len(there)}, all there are, found {devices}")
         chosen = there[:devices]
-    elif devices == "all" or isinstance(devices, list | tuple):
-        chosen = there if devices == "all" else devices
-    else:
-        chosen = ()
+    elif isinstance(devices, str):
+        chosen = there if devices == "all" else []
+    elif isinstance(devices, Iterable):
+        chosen = list(devices)
     if not chosen or any(device not in there for device in chosen):
         raise TransformationError(
             f"sweep.run: devices: expected a number, 'all', devices of jax or a mesh, found {devices!r}"
         )
     if not any(device.process_index == jax.process_index() for device in chosen):
         raise TransformationError("sweep.run: devices: every process that calls must have one of them")
-    if chosen[0].platform != "cpu" or isinstance(devices, list | tuple) or jax.process_count() > 1:
-        return tuple(chosen)
+    if chosen[0].platform != "cpu" or not isinstance(devices, int | str) or jax.process_count() > 1:
+        return tuple(chosen)  # as given, unit by unit
     shares = max(1, min(_cores() // len(chosen), -(-tiles // len(chosen))))
     return tuple(chosen) * shares
 
