@@ -319,6 +319,41 @@ def test_a_seed_is_of_the_batches_and_of_initial_parameters_that_are_a_function_
     assert rows[0]["final_loss_std"] == pytest.approx(own.std(ddof=1))
 
 
+def test_over_seeds_has_the_same_columns_for_all_structures():
+    mixed = sweep.grid(gradtx.adam, learning_rate=[0.1], b1=[0.5, 0.9], seeds=[0, 1])
+    mixed += sweep.grid(gradtx.sgd, learning_rate=[0.1], seeds=[0, 1])
+    rows = sweep.run(squares, START, mixed, line(), steps=5).over_seeds()
+    assert {tuple(row) for row in rows} == {
+        ("learning_rate", "b1", "seeds", "final_loss", "final_loss_std"),
+    }
+    assert sorted(row["b1"] or 0.0 for row in rows) == [0.0, 0.5, 0.9]
+
+
+def test_parameters_that_can_be_called_are_parameters():
+    @jax.tree_util.register_pytree_node_class
+    class Line:
+        def __init__(self, w):
+            self.w = w
+
+        def __call__(self, x):
+            return x @ self.w
+
+        def tree_flatten(self):
+            return (self.w,), None
+
+        @classmethod
+        def tree_unflatten(cls, _, children):
+            return cls(*children)
+
+    def loss(model, batch):
+        return jnp.mean((model(batch["x"]) - batch["y"]) ** 2)
+
+    result = sweep.run(loss, Line(START["w"]), RATES, line(), steps=20)
+    np.testing.assert_allclose(
+        result.params.w, sweep.run(squares, START, RATES, line(), steps=20).params["w"], rtol=1e-6
+    )
+
+
 def test_axes_of_a_transformation_are_its_dotted_names():
     base = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.sgd(gradtx.linear_schedule(0.1, 0.0, 50)))
     axes = {"sgd.learning_rate.init_value": [0.1, 0.2], "clip_by_global_norm.max_norm": [0.5, 1.0]}

@@ -192,9 +192,10 @@ class Sweep:
             key = repr({name: x for name, x in point.items() if name != "seed"})
             groups.setdefault(key, []).append(n)
         columns = {"final_loss": self.final_loss, **self.metrics}
+        names = list(dict.fromkeys(name for point in self.points for name in point))
         rows = []
         for lanes in groups.values():
-            row = {name: x for name, x in self.points[lanes[0]].items() if name != "seed"} | {"seeds": len(lanes)}
+            row = {name: self.points[lanes[0]].get(name) for name in names if name != "seed"} | {"seeds": len(lanes)}
             for name, column in columns.items():
                 own = np.asarray(column, np.float64)[lanes]
                 spread = float(np.std(own, ddof=1)) if len(own) > 1 else math.nan

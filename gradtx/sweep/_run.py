@@ -91,7 +91,8 @@ def run(
         raise TransformationError(
             f"sweep.run: select: expected halving(...), hyperband(...) or population_based(...), found {select!r}"
         )
-    make = params if callable(params) else None
+    is_tree = not jax.tree_util.treedef_is_leaf(jax.tree.structure(params))  # a module may be called, too
+    make = params if callable(params) and not is_tree else None
     params = jax.eval_shape(make, jax.random.key(seed)) if make else jax.tree.map(jnp.asarray, params)
     _check_numbers(loss, population)
     numbers = {name: jnp.zeros([]) for name in population.numbers}
