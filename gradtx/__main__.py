@@ -14,12 +14,12 @@ import numpy as np
 import gradtx
 from gradtx import _catalogue as catalogue
 from gradtx import plot
-from gradtx._command_draw import averages, schedule
-from gradtx._command_sweep import sweep
+from gradtx._commands.draw import averages, schedule
+from gradtx._commands.sweep import sweep
+from gradtx._commands.words import OneOf
 from gradtx._race import contestants, read
 from gradtx._race import race as run_race
 from gradtx._surfaces import SURFACES
-from gradtx._words import OneOf
 
 
 @click.group(help="Gradient transformations for JAX that are values.")

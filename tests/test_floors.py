@@ -71,43 +71,52 @@ FLOORS = [
     [
         "_axes",
         "plot",
-        "_report_figures",
-        "_report_parallel",
-        "_report_course",
-        "_report_code",
-        "_report",
+        "_report.figures",
+        "_report.parallel",
+        "_report.course",
+        "_report.code",
+        "_report.page",
         "_tensorboard",
         "_problems",
         "_own_problems",
     ],
-    ["_catalogue", "_race", "_words", "_specs", "_resume", "_command_draw", "_command_sweep", "__main__"],
+    [
+        "_catalogue",
+        "_race",
+        "_commands.words",
+        "_commands.specs",
+        "_commands.resume",
+        "_commands.draw",
+        "_commands.sweep",
+        "__main__",
+    ],
 ]
 SIBLINGS = ("_primitives", "_optimizers")
 ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it, by the door
 EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_progress": {"rich"},
     "plot": {"matplotlib"},
-    "_report": {"plotly"},
+    "_report.page": {"plotly"},
     "_tensorboard": {"tensorboardX"},
     "_problems": {"sklearn", "mnist1d"},
     "sweep._storage": {"orbax"},
     "sweep._study": {"optuna", "sqlalchemy"},
-    "_words": {"click", "rich"},
-    "_resume": {"click", "rich"},
-    "_command_draw": {"click"},
-    "_command_sweep": {"click"},
+    "_commands.words": {"click", "rich"},
+    "_commands.resume": {"click", "rich"},
+    "_commands.draw": {"click"},
+    "_commands.sweep": {"click"},
     "__main__": {"click", "rich"},
     "interop": {"optax", "flax", "torch"},
 }
 PROGRAM = {
-    "_words",
-    "_resume",
-    "_command_draw",
-    "_command_sweep",
+    "_commands.words",
+    "_commands.resume",
+    "_commands.draw",
+    "_commands.sweep",
     "__main__",
 }  # imported by nobody who uses the library
 UPSTAIRS = {
-    "sweep._result": {"plot", "_report", "_tensorboard"}
+    "sweep._result": {"plot", "_report.page", "_tensorboard"}
 }  # who may reach up inside a function, to show what it has
 FREE = {"jax", "numpy"} | sys.stdlib_module_names
 

@@ -257,9 +257,9 @@ class Sweep:
         written += plot.save_sweep(self, folder)
         (folder / "report.html").unlink(missing_ok=True)
         if report:
-            from gradtx import _report
+            from gradtx._report import page
 
-            written.append(_report.write(self, folder / "report.html"))
+            written.append(page.write(self, folder / "report.html"))
         if tensorboard:
             written.append(self.tensorboard(folder / "tensorboard"))
         return written

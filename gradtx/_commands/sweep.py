@@ -11,9 +11,8 @@ import numpy as np
 
 import gradtx
 from gradtx import _own_problems as own_problems
-from gradtx import _resume as resuming
-from gradtx import _specs as specs
-from gradtx import _words as words
+from gradtx._commands import resume as resuming
+from gradtx._commands import specs, words
 from gradtx._errors import TransformationError, suggest
 from gradtx._problems import PROBLEMS, Problem
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gradtx import _report_course as course
-from gradtx import _report_figures as figures
 from gradtx._axes import TRANSFORMATION, Axis, axes_of, short, title, transformations, word_of, words
-from gradtx._report_code import as_code
-from gradtx._report_parallel import parallel
+from gradtx._report import course, figures
+from gradtx._report.code import as_code
+from gradtx._report.parallel import parallel
 
 
 def write(result: Any, file: str | Path) -> Path:
@@ -28,7 +27,7 @@ def write(result: Any, file: str | Path) -> Path:
     except ImportError:
         raise ImportError("the report needs plotly: pip install 'gradtx[report]' (or report=False)") from None
     file = Path(file)
-    page = Template((files("gradtx") / "_report.html").read_text(encoding="utf-8"))
+    page = Template((files("gradtx._report") / "page.html").read_text(encoding="utf-8"))
     body, drawn = _sections(result)
     text = page.substitute(
         heading=_text(_heading(result)),
