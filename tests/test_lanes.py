@@ -68,8 +68,7 @@ def test_chunked_and_sharded_with_seeds_selection_and_stops_is_whole_bit_for_bit
     seeded = sweep.grid(gradtx.adam, learning_rate=np.geomspace(1e-3, 3.0, 5), b1=[0.0, 0.9], seeds=range(2))
     for more in ({"select": sweep.halving(2)}, {"select": sweep.population_based(30)}, {"patience": 3}):
         one = run(seeded, **more)
-        assert_same_bits(run(seeded, lanes_at_once=8, **more), one)
-        assert_same_bits(run(seeded, devices=3, **more), one)
+        assert_same_bits(run(seeded, lanes_at_once=8, devices=2, **more), one)
         assert_same_bits(run(seeded, devices=jax.devices()[:1], **more), one)
 
 

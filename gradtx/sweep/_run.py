@@ -165,19 +165,18 @@ def _begun(plan: Plan, storage: Storage | None) -> Course:
 
 def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep:
     """Go to the end; save what has come of it every so often, and at last."""
-    population, moved = course.plan.population, False
+    population, began = course.plan.population, course.round
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False
     done = course.spent * jax.process_count()  # of all processes about as much as of this one
     name = f"{population.size} lane{'s' * (population.size != 1)}"
     with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
         for gone, best in course.go():
-            moved = True
             bar(gone * jax.process_count(), best)
             if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
-    if storage is not None and moved:
+    if storage is not None and course.round != began:
         storage.save(*snapshot(course))
     return course.result()
 
