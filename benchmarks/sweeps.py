@@ -36,28 +36,28 @@ def batches(rows, steps=STEPS, seed=0):
 
 
 def usual_loop(problem, lanes, steps=STEPS):
-    """One configuration after another: a jitted step, the rate injected so that it compiles once."""
+    """One configuration after another: a jitted step, the rate injected so that it compiles once, batches of NumPy."""
     tx = optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)
-    data = jax.tree.map(jnp.asarray, problem.data)
 
     @jax.jit
-    def step(params, state, chosen):
-        batch = jax.tree.map(lambda x: x[chosen], data)
-        gradients = jax.grad(problem.loss)(params, batch)
+    def step(params, state, batch):
+        value, gradients = jax.value_and_grad(problem.loss)(params, batch)
         updates, state = tx.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state
+        return optax.apply_updates(params, updates), state, value
 
-    chosen = [jnp.asarray(rows) for rows in batches(len(problem.data["y"]), steps)]
+    chosen = batches(len(problem.data["y"]), steps)
 
     def run():
-        found = []
+        found, losses = [], []
         for rate in rates(lanes):
             params, state = problem.params, tx.init(problem.params)
             state.hyperparams["learning_rate"] = jnp.asarray(rate)
             for rows in chosen:
-                params, state = step(params, state, rows)
+                batch = {name: x[rows] for name, x in problem.data.items()}
+                params, state, value = step(params, state, batch)
+                losses.append(value)
             found.append(params)
-        return jax.block_until_ready(found)
+        return jax.block_until_ready((found, losses))
 
     return run
 
