@@ -8,7 +8,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import import_time, precision, tracing
+from benchmarks import import_time, precision, sweeps, tracing
 
 
 def tracing_rows() -> list[str]:
@@ -56,8 +56,9 @@ def main() -> None:
         *tracing_rows(),
         "## float32 Adam against float64 (root mean square, relative; 5e-7 and 1e-6 are asked)",
         *precision_rows(),
-        "## A sweep",
+        "## The README's first command",
         *sweep_rows(),
+        *sweeps.section(),
     ]
     text = "\n".join(f"\n{part}\n" if part.startswith("#") else part for part in parts).strip() + "\n"
     print(text)

@@ -117,16 +117,20 @@ def beside_each_other(lanes=64, rounds=5):
     return first, found, _lanes.train._cache_size() - before
 
 
-def growth(most=4096, steps=20):
-    """Time of a lane's step and bytes of the compiled program, by the number of lanes: two sizes of model."""
+def growth(most=4096, work=20_480):
+    """Time of a lane's step and bytes of the compiled program, by the number of lanes: two sizes of model.
+
+    Every size takes about ``work`` steps of lanes, but no less than 20 steps and no more than 500.
+    """
     rows = []
     for hidden in ((64, 64), (16,)):
         problem = digits(0, hidden=hidden)
         lanes = 1
         while lanes <= most:
+            steps = min(500, max(20, work // lanes))
             run = ours(problem, lanes, steps)
             run()
-            best = min(seconds(run) for _ in range(3))
+            best = min(seconds(run) for _ in range(2))
             rows.append(("-".join(map(str, (64, *hidden, 10))), lanes, best / lanes / steps, bytes_of(problem, lanes)))
             lanes *= 4
     return rows
@@ -168,7 +172,7 @@ def section(rounds=5, most=4096):
         "",
         "## How a sweep grows with its lanes",
     ]
-    lines += ["| model | lanes | µs a lane and step (best of 3) | MB of the compiled program (its own account) |"]
+    lines += ["| model | lanes | µs a lane and step (best of 2) | MB of the compiled program (its own account) |"]
     lines += ["|---|---|---|---|"]
     rows = growth(most)
     lines += [f"| {model} | {lanes} | {1e6 * cost:.1f} | {size / 1e6:.1f} |" for model, lanes, cost, size in rows]
