@@ -81,19 +81,28 @@ def test_a_sweep_that_is_broken_off_anywhere_goes_on_to_the_same_bits(options, t
     assert_same_bits(run(tmp_path, **options), whole)  # a finished one is read back, without a step
 
 
-def test_a_sweep_goes_on_on_other_devices_and_in_other_chunks(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"lanes_at_once": 8}, {"devices": 3}),
+        ({"devices": jax.devices()[:1], "lanes_at_once": 4}, {}),
+        ({}, {"devices": 2}),
+    ],
+    ids=["other devices", "larger chunks", "more devices"],
+)
+def test_a_sweep_goes_on_on_other_devices_and_in_other_chunks(before, after, tmp_path, monkeypatch):
     save = _storage.Storage.save
 
     def once(self, *args):
         save(self, *args)
-        if self.number == 4:
+        if self.number == 33:  # of waves that take turns the first one is at its end by now
             raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(_storage.Storage, "save", once)
         with pytest.raises(Killed):
-            run(tmp_path, lanes_at_once=8)
-    assert_same_bits(run(tmp_path, devices=3), run())
+            run(tmp_path, **before)
+    assert_same_bits(run(tmp_path, **after), run())
 
 
 # Killed for real ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ into memory), and each goes in *strides*, calls of one compiled program. After e
 that can be written down, and from which it can go on.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -43,7 +44,6 @@ class Course:
         self.waves: list[Wave] = []
         self.data = {device: jax.device_put(plan.data, device) for device in plan.devices if _is_ours(device)}
         self.together: dict[int, int] = {}
-        self.slots: dict[int, int] = {}
         self.traced: set[Any] = set()
 
     # Beginning --------------------------------------------------------------------------------------------------------
@@ -68,10 +68,9 @@ class Course:
         if not lanes:
             return
         plan, devices = self.plan, len(self.plan.devices)
-        together = self._together(group, settings, -(-len(lanes) // devices))
-        slots = slots_for(plan.program, min(together, -(-len(lanes) // devices)))
-        if plan.program.width != ALL:  # of the same size as before, so that nothing is compiled again
-            slots = self.slots.setdefault(group, slots)
+        together = self._together(group)
+        most = min(together, math.ceil(len(lanes) / devices)) if plan.program.width == ALL else together
+        slots = slots_for(plan.program, most)  # with tiles always of one size, so that nothing is compiled again
         row = {lane: n for n, lane in enumerate(lanes)}
         waves = deal(lanes, devices, together)
         for wave in waves:
@@ -87,15 +86,15 @@ class Course:
                     units[-1].rest()
             self.waves.append(Wave(group, clock, units))
 
-    def _together(self, group: int, settings: Settings, lanes: int) -> int:
+    def _together(self, group: int) -> int:
         """How many lanes of a device train at a time: as asked for, or as the compiled program says there is room."""
-        plan, program = self.plan, self.plan.program
-        tile = max(program.width, 1)
+        plan, program, settings = self.plan, self.plan.program, self.settings_of(group)
+        tile, most = max(program.width, 1), math.ceil(len(plan.population.groups[group].lanes) / len(plan.devices))
         if plan.lanes_at_once is not None:
-            return max(tile, plan.lanes_at_once // len(plan.devices) // tile * tile)
+            return min(most, max(tile, plan.lanes_at_once // len(plan.devices) // tile * tile))
         if group not in self.together:
             device = next(iter(self.data))
-            together = lanes
+            together = most
             while plan.memory is not None:
                 shapes = like(program, settings, plan.params, plan.make, slots_for(program, together))
                 needed = bytes_needed(program, *shapes, self.data[device], device)
@@ -231,7 +230,6 @@ class Course:
         self.training = sorted(training)
         for group in range(len(self.plan.population.groups)):
             self._cut(group, training)
-        return None
 
     def _alone(self, group: int) -> Unit | None:
         """The one unit of a group, where there is one in all processes."""
@@ -245,8 +243,9 @@ class Course:
             self._lose(unit, training)
             left = [lane for lane in unit.lanes if lane in training]
             if left:
-                return unit.keep(self.plan.program, left)
-            self.waves = [wave for wave in self.waves if wave.group != group]
+                unit.keep(self.plan.program, left)
+            else:
+                self.waves = [wave for wave in self.waves if wave.group != group]
         elif any(wave.group == group for wave in self.waves):
             lanes, rows, settings = self.gather(group)
             kept = [n for n, lane in enumerate(lanes) if lane in training]
@@ -254,7 +253,6 @@ class Course:
             self.waves = [wave for wave in self.waves if wave.group != group]
             end = self.plan.ends[self.round]
             self.place(group, [lanes[n] for n in kept], rows_at(settings, kept), at(rows, kept), end)
-        return None
 
     def _lose(self, unit: Unit, training: set[int]) -> None:
         """Keep the rows of the lanes that do not go on."""
@@ -327,10 +325,9 @@ class Course:
 
     # The end ----------------------------------------------------------------------------------------------------------
 
-    def rows(self, group: int) -> Lanes:
-        """The rows of all lanes of a group, those that train no more too, on the host of every process."""
+    def rows(self, group: int, lanes: list[int], rows: Lanes) -> Lanes:
+        """The rows of all lanes of a group, those that train no more beside what `gather` found, in every process."""
         own = self.plan.population.groups[group].lanes
-        lanes, rows, _ = self.gather(group)
         found = {lane: at(rows, n) for n, lane in enumerate(lanes)} | self.kept
         other = next(iter(found.values()), None)
         whole = stack([found.get(lane, other) for lane in own])
@@ -344,7 +341,8 @@ class Course:
         status = np.asarray(self.status, object)
         parts = []
         for group, own in enumerate(population.groups):
-            rows = self.rows(group)
+            training, gathered, _ = self.gather(group)
+            rows = self.rows(group, training, gathered)
             lanes = np.asarray(own.lanes)
             stopped = lanes[~rows.alive]
             status[stopped[status[stopped] == FINISHED]] = STALLED

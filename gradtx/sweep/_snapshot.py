@@ -32,8 +32,8 @@ def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             clock[unit.lanes] = wave.clock
     arrays["clock"] = share(clock >= 0, clock)
     for group in range(len(course.plan.population.groups)):
-        lanes, _, settings = course.gather(group)
-        arrays |= _flat(f"rows.{group}", course.rows(group)) | _flat(f"settings.{group}", settings)
+        lanes, rows, settings = course.gather(group)
+        arrays |= _flat(f"rows.{group}", course.rows(group, lanes, rows)) | _flat(f"settings.{group}", settings)
         arrays[f"lanes.{group}"] = np.asarray(lanes, np.int64)
     where = {
         "round": course.round,
