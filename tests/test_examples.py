@@ -10,6 +10,14 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
+def example(path, folder, *words):
+    """What an example prints, without a warning."""
+    command = [sys.executable, "-W", "error", str(path), *words]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
 def test_there_are_examples():
     assert len(EXAMPLES) >= 10
 
@@ -19,30 +27,13 @@ def test_it_asks_one_question_and_answers_it(path, tmp_path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60
     assert "?" in (ast.get_docstring(ast.parse(text)) or "")
-    run = subprocess.run(
-        [sys.executable, "-W", "error", str(path)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.strip()
+    printed = example(path, tmp_path)
+    assert printed.strip()
 
 
 def test_mix_and_match_prints_ten_methods_and_draws_them(tmp_path):
     path = next(path for path in EXAMPLES if path.stem == "adagrad_to_adam")
-    run = subprocess.run(
-        [sys.executable, "-W", "error", str(path), "methods.png"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    rows = run.stdout.splitlines()
+    rows = example(path, tmp_path, "methods.png").splitlines()
     assert len(rows) == 10
     methods = {tuple(row.partition(" loss ")[0].split(" + ")) for row in rows}
     assert {(step.strip(), rate.strip()) for step, rate in methods} == {

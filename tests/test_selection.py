@@ -123,10 +123,9 @@ def test_the_papers_toy_populations_reach_1_2_where_a_grid_stops_at_0_4(seed):
     grid = sweep.run(toy, start, lanes, rows, **run)
     assert max(grid.metrics["quality"]) == pytest.approx(1.2 - 0.81, abs=1e-4)
     anew = {"h0": sweep.uniform(0.0, 1.0), "h1": sweep.uniform(0.0, 1.0)}
-    for explore in ({"resample": 0.0}, {"resample": 1.0, "space": anew}):  # exploit alone; and with explore
-        evolved = sweep.run(toy, start, lanes, rows, select=sweep.population_based(5, fraction=0.5, **explore), **run)
-        best = float(max(evolved.metrics["quality"]))
-        assert best > (0.39 if explore["resample"] == 0.0 else 1.19)
+    select = sweep.population_based(5, fraction=0.5, resample=1.0, space=anew)
+    evolved = sweep.run(toy, start, lanes, rows, select=select, **run)
+    assert max(evolved.metrics["quality"]) > 1.19
 
 
 def test_who_exploits_goes_on_from_the_other_and_the_history_says_so():
@@ -178,11 +177,12 @@ def test_arguments_of_schedules_evolve_by_their_names():
 def test_a_lane_that_diverges_stops_there_and_costs_nothing_more():
     mixed = sweep.grid(gradtx.sgd, learning_rate=[1e30, 1e30, 1e30, 1e30, 0.01, 0.02, 0.03, 0.04])
     result = sweep.run(squares, START, mixed, line(), steps=100, stop_diverged=True)
+    one_step = sweep.run(squares, START, mixed, line(), steps=1).lane(0)
     assert result.status == ["diverged"] * 4 + ["finished"] * 4
     assert result.steps.tolist() == [1, 1, 1, 1, 100, 100, 100, 100]  # the loss before the second step is not finite
     assert result.steps_spent == 404
     assert np.all(np.isnan(result.loss[:4, 1:]))
-    assert np.all(np.isfinite(result.lane(0).params["w"]) | (np.abs(result.lane(0).params["w"]) > 1e25))
+    np.testing.assert_array_equal(result.lane(0).params["w"], one_step.params["w"])
     plain = sweep.run(squares, START, mixed, line(), steps=100)
     np.testing.assert_array_equal(plain.params["w"][4:], result.params["w"][4:])
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from gradtx._errors import TransformationError
 from gradtx.sweep import Population
 from gradtx.sweep import _storage as storage
+from gradtx.sweep._plan import ends_of
 
 
 def prepare(
@@ -37,7 +38,7 @@ def prepare(
     if where is None:
         console.print(f"{place} has no checkpoint yet: starting from step 0", markup=False)
         return False
-    if where["round"] >= len(_ends(run, population.size)):
+    if where["round"] >= len(ends_of(run["select"], run["steps"], population.size)):
         console.print(f"this sweep was finished: reading it back from {place}", markup=False)
         return True
     at = f"step {where['spent'] // population.size} of {run['steps']}"
@@ -75,18 +76,8 @@ def _is_this(settings: Mapping[str, Any], population: Population, run: Mapping[s
     """Whether progress is of this sweep, as far as can be told before it runs."""
     here = {name: run[name] for name in ("steps", "batch_size", "seed", "patience")}
     here |= {"lanes": population.size, "select": repr(run["select"])}
-    made = [[repr(population.lane(group.lanes[0])), storage.digest_of(group.tx)] for group in population.groups]
-    here |= {"transformations": made}
+    here |= {"transformations": storage.transformations_of(population)}
     return all(settings.get(name) == x for name, x in here.items())
-
-
-def _ends(run: Mapping[str, Any], lanes: int) -> set[int]:
-    """After which steps rounds end."""
-    select, steps = run["select"], run["steps"]
-    if hasattr(select, "turns"):
-        return {*select.turns(steps), steps}
-    cuts = [] if select is None else select.cuts(steps, lanes)
-    return {*(cut.step for cut in cuts if cut.step < steps), steps}
 
 
 def _delete(place: Path) -> None:

@@ -288,7 +288,7 @@ def _sweep(task: Problem, space: specs.Space, folder: Path, run: dict[str, Any],
     written = result.save(folder, tensorboard=options["tensorboard"])
     console.print(words.best_and_worst(result.table(), run["metric"]))
     if seeds is not None:
-        rows = words.filled(result.over_seeds())
+        rows = result.over_seeds()
         _write(folder / "over_seeds.csv", rows)
         written.append(folder / "over_seeds.csv")
         console.print(words.best_and_worst(rows, f"{run['metric']}, mean over {len(seeds)} seeds"))

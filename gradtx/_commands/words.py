@@ -49,13 +49,6 @@ def best_and_worst(rows: list[dict[str, Any]], by: str, ends: int = 5) -> Table:
     return table
 
 
-def filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that have all columns, in one order: the points first, then what came of them."""
-    longest = max(rows, key=len)
-    names = list(dict.fromkeys([*longest, *(name for row in rows for name in row)]))
-    return [{name: row.get(name) for name in names} for row in rows]
-
-
 def heading(name: str) -> str:
     """A name of a column, to be read."""
     return name.replace("_", " ").replace("held out", "held-out")

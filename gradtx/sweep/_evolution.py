@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._errors import TransformationError, suggest
-from gradtx._numbers import Interval
+from gradtx._numbers import Interval, SplitDecay
 from gradtx._transformation import GradientTransformation
 from gradtx._value import Value
 from gradtx.sweep._distributions import Distribution
@@ -72,44 +72,26 @@ def population_based(
 # What can be explored -------------------------------------------------------------------------------------------------
 
 
-def intervals(tx: Value, prefix: str) -> dict[str, Interval | None]:
+def _walk(tx: Value, prefix: str) -> dict[str, tuple[Any, Interval | None]]:
     """Every number of a transformation by its dotted name, those inside schedules too, and where it must lie."""
-    found: dict[str, Interval | None] = {}
+    found: dict[str, tuple[Any, Interval | None]] = {}
     for name, part in tx.parts():
         if isinstance(part, Value):
-            found |= intervals(part, f"{prefix}{name}.")
+            found |= _walk(part, f"{prefix}{name}.")
         elif part is not None:
             parameter = tx._call.parameters.get(name.partition(".")[0])
-            found[prefix + name] = parameter.interval if parameter else None
+            number = part.exact() if isinstance(part, SplitDecay) else part
+            found[prefix + name] = number, parameter.interval if parameter else None
     return found
+
+
+def _named(tx: GradientTransformation) -> dict[str, tuple[Any, Interval | None]]:
+    return _walk(tx, "" if tx._call.associative else f"{tx._link_name}.")
 
 
 def numbers_of(settings: Settings) -> dict[str, Any]:
     """The numbers of a lane (or of stacked ones) by name: of the transformation and of the loss."""
-    found: dict[str, Any] = {}
-    for name in _named(settings.tx):
-        part: Any = settings.tx
-        for key in _path(settings.tx, name):
-            part = dict(part.parts())[key]
-        found[name] = part.exact() if hasattr(part, "exact") else part
-    return {**found, **settings.numbers}
-
-
-def _named(tx: GradientTransformation) -> dict[str, Interval | None]:
-    return intervals(tx, "" if tx._call.associative else f"{tx._link_name}.")
-
-
-def _path(tx: GradientTransformation, name: str) -> list[str]:
-    """The keys that lead to a number, one a part (an entry of a tuple is one part: ``boundaries.0``)."""
-    keys: list[str] = []
-    part: Any = tx
-    rest = name if tx._call.associative else name.removeprefix(f"{tx._link_name}.")
-    while isinstance(part, Value):
-        parts = dict(part.parts())
-        key = next(key for key in sorted(parts, key=len, reverse=True) if rest == key or rest.startswith(f"{key}."))
-        keys.append(key)
-        part, rest = parts[key], rest[len(key) + 1 :]
-    return keys
+    return {name: number for name, (number, _) in _named(settings.tx).items()} | settings.numbers
 
 
 def explored(evolution: Evolution, settings: Settings) -> tuple[tuple[str, int | None], ...]:
@@ -147,7 +129,7 @@ def evolve(
     settings = jax.tree.map(lambda x: x[parents] if x.ndim else x, settings._replace(seed=None))._replace(
         seed=settings.seed
     )
-    limits = _named(settings.tx)
+    limits = {name: interval for name, (_, interval) in _named(settings.tx).items()}
 
     def one(tx: GradientTransformation, numbers: dict[str, jax.Array], key: jax.Array) -> Any:
         own = numbers_of(Settings(tx, numbers, settings.seed))

@@ -13,6 +13,19 @@ from gradtx.sweep._selection import Cut, Halving, Hyperband
 Tree = Any
 
 
+def cuts_of(select: Any, steps: int, lanes: int) -> list[Cut]:
+    """The cuts of a selection, if it is one that drops lanes."""
+    if not isinstance(select, Halving | Hyperband):
+        return []
+    return [cut for cut in select.cuts(steps, lanes) if cut.step < steps]
+
+
+def ends_of(select: Any, steps: int, lanes: int) -> list[int]:
+    """After which steps the rounds of a run end, the last step included."""
+    turns = select.turns(steps) if isinstance(select, Evolution) else []
+    return sorted({*(cut.step for cut in cuts_of(select, steps, lanes)), *turns, steps})
+
+
 @dataclass(frozen=True)
 class Plan:
     """All that a sweep was asked for."""
@@ -35,15 +48,12 @@ class Plan:
     @property
     def cuts(self) -> list[Cut]:
         """The cuts of a selection that drops lanes."""
-        if not isinstance(self.select, Halving | Hyperband):
-            return []
-        return [cut for cut in self.select.cuts(self.steps, self.population.size) if cut.step < self.steps]
+        return cuts_of(self.select, self.steps, self.population.size)
 
     @property
     def ends(self) -> list[int]:
         """After which steps a round ends, the last step included."""
-        turns = self.select.turns(self.steps) if isinstance(self.select, Evolution) else []
-        return sorted({*(cut.step for cut in self.cuts), *turns, self.steps})
+        return ends_of(self.select, self.steps, self.population.size)
 
     @property
     def total(self) -> int:
@@ -60,7 +70,7 @@ class Plan:
 def strides(first: int, last: int, plan: Plan) -> list[tuple[int, int]]:
     """Where each stride of a round begins, and its length: about `CHUNKS` in the run, no record cut but by a round."""
     every, found = plan.program.every, []
-    length = max(1, plan.steps // CHUNKS // every) * every
+    length = records_per_stride(plan.steps, every) * every
     while first < last:
         end = min(last, first // every * every + length)
         found.append((first, end - first))
@@ -68,6 +78,6 @@ def strides(first: int, last: int, plan: Plan) -> list[tuple[int, int]]:
     return found
 
 
-def records_per_call(steps: int, every: int) -> int:
-    """How many records a call may touch."""
-    return max(1, steps // CHUNKS // every) + 1
+def records_per_stride(steps: int, every: int) -> int:
+    """How many records a stride is long; it may touch one more, where a round begins inside of one."""
+    return max(1, steps // CHUNKS // every)

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ class Sweep:
     ``loss`` (lanes × records): the training loss before each step, or its mean over every ``record_every`` steps; NaN
     where a lane had stopped. ``final_loss`` (lanes): of the final parameters, over all data. ``params``: stacked, one
     row a lane; ``states``: the same for each structure. ``metrics``: what ``evaluate`` returned, one column a name.
-    ``steps`` (lanes): how many each lane took; ``steps_spent``: how many were computed, all lanes together. ``status``:
+    ``steps`` (lanes): how many each lane took; ``steps_spent``: the sum of that. ``status``:
     a word a lane: finished, dropped (by selection), diverged, or stalled (out of patience). ``history``: how a
     population evolved, where it did. ``batch_size``, ``seed``: as asked for.
     """
@@ -283,8 +282,3 @@ def _plain(x: Any) -> Any:
     if isinstance(x, float):
         return x if math.isfinite(x) else None
     return x if x is None or isinstance(x, bool | int | str) else getattr(x, "__name__", repr(x))
-
-
-def concatenated(parts: Sequence[Tree]) -> Tree:
-    """Rows after rows."""
-    return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)

@@ -17,13 +17,13 @@ from gradtx._progress import progress as progress_bar
 from gradtx.sweep._course import Course
 from gradtx.sweep._evolution import Evolution
 from gradtx.sweep._lanes import ALL, Program
-from gradtx.sweep._plan import Plan, records_per_call
+from gradtx.sweep._plan import Plan, records_per_stride
 from gradtx.sweep._population import Population
 from gradtx.sweep._processes import agreed
 from gradtx.sweep._result import Sweep
 from gradtx.sweep._selection import Halving, Hyperband
 from gradtx.sweep._snapshot import restore, snapshot
-from gradtx.sweep._storage import Storage, digest_of, program_of
+from gradtx.sweep._storage import Storage, digest_of, program_of, transformations_of
 from gradtx.sweep._units import memory_of
 
 Tree = Any
@@ -66,7 +66,8 @@ def run(
 
     *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops when the mean
     loss of that many records in a row was no new best. ``stop_diverged``: a lane stops where its loss is not finite,
-    with the parameters that it had there. What has stopped costs nothing more. A lane that diverges changes no other.
+    with the parameters that it had there. Lanes that have stopped make room, tile by tile. One that diverges changes
+    no other.
 
     *Scale.* ``over="map"`` takes lanes one by one instead of with ``vmap``, each bit for bit its `gradtx.fit`.
     ``width`` lanes share a ``vmap`` (4 on a CPU, all elsewhere): bits depend on it and on nothing that follows.
@@ -115,7 +116,7 @@ def run(
         evaluate=evaluate,
         batch_size=batch_size,
         every=every,
-        records=records_per_call(steps, every),
+        records=records_per_stride(steps, every) + 1,
         width=0 if over == "map" else tile,
         stop_diverged=stop_diverged,
         patience=patience,
@@ -191,7 +192,6 @@ def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str,
     """What makes a sweep this one and no other; devices, memory and how often it is saved do not."""
     program, population = plan.program, plan.population
     batch = jax.tree.map(lambda x: x[: program.batch_size], plan.data)
-    settings = [[repr(population.lane(group.lanes[0])), digest_of(group.tx)] for group in population.groups]
     made = plan.make(jax.random.key(plan.seed)) if plan.make else params
     return {
         "lanes": population.size,
@@ -204,7 +204,7 @@ def _identity(plan: Plan, params: Tree, numbers: Mapping[str, Any]) -> dict[str,
         "metric": f"{plan.metric}, {plan.better}",
         "patience": program.patience,
         "stop_diverged": program.stop_diverged,
-        "transformations": settings,
+        "transformations": transformations_of(population),
         "numbers": {name: column.tolist() for name, column in population.numbers.items()},
         "seeds": None if population.seeds is None else population.seeds.tolist(),
         "loss": program_of(lambda *args: program.loss(*args, **numbers), params, batch),

@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from gradtx._errors import TransformationError
+from gradtx.sweep._population import Population
 from gradtx.sweep._rows import is_key
 
 FORMAT = 1
@@ -158,7 +159,7 @@ def _checkpointer() -> Any:
 def _as_saved(arrays: Mapping[str, np.ndarray]) -> Any:
     import orbax.checkpoint as orbax
 
-    return orbax.args.PyTreeSave({name: np.asarray(x) for name, x in arrays.items()})
+    return orbax.args.PyTreeSave(dict(arrays))
 
 
 def _as_numpy(names: Iterable[str]) -> Any:
@@ -210,10 +211,20 @@ def digest_of(tree: Any) -> str:
     return found.hexdigest()[:16]
 
 
+def transformations_of(population: Population) -> list[list[str]]:
+    """Of each structure its first transformation as it prints, and a digest of the numbers of all."""
+    return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
+
+
+def _without_addresses(text: str) -> str:
+    """What a function prints as, in whatever process."""
+    return re.sub(r"0x[0-9a-f]+", "", text)
+
+
 def program_of(function: Any, *args: Any) -> str:
     """A digest of what a function computes: the program that it is traced to, and the constants in it."""
     if function is None:
         return "none"
     traced = jax.make_jaxpr(function)(*args)
-    text = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr))  # functions print with their addresses
+    text = _without_addresses(str(traced.jaxpr))
     return hashlib.sha256((text + digest_of(traced.consts)).encode()).hexdigest()[:16]

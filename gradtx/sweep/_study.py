@@ -46,6 +46,7 @@ def _words(d: Distribution) -> tuple[Any, ...]:
 
 
 def suggested(trial: Any, name: str, d: Distribution) -> None:
+    """Let the sampler of a trial propose a value of a distribution."""
     if d.values:
         trial.suggest_categorical(name, _words(d))
     elif d.whole:
@@ -57,6 +58,7 @@ def suggested(trial: Any, name: str, d: Distribution) -> None:
 
 
 def value_of(name: str, d: Distribution, found: Mapping[str, Any]) -> Any:
+    """The value of a distribution among the parameters of a trial."""
     x = found[key_of(name, d)]
     if d.values:
         return d.values[_words(d).index(x)]
@@ -67,6 +69,7 @@ def value_of(name: str, d: Distribution, found: Mapping[str, Any]) -> Any:
 
 
 def library() -> Any:
+    """Optuna; or an `ImportError` that says where it comes from."""
     try:
         import optuna
     except ImportError:
@@ -106,6 +109,7 @@ def open_storage(optuna: Any, storage: Any) -> Any:
 
 
 def open_study(optuna: Any, storage: Any, name: str, sampler: Any, direction: str) -> Any:
+    """The study of that name, made if it is not there; or a `TransformationError` where it goes the other way."""
     told = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -123,6 +127,7 @@ def open_study(optuna: Any, storage: Any, name: str, sampler: Any, direction: st
 
 
 def check_study(study: Any, settings: Mapping[str, Any]) -> None:
+    """Raise `TransformationError` where a study was made with other settings; write them down where it was not."""
     for name, x in settings.items():
         there = study.user_attrs.get(name, x)
         if there != x:
