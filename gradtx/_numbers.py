@@ -253,7 +253,7 @@ class DecayPower(ByValue):
         self.decay, self.t = decay, t
 
     def __rsub__(self, other: Any) -> Any:
-        lost = _one_minus_power(jnp.asarray(1 - self.decay), jnp.asarray(self.t))
+        lost = _shared(jnp.asarray(1 - self.decay), jnp.asarray(self.t))
         return lost if is_python(other) and other == 1 else (other - 1) + lost
 
     @property
@@ -279,6 +279,9 @@ def _one_minus_power_jvp(primals: Any, tangents: Any) -> Any:
     in_base = t * jnp.power(base, t - 1)
     in_time = jnp.where(base > 0, -jnp.power(base, t) * jnp.log(jnp.where(base > 0, base, 1)), 0)
     return _one_minus_power(complement, t), in_base * d_complement + in_time * dt
+
+
+_shared = jax.jit(_one_minus_power)  # a scalar that every leaf wants: traced and lowered once, and merged by XLA
 
 
 # What a caller may give ----------------------------------------------------------------------------------------------
