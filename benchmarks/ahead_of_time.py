@@ -29,7 +29,7 @@ from jax.sharding import SingleDeviceSharding
 
 Tree = Any
 
-NEEDS = {"tpu": ["libtpu"], "gpu": ["jax_plugins.xla_cuda12", "nvidia.cuda_nvcc"]}
+NEEDS = {"cpu": [], "tpu": ["libtpu"], "gpu": ["jax_plugins.xla_cuda12", "nvidia.cuda_nvcc"]}
 INSTALL = {"tpu": "libtpu", "gpu": "jax-cuda12-plugin jax-cuda12-pjrt nvidia-cuda-nvcc-cu12"}
 H100 = """
 gpu_device_info {
@@ -87,13 +87,14 @@ def missing(kind: str) -> str | None:
 
 
 @functools.cache
-def devices(kind: str, shape: str = "2x2") -> list[Any]:
-    """Devices to compile for: those of a slice of TPU v5e, or one H100."""
+def devices(kind: str, shape: str = "") -> list[Any]:
+    """Devices to compile for: of TPU v5e a slice (``2x2``), of H100 slices × hosts × devices (``1x1x1``)."""
+    if kind == "cpu":
+        return jax.devices()
     if kind == "tpu":
-        return list(topologies.get_topology_desc(platform="tpu", topology_name=f"v5e:{shape}").devices)
-    return list(
-        topologies.get_topology_desc(platform="cuda", topology_name="", target_config=H100, topology="1x1x1").devices
-    )
+        return list(topologies.get_topology_desc(platform="tpu", topology_name=f"v5e:{shape or '2x2'}").devices)
+    given = {"target_config": H100, "topology": shape or "1x1x1"}
+    return list(topologies.get_topology_desc(platform="cuda", topology_name="", **given).devices)
 
 
 def on_one(kind: str, tree: Tree) -> Tree:
@@ -103,7 +104,7 @@ def on_one(kind: str, tree: Tree) -> Tree:
 
 
 def compile_for(kind: str, step: Callable[..., Any], *args: Tree, donate: tuple[int, ...] = (0, 1)) -> Any:
-    """The step, compiled for the devices that its arguments are placed on; with the seconds that it took."""
+    """The step, compiled for the devices that its arguments are placed on, and the seconds to lower and to compile."""
     platform = {"gpu": "cuda"}.get(kind, kind)
     began = time.perf_counter()
     lowered = jax.jit(step, donate_argnums=donate).trace(*args).lower(lowering_platforms=(platform,))
