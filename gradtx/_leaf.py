@@ -17,7 +17,7 @@ from gradtx import tree as trees
 from gradtx._checks import check_gradients, complex_error, leaf_error, structure_error
 from gradtx._elementwise import check_elementwise
 from gradtx._errors import TransformationError, within
-from gradtx._numbers import real_dtype, wide
+from gradtx._numbers import SharedPowers, real_dtype, wide
 from gradtx._pack import is_packed
 from gradtx._rules import (
     Context,
@@ -172,7 +172,7 @@ def lift(leaf: LeafRule) -> Rule:
         treedef, rows = checked(signals, state, context)
         if is_packed(signals.updates):
             _try(leaf, context, rows)
-        made = _each(_on_arrays(leaf, context), rows, signals.updates)
+        made = _each(leaf, context, rows, signals.updates)
         new: State = {}
         for n, path in enumerate(leaf.fields):
             _file(new, path, treedef.unflatten([row[n + 1] for row in made]))
@@ -185,13 +185,19 @@ def _try(leaf: LeafRule, context: Context, rows: list[tuple[Any, ...]]) -> None:
     """Raise `TransformationError` where a formula is not elementwise: once for every combination of dtypes."""
     kinds = {tuple(getattr(x, "dtype", None) for x in row): row for row in rows if row[2] is not None}
     for row in kinds.values():
-        jax.eval_shape(_on_arrays(leaf, context, packed=True), *row)
+        jax.eval_shape(_on_arrays(leaf, context, _times(leaf, context), packed=True), *row)
 
 
-def _on_arrays(leaf: LeafRule, context: Context, *, packed: bool = False) -> Callable[..., Any]:
-    """The formula with its casts: at the widest precision of what it is given, state back in the dtype that it had."""
+def _times(leaf: LeafRule, context: Context) -> dict[Any, jax.Array]:
+    """The time, in the dtypes in which formulas may ask for it: made outside the inner jit, once."""
     reals = {jnp.dtype(real): real for real in (jnp.float32, jnp.result_type(float)) if "t" in leaf.needs}
-    times = {dtype: context.t.astype(real) for dtype, real in reals.items()}  # outside the inner jit, once
+    return {dtype: context.t.astype(real) for dtype, real in reals.items()}
+
+
+def _on_arrays(
+    leaf: LeafRule, context: Context, times: Mapping[Any, jax.Array], *, packed: bool = False
+) -> Callable[..., Any]:
+    """The formula with its casts: at the widest precision of what it is given, state back in the dtype that it had."""
 
     def step(gradient: Any, param: Any, u: jax.Array, *state: jax.Array) -> tuple[jax.Array, ...]:
         present = [x for x in (gradient, param, u, *state) if x is not None]
@@ -213,18 +219,27 @@ def _on_arrays(leaf: LeafRule, context: Context, *, packed: bool = False) -> Cal
     return step
 
 
-def _each(step: Callable[..., Any], rows: list[tuple[Any, ...]], tree: Tree) -> list[tuple[Any, ...]]:
-    """``step`` on every row; under a trace, rows of a kind that repeats share one inner jit."""
+def _each(leaf: LeafRule, context: Context, rows: list[tuple[Any, ...]], tree: Tree) -> list[tuple[Any, ...]]:
+    """The formula on every row; under a trace, rows of a kind that repeats share one inner jit, and all share powers.
+
+    Powers of decays are scalars, but as many operations as the rest of Adam: a trial on one row says which there are.
+    """
+    times = _times(leaf, context)
+    step, powers = _on_arrays(leaf, context, times), SharedPowers(times.values())
     kinds = [None if row[2] is None else tuple(x if x is None else jax.typeof(x) for x in row) for row in rows]
     often = Counter(kinds)
     traced = any(isinstance(row[2], Tracer) for row in rows)
     shared = jax.jit(step) if traced else step
     made = []
-    for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
-        try:
-            made.append(row[2:] if kind is None else (shared if often[kind] > 1 else step)(*row))
-        except TransformationError as error:
-            raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
+    with powers.used():
+        for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
+            try:
+                if n == 0 and kind and times and traced and len(rows) > 1:
+                    jax.eval_shape(lambda *row: step(*row), *row)  # not step itself: jit would find that trace again
+                    powers.make()
+                made.append(row[2:] if kind is None else (shared if often[kind] > 1 else step)(*row))
+            except TransformationError as error:
+                raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
     return made
 
 
