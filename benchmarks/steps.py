@@ -153,7 +153,7 @@ def section() -> list[str]:
     model = ", ".join(f"{name} {bytes_by_the_model(name, numbers):.0f}" for name in LIBRARIES)
     lines += [
         f"Bytes a parameter by XLA:CPU's own model: {model}. The floor is 28. It makes a kernel for each of the three "
-        "arrays that come out, and each reads again what it needs; it has no fusion with several results.\n"
+        "arrays that come out (m: 12 bytes, ν: 12, and θ, which reads both again: 16); on a GPU or a TPU it is one.\n"
     ]
     for layers, width in ((8, 64), (4, 256)):
         lines += table(f"A whole step of a transformer, {layers} layers, {width} wide", training(layers, width))

@@ -37,9 +37,8 @@ def main():
     assert memory.alias_size_in_bytes == held
 
     after, _ = compiled(params, state, batch)
-    print(
-        f"the old parameters are gone: {params['in'].is_deleted()}; the new ones are there: {not after['in'].is_deleted()}"
-    )
+    gone, there = params["in"].is_deleted(), not after["in"].is_deleted()
+    print(f"the old parameters are gone: {gone}; the new ones are there: {there}")
 
 
 if __name__ == "__main__":

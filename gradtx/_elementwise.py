@@ -5,13 +5,12 @@ formula itself: it is traced for arrays of several shapes, and is elementwise if
 consist of operations that are known to be.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from gradtx._errors import TransformationError
 
@@ -53,21 +52,21 @@ def check_elementwise(function: Callable[..., Any], u: Any, *args: Any, **kwargs
             args, kwargs = treedef.unflatten([next(rest) if p else x for x, p in zip(leaves, probed, strict=True)])
             return function(*args, **kwargs)
 
-        return list(_program(jax.make_jaxpr(call)(*probes), shape))
+        closed = jax.make_jaxpr(call)(*probes)
+        return list(_program(closed.jaxpr, closed.consts, shape))
 
     first, *others = (traced(shape) for shape in SHAPES)
     if any(other != first for other in others):
         raise TransformationError("its formula depends on the shape of the leaf")
 
 
-def _program(closed: ClosedJaxpr, shape: tuple[int, ...]) -> Iterator[Any]:
+def _program(jaxpr: Any, consts: Sequence[Any], shape: tuple[int, ...]) -> Iterator[Any]:
     """What a program does, without shapes; raises where an operation is not elementwise."""
-    jaxpr: Jaxpr = closed.jaxpr
     names: dict[Any, Any] = {var: ("given", n) for n, var in enumerate(jaxpr.invars)}
-    names |= {var: _of_value(value) for var, value in zip(jaxpr.constvars, closed.consts, strict=True)}
+    names |= {var: _of_value(value) for var, value in zip(jaxpr.constvars, consts, strict=True)}
 
     def name(atom: Any) -> Any:
-        return _of_value(atom.val) if isinstance(atom, Literal) else names[atom]
+        return _of_value(atom.val) if hasattr(atom, "val") else names[atom]  # a literal, or a variable
 
     for n, eqn in enumerate(jaxpr.eqns):
         kind = eqn.primitive.name
@@ -82,8 +81,7 @@ def _program(closed: ClosedJaxpr, shape: tuple[int, ...]) -> Iterator[Any]:
         if kind in CALLS:
             inner = eqn.params[CALLS[kind]]
             for part in inner if isinstance(inner, tuple) else (inner,):
-                part = part if isinstance(part, ClosedJaxpr) else ClosedJaxpr(part, ())
-                yield list(_program(part, shape))
+                yield list(_program(getattr(part, "jaxpr", part), getattr(part, "consts", ()), shape))
     yield [name(x) for x in jaxpr.outvars]
 
 

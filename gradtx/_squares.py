@@ -7,13 +7,13 @@ there, and where reductions fuse by themselves (TPU) or cost nothing to start (C
 the two is decided where the program is lowered, since nothing before knows the devices: so it is a primitive.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import ShapedArray
-from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
 from gradtx._numbers import abs_sq, real_dtype, wide
@@ -36,7 +36,7 @@ def sum_of_squares(leaves: Sequence[jax.Array]) -> jax.Array:
 
 @jax.custom_jvp
 def _sum_of_squares(leaves: tuple[jax.Array, ...]) -> jax.Array:
-    return primitive.bind(*leaves, lanes=0)
+    return primitive().bind(*leaves, lanes=0)
 
 
 @_sum_of_squares.defjvp
@@ -76,11 +76,22 @@ def _total(sums: Iterable[jax.Array], leaves: Sequence[jax.Array]) -> jax.Array:
 
 # The primitive --------------------------------------------------------------------------------------------------------
 
-primitive = Primitive("sum_of_squares")
-primitive.def_impl(_leaf_by_leaf)
+
+@functools.cache
+def primitive() -> Any:
+    """The primitive: made where it is first used, because ``jax.extend`` takes as long to import as all of this."""
+    from jax.extend.core import Primitive
+
+    made = Primitive("sum_of_squares")
+    made.def_impl(_leaf_by_leaf)
+    made.def_abstract_eval(_shape)
+    batching.primitive_batchers[made] = _batched
+    mlir.register_lowering(made, mlir.lower_fun(_leaf_by_leaf, multiple_results=False))
+    for platform in ("cuda", "rocm"):
+        mlir.register_lowering(made, _on_gpu, platform=platform)
+    return made
 
 
-@primitive.def_abstract_eval
 def _shape(*leaves: Any, lanes: int) -> Any:
     return ShapedArray(leaves[0].shape[:lanes], jnp.dtype(real_dtype(*(x.dtype for x in leaves))))
 
@@ -88,17 +99,11 @@ def _shape(*leaves: Any, lanes: int) -> Any:
 def _batched(leaves: Sequence[jax.Array], axes: Sequence[Any], *, lanes: int) -> tuple[jax.Array, int]:
     moved = [jnp.moveaxis(x, axis, 0) for x, axis in zip(leaves, axes, strict=True) if axis is not None]
     still = [x for x, axis in zip(leaves, axes, strict=True) if axis is None]
-    total = primitive.bind(*moved, lanes=lanes + 1)
-    return (total + primitive.bind(*still, lanes=lanes) if still else total), 0
+    total = primitive().bind(*moved, lanes=lanes + 1)
+    return (total + primitive().bind(*still, lanes=lanes) if still else total), 0
 
 
 def _on_gpu(context: Any, *leaves: Any, lanes: int) -> Any:
     alone = getattr(context.module_context.axis_context, "num_devices", None) == 1
     lower = mlir.lower_fun(_shape_by_shape if alone else _leaf_by_leaf, multiple_results=False)
     return lower(context, *leaves, lanes=lanes)
-
-
-batching.primitive_batchers[primitive] = _batched
-mlir.register_lowering(primitive, mlir.lower_fun(_leaf_by_leaf, multiple_results=False))
-for platform in ("cuda", "rocm"):
-    mlir.register_lowering(primitive, _on_gpu, platform=platform)

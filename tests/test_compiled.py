@@ -211,7 +211,7 @@ def test_only_one_gpu_adds_leaves():
         for platform, traced in given.items()
     }
     assert sums == {"cpu": 3, "cuda": 1, "tpu": 3}
-    assert primitive.name == "sum_of_squares"
+    assert primitive().name == "sum_of_squares"
 
 
 def test_under_an_explicit_mesh_and_in_a_shard_map_every_leaf_has_its_own_sum():
