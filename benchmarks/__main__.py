@@ -1,68 +1,62 @@
-"""Every figure, side by side with Optax, written to ``benchmarks/RESULTS.md``: ``python -m benchmarks``."""
+"""Every figure, peers beside it, written to ``benchmarks/RESULTS.md``: ``python -m benchmarks [--only NAME ...]``.
 
+A section is a module of this package with a function ``section() -> list[str]`` of lines of Markdown, the first a
+heading. Each runs in an interpreter of its own, so that none finds the caches, the threads or the compilers of another.
+"""
+
+import argparse
 import platform
+import re
 import subprocess
 import sys
-import tempfile
-import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import import_time, precision, sweeps, tracing
+SECTIONS = ["import_time", "tracing", "precision", "accelerator", "steps", "growth", "digits", "sweeps"]
+RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
-def tracing_rows() -> list[str]:
-    """Ratios of time to trace and lower, and exact counts of equations."""
-    rows = ["| leaves | gradtx | Optax | ratio, median of pairs |", "|---|---|---|---|"]
-    for leaves in (40, 400):
-        timing = tracing.measure(leaves)
-        rows.append(f"| {leaves} | {1e3 * timing.gradtx:.0f} ms | {1e3 * timing.optax:.0f} ms | {timing.ratio:.2f} |")
-    return rows
+def versions() -> str:
+    """What was measured, and with what."""
+    found = []
+    for name in ("gradtx", "jax", "optax", "libtpu", "jax-cuda12-plugin", "torch"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return f"Python {platform.python_version()}, {', '.join(found)}"
 
 
-def import_rows() -> list[str]:
-    """The best of several fresh interpreters."""
-    ours, theirs = (import_time.seconds_to_import(module) for module in ("gradtx", "optax"))
-    return ["| gradtx | Optax |", "|---|---|", f"| {1e3 * ours:.1f} ms | {1e3 * theirs:.1f} ms |"]
+def measure(name: str) -> str:
+    """A section, from a fresh interpreter."""
+    program = f"from benchmarks.{name} import section; print('\\n'.join(section()))"
+    run = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True)
+    return f"{run.stdout.strip()}\n\n*`python -m benchmarks.{name}`; {versions()}.*"
 
 
-def precision_rows() -> list[str]:
-    """Deterministic distances from float64."""
-    rows = ["| gradients | | first 50 updates | 3,000 updates |", "|---|---|---|---|"]
-    for kind, found in precision.rows():
-        rows += [f"| {kind} | {name} | {first:.1e} | {every:.1e} |" for name, (first, every) in found.items()]
-    return rows
+def read() -> dict[str, str]:
+    """The sections that are written down."""
+    parts = re.split(r"<!-- (\w+) -->\n", RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else [""]
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
-def sweep_rows() -> list[str]:
-    """The README's first command, without the installation."""
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "gradtx", "sweep", "digits", "--out", folder], check=True, capture_output=True
-        )
-        return [f"`python -m gradtx sweep digits`, 128 Adams, start to end: {time.perf_counter() - began:.1f} s"]
+def write(found: dict[str, str]) -> None:
+    """All sections in their order."""
+    says = "A figure is a count, a ratio, a time, or a compiler's own model, and says which."
+    head = f"# Results\n\n`python -m benchmarks`, or `python -m benchmarks --only NAME`. {says}"
+    parts = [f"<!-- {name} -->\n{found[name]}" for name in SECTIONS if name in found]
+    RESULTS.write_text("\n\n".join([head, *parts]) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Measure, print and write."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("gradtx", "jax", "optax"))
-    parts = [
-        "# Results",
-        f"`python -m benchmarks`, Python {platform.python_version()}, {versions}, on a CPU.",
-        "## Import, on top of jax (best of 7; at most 30 ms is asked of gradtx)",
-        *import_rows(),
-        "## Trace and lower one update of Adam over equal leaves (a ratio; at most 0.60 is asked)",
-        *tracing_rows(),
-        "## float32 Adam against float64 (root mean square, relative; 5e-7 and 1e-6 are asked)",
-        *precision_rows(),
-        "## The README's first command",
-        *sweep_rows(),
-        *sweeps.section(),
-    ]
-    text = "\n".join(f"\n{part}\n" if part.startswith("#") else part for part in parts).strip() + "\n"
-    print(text)
-    (Path(__file__).parent / "RESULTS.md").write_text(text, encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, metavar="NAME")
+    found = read()
+    for name in parser.parse_args().only:
+        found[name] = measure(name)
+        print(found[name], end="\n\n", flush=True)
+        write(found)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from gradtx._numbers import Decay, Dtype, Group, Limit, Link, NonNegative, Numbe
 from gradtx._optimizers.adaptive import adam, adamax, adamw, amsgrad, lion, nadam
 from gradtx._optimizers.classic import adadelta, adagrad, asgd, nesterov, rmsprop, rprop, sgd
 from gradtx._optimizers.second_order import lbfgs, newton, newton_cg
+from gradtx._pack import Packed, pack
 from gradtx._primitives.averaging import average_params
 from gradtx._primitives.centralization import centralize
 from gradtx._primitives.clipping import clip, clip_by_global_norm
@@ -91,6 +92,7 @@ __all__ = [
     "NonNegative",
     "Numbers",
     "OfStep",
+    "Packed",
     "Rule",
     "Schedule",
     "Static",
@@ -148,6 +150,7 @@ __all__ = [
     "nesterov_momentum_decay",
     "newton",
     "newton_cg",
+    "pack",
     "partition",
     "per_leaf",
     "piecewise_constant_schedule",

@@ -7,8 +7,10 @@ import jax
 
 from gradtx import tree as trees
 from gradtx._checks import check_gradients
+from gradtx._elementwise import check_elementwise
 from gradtx._errors import TransformationError, within
 from gradtx._leaf import fuse, lift
+from gradtx._pack import is_packed, refuse_packed
 from gradtx._rules import Context, LeafRule, NamedRule, Points, Rule, Signals, State, Surroundings, Tree
 
 
@@ -131,7 +133,10 @@ def parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         made = [step.update(signals, state, context) for step in steps]
-        joined = trees.map(join, *(branch.updates for branch, _ in made))
+        outs = [branch.updates for branch, _ in made]
+        if is_packed(signals.updates):
+            trees.map(lambda *leaves: check_elementwise(join, *leaves), *outs)
+        joined = trees.map(join, *outs)
         conditions = all(branch.updates is branch.gradient for branch, _ in made)
         return signals.then(joined, conditions=conditions), {k: v for _, entries in made for k, v in entries.items()}
 
@@ -148,6 +153,8 @@ def _join(links: Sequence[NamedRule], join: Callable[..., Any]) -> LeafRule:
             out, own = branch(u, own, around)
             outs.append(out)
             made += own
+        if around.packed:
+            check_elementwise(join, *outs)
         return join(*outs), tuple(made)
 
     return fuse(links)._replace(formula=formula)
@@ -161,8 +168,12 @@ def any_frozen(rules: Sequence[Rule], among: Callable[..., bool] = any) -> Calla
     return lambda tree: jax.tree.map(lambda *each: among(each), *(frozen(tree) for frozen in asked))
 
 
-def restrict(rule: Rule, chosen: Callable[[Tree], Tree]) -> Rule:
-    """The rule on the leaves that ``chosen(tree)`` marks True; the others pass through and have no state."""
+def restrict(rule: Rule, choose: Callable[[Tree], Tree]) -> Rule:
+    """The rule on the leaves that ``choose(tree)`` marks True; the others pass through and have no state."""
+
+    def chosen(tree: Tree) -> Tree:
+        refuse_packed(tree, "it chooses among leaves")
+        return choose(tree)
 
     def init(params: Tree) -> State:
         return rule.init(keep(params, chosen(params)))

@@ -15,8 +15,10 @@ from jax.core import Tracer
 
 from gradtx import tree as trees
 from gradtx._checks import check_gradients, complex_error, leaf_error, structure_error
+from gradtx._elementwise import check_elementwise
 from gradtx._errors import TransformationError, within
-from gradtx._numbers import real_dtype, wide
+from gradtx._numbers import SharedPowers, real_dtype, wide
+from gradtx._pack import is_packed
 from gradtx._rules import (
     Context,
     LeafRule,
@@ -78,7 +80,10 @@ def per_leaf(
     needs = keywords(formula)
 
     def leaf(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
-        made = formula(u, *state, **around.ask(needs))
+        asked = around.ask(needs)
+        if around.packed:
+            check_elementwise(formula, u, *state, **asked)
+        made = formula(u, *state, **asked)
         made = made if isinstance(made, tuple) else (made,)
         if len(made) != 1 + len(fields):
             wanted = ", ".join(["the update", *fields])
@@ -95,11 +100,21 @@ def per_leaf(
 def _at(formula: Callable[..., jax.Array] | None, fields: list[str]) -> Callable[[Tree, State], Tree]:
     """A formula for one parameter and its state, on trees; computed as a rule is, in the dtype of the parameter."""
 
-    def point(param: jax.Array, *state: jax.Array) -> jax.Array:
-        real = real_dtype(param.dtype, *(x.dtype for x in state))
-        return formula(wide(param, real), *(wide(x, real) for x in state)).astype(param.dtype) if formula else param
+    def point(params: Tree, state: State) -> Tree:
+        if formula is None:
+            return params
+        packed, at = is_packed(params), formula
 
-    return lambda params, state: trees.map(point, params, *(_find(state, (name,)) for name in fields))
+        def of_leaf(param: jax.Array, *state: jax.Array) -> jax.Array:
+            real = real_dtype(param.dtype, *(x.dtype for x in state))
+            widened = [wide(x, real) for x in (param, *state)]
+            if packed:
+                check_elementwise(at, *widened)
+            return at(*widened).astype(param.dtype)
+
+        return trees.map(of_leaf, params, *(_find(state, (name,)) for name in fields))
+
+    return point
 
 
 def fuse(neighbours: Sequence[NamedRule]) -> LeafRule:
@@ -128,7 +143,11 @@ def lift(leaf: LeafRule) -> Rule:
 
     def init(params: Tree) -> State:
         state: State = {}
+        packed = is_packed(params)
         for path, start in leaf.fields.items():
+            if packed:
+                check = within(": ".join(path), check_elementwise)
+                trees.map(lambda param, start=start, check=check: check(start, param), params)
             _file(state, path, trees.map(start, params))
         return state
 
@@ -151,7 +170,9 @@ def lift(leaf: LeafRule) -> Rule:
             if asked not in there:
                 raise TransformationError(": ".join([*path, str(missing(asked))]))
         treedef, rows = checked(signals, state, context)
-        made = _each(_on_arrays(leaf, context), rows, signals.updates)
+        if is_packed(signals.updates):
+            _try(leaf, context, rows)
+        made = _each(leaf, context, rows, signals.updates)
         new: State = {}
         for n, path in enumerate(leaf.fields):
             _file(new, path, treedef.unflatten([row[n + 1] for row in made]))
@@ -160,10 +181,23 @@ def lift(leaf: LeafRule) -> Rule:
     return Rule(init, update, "t" in leaf.needs, leaf)
 
 
-def _on_arrays(leaf: LeafRule, context: Context) -> Callable[..., Any]:
-    """The formula with its casts: at the widest precision of what it is given, state back in the dtype that it had."""
+def _try(leaf: LeafRule, context: Context, rows: list[tuple[Any, ...]]) -> None:
+    """Raise `TransformationError` where a formula is not elementwise: once for every combination of dtypes."""
+    kinds = {tuple(getattr(x, "dtype", None) for x in row): row for row in rows if row[2] is not None}
+    for row in kinds.values():
+        jax.eval_shape(_on_arrays(leaf, context, _times(leaf, context), packed=True), *row)
+
+
+def _times(leaf: LeafRule, context: Context) -> dict[Any, jax.Array]:
+    """The time, in the dtypes in which formulas may ask for it: made outside the inner jit, once."""
     reals = {jnp.dtype(real): real for real in (jnp.float32, jnp.result_type(float)) if "t" in leaf.needs}
-    times = {dtype: (context.step + 1).astype(real) for dtype, real in reals.items()}  # outside the inner jit, once
+    return {dtype: context.t.astype(real) for dtype, real in reals.items()}
+
+
+def _on_arrays(
+    leaf: LeafRule, context: Context, times: Mapping[Any, jax.Array], *, packed: bool = False
+) -> Callable[..., Any]:
+    """The formula with its casts: at the widest precision of what it is given, state back in the dtype that it had."""
 
     def step(gradient: Any, param: Any, u: jax.Array, *state: jax.Array) -> tuple[jax.Array, ...]:
         present = [x for x in (gradient, param, u, *state) if x is not None]
@@ -171,7 +205,7 @@ def _on_arrays(leaf: LeafRule, context: Context) -> Callable[..., Any]:
         u, *old = (wide(x, real) for x in (u, *state))
         gradient, param = (None if x is None else wide(x, real) for x in (gradient, param))
         t = times.get(jnp.dtype(real))
-        around = Surroundings(u if gradient is None else gradient, param, t, context.extra)
+        around = Surroundings(u if gradient is None else gradient, param, t, context.extra, packed)
         mixed = any(jnp.iscomplexobj(x) for x in present)  # complex numbers are scaled by real ones
         with jax.numpy_dtype_promotion("standard") if mixed else nullcontext():
             new, made = leaf.formula(u, tuple(old), around)
@@ -185,18 +219,27 @@ def _on_arrays(leaf: LeafRule, context: Context) -> Callable[..., Any]:
     return step
 
 
-def _each(step: Callable[..., Any], rows: list[tuple[Any, ...]], tree: Tree) -> list[tuple[Any, ...]]:
-    """``step`` on every row; under a trace, rows of a kind that repeats share one inner jit."""
+def _each(leaf: LeafRule, context: Context, rows: list[tuple[Any, ...]], tree: Tree) -> list[tuple[Any, ...]]:
+    """The formula on every row; under a trace, rows of a kind that repeats share one inner jit, and all share powers.
+
+    Powers of decays are scalars, but as many operations as the rest of Adam: a trial on one row says which there are.
+    """
+    times = _times(leaf, context)
+    step, powers = _on_arrays(leaf, context, times), SharedPowers(times.values())
     kinds = [None if row[2] is None else tuple(x if x is None else jax.typeof(x) for x in row) for row in rows]
     often = Counter(kinds)
     traced = any(isinstance(row[2], Tracer) for row in rows)
     shared = jax.jit(step) if traced else step
     made = []
-    for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
-        try:
-            made.append(row[2:] if kind is None else (shared if often[kind] > 1 else step)(*row))
-        except TransformationError as error:
-            raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
+    with powers.used():
+        for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
+            try:
+                if n == 0 and kind and times and traced and len(rows) > 1:
+                    jax.eval_shape(lambda *row: step(*row), *row)  # not step itself: jit would find that trace again
+                    powers.make()
+                made.append(row[2:] if kind is None else (shared if often[kind] > 1 else step)(*row))
+            except TransformationError as error:
+                raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
     return made
 
 

@@ -6,6 +6,9 @@ things that formulas do with it (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) a
 """
 
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -253,7 +256,9 @@ class DecayPower(ByValue):
         self.decay, self.t = decay, t
 
     def __rsub__(self, other: Any) -> Any:
-        lost = _one_minus_power(jnp.asarray(1 - self.decay), jnp.asarray(self.t))
+        shared = _sharing.get()
+        lost = shared.look_up(self.decay, self.t) if shared else None
+        lost = _lost(self.decay, self.t) if lost is None else lost
         return lost if is_python(other) and other == 1 else (other - 1) + lost
 
     @property
@@ -279,6 +284,44 @@ def _one_minus_power_jvp(primals: Any, tangents: Any) -> Any:
     in_base = t * jnp.power(base, t - 1)
     in_time = jnp.where(base > 0, -jnp.power(base, t) * jnp.log(jnp.where(base > 0, base, 1)), 0)
     return _one_minus_power(complement, t), in_base * d_complement + in_time * dt
+
+
+_jitted = jax.jit(_one_minus_power)  # a scalar that many leaves may want: traced and lowered once
+
+
+def _lost(decay: SplitDecay, t: Any) -> jax.Array:
+    return _jitted(jnp.asarray(1 - decay), jnp.asarray(t))
+
+
+class SharedPowers:
+    """What formulas of many leaves ask for, 1 − bᵗ: noted while one leaf is tried, then made once for all of them."""
+
+    def __init__(self, times: Iterable[Any]):
+        self.times = list(times)
+        self.asked: dict[Any, tuple[SplitDecay, Any]] = {}
+        self.made: dict[Any, jax.Array] = {}
+
+    def look_up(self, decay: SplitDecay, t: Any) -> jax.Array | None:
+        """The power, where it has been made; noted, where it could be: ``t`` is the time of all leaves."""
+        if any(t is time for time in self.times):
+            self.asked[id(decay), id(t)] = decay, t
+        return self.made.get((id(decay), id(t)))
+
+    def make(self) -> None:
+        """Compute what was asked for, here."""
+        self.made = {key: _lost(*pair) for key, pair in self.asked.items()}
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """While this lasts, formulas ask here."""
+        token = _sharing.set(self)
+        try:
+            yield
+        finally:
+            _sharing.reset(token)
+
+
+_sharing: ContextVar[SharedPowers | None] = ContextVar("sharing", default=None)
 
 
 # What a caller may give ----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from gradtx import tree as trees
 from gradtx._checks import check_gradients, check_like
 from gradtx._errors import TransformationError
 from gradtx._numbers import wide
+from gradtx._pack import refuse_packed
 
 Tree = Any
 State = dict[str, Any]
@@ -32,13 +33,13 @@ class Signals(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What an update was called with besides the signals: parameters, step (None where no link needs it), keywords.
+    """What an update was called with besides the signals: parameters, t (None where no link needs it), keywords.
 
     ``followed``: links behind this one may look at the gradient, so it must come out as they are to see it.
     """
 
     params: Tree
-    step: Any
+    t: Any
     extra: Mapping[str, Any]
     followed: bool = False
 
@@ -88,16 +89,18 @@ class LeafRule(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What a formula may ask for by name."""
+    """What a formula may ask for by name; ``packed``: it is being tried, and must be elementwise."""
 
     gradient: Any
     param: Any
     t: Any
     extra: Mapping[str, Any]
+    packed: bool = False
 
     def ask(self, names: Iterable[str]) -> dict[str, Any]:
         """What is asked for, by name."""
-        return {name: getattr(self, name) if name in self._fields else self.extra[name] for name in names}
+        own = ("gradient", "param", "t")
+        return {name: getattr(self, name) if name in own else self.extra[name] for name in names}
 
 
 def keywords(function: Callable[..., Any]) -> list[str]:
@@ -118,14 +121,19 @@ def widened(tree: Tree) -> Tree:
 
 
 def whole_tree(
-    update: Callable[..., Any], *, init: Callable[[Tree], State] | None = None, conditions: bool = False
+    update: Callable[..., Any],
+    *,
+    init: Callable[[Tree], State] | None = None,
+    conditions: bool = False,
+    packs: bool = False,
 ) -> Rule:
     """A rule from a function of trees, for what needs all leaves at once, such as a norm.
 
     ``update(updates, state, *, <names>) -> (updates, state)``; ``init(params)`` returns a mapping of arrays, and
     there is none where it is not given (``state`` is then ``{}``). Names that may be asked for: ``gradient``,
     ``params``, ``t``, or an extra keyword of ``update``. Leaves come in float32 or float64 and go out so; ``None``
-    stays ``None``.
+    stays ``None``. ``packs=True`` says that nothing depends on where one leaf ends and the next begins, as in a norm
+    over all of them; without it packed parameters (`gradtx.pack`) are refused.
 
     >>> from gradtx import transformation
     >>> @transformation
@@ -138,8 +146,15 @@ def whole_tree(
     """
     needs = keywords(update)
 
+    def started(params: Tree) -> State:
+        if not packs:
+            refuse_packed(params, "it looks at whole leaves")
+        return init(params) if init else {}
+
     def on_trees(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         check_gradients(signals.updates, context.params)
+        if not packs:
+            refuse_packed(signals.updates, "it looks at whole leaves")
         updates = widened(signals.updates)
         given = {**context.extra, "gradient": updates, "params": None, "t": None}
         if signals.gradient is not signals.updates:
@@ -147,7 +162,7 @@ def whole_tree(
         if "params" in needs and context.params is not None:
             given["params"] = widened(context.params)
         if "t" in needs:
-            given["t"] = context.step + 1
+            given["t"] = context.t
         absent = [name for name in needs if given.get(name) is None]
         if absent:
             raise missing(absent[0])
@@ -155,4 +170,4 @@ def whole_tree(
         check_like(new, updates)
         return signals.then(new, conditions=conditions), state
 
-    return Rule(init or (lambda params: {}), on_trees, "t" in needs)
+    return Rule(started, on_trees, "t" in needs)

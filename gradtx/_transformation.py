@@ -18,6 +18,7 @@ from gradtx._compose import fill, keep, located, scope
 from gradtx._errors import TransformationError, within
 from gradtx._links import Links
 from gradtx._numbers import Interval, SplitDecay, Static, real_dtype, wide
+from gradtx._pack import refuse_packed
 from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree, widened
 from gradtx._schedule import as_number_or_schedule, at_step, is_scheduled
 from gradtx._value import Value, factory
@@ -89,12 +90,12 @@ class GradientTransformation(Value):
         check_floating(params, "parameter")
         arrays = as_arrays(gradients)
         params = None if params is None else as_arrays(params)
-        context = Context(params, None if step is None else jnp.asarray(step), extra)
+        context = Context(params, None if step is None else _next(jnp.asarray(step)), extra)
         signals, new = rule.update(Signals(arrays, arrays), state, context)
         out = trees.map(lambda u, g: u if u.dtype == g.dtype else u.astype(g.dtype), signals.updates, arrays)
         if rule.frozen is not None:
             out = fill(out, trees.map(jnp.zeros_like, as_arrays(updates)))
-        new = {"count": _next(jnp.asarray(step)), **new} if rule.timed else new
+        new = {"count": context.t, **new} if rule.timed else new
         check_state(state, new)
         check_floating(gradients, "gradient")  # also what no link has looked at
         if given is not None:
@@ -235,12 +236,14 @@ def foreign(transformation: Static, *, name: str = "foreign"):
     takes_extra = any(p.kind == p.VAR_KEYWORD for p in inspect.signature(transformation.update).parameters.values())
 
     def init(params: Tree) -> Any:
+        refuse_packed(params, "it may look at leaves")
         state = transformation.init(params)
         return state if jax.tree.leaves(state) else {}
 
     def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
         params, updates = context.params, signals.updates
         check_gradients(updates, params)
+        refuse_packed(updates, "it may look at leaves")
         given = updates if params is None else trees.cast_like(updates, params)
         if state == {}:
             stateless = jax.eval_shape(transformation.init, given if params is None else params)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._errors import TransformationError
-from gradtx._numbers import abs_sq, real_dtype, root, wide
+from gradtx._numbers import root
+from gradtx._squares import sum_of_squares
 
 Tree = Any
 
@@ -63,9 +64,7 @@ def norm(tree: Tree) -> jax.Array:
     >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0], jnp.float16), "c": None}))
     5.0
     """
-    leaves = [jnp.asarray(x) for x in jax.tree.leaves(tree)]
-    real = real_dtype(*(x.dtype for x in leaves))
-    return root(sum((jnp.sum(abs_sq(wide(x))).astype(real) for x in leaves), start=jnp.zeros([], real)))
+    return root(sum_of_squares([jnp.asarray(x) for x in jax.tree.leaves(tree)]))
 
 
 def cast(tree: Tree, dtype: Any) -> Tree:

@@ -23,6 +23,7 @@ FLOORS = [
     [
         "_errors",
         "_numbers",
+        "_squares",
         "tree",
         "_frozen",
         "_links",
@@ -38,7 +39,7 @@ FLOORS = [
         "_lanczos",
         "initializers",
     ],
-    ["_checks", "_rules", "_leaf", "_compose", "_transformation", "_objective", "_assertions"],
+    ["_checks", "_elementwise", "_pack", "_rules", "_leaf", "_compose", "_transformation", "_objective", "_assertions"],
     ["_primitives.*", "_combinators.chain", "_combinators.fork", "_combinators.*", "_precision"],
     ["_optimizers.*"],
     [

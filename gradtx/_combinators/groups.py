@@ -8,6 +8,7 @@ from gradtx._compose import any_frozen, keep, merge, points_of, restrict
 from gradtx._errors import TransformationError, suggest
 from gradtx._leaf import per_leaf
 from gradtx._numbers import Group, Link, Static
+from gradtx._pack import refuse_packed
 from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree
 from gradtx._transformation import transformation
 
@@ -70,6 +71,7 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
     """
 
     def labels(tree: Tree) -> Tree:
+        refuse_packed(tree, "it chooses among leaves")
         found = trees.labels(param_labels, tree)
         for path, label in zip(trees.paths(found), trees.flatten(found)[0], strict=True):
             if label is not None and str(label) not in transforms:

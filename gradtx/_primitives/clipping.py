@@ -49,4 +49,4 @@ def clip_by_global_norm(max_norm: Limit) -> Rule:
         factor = jnp.where(long, max_norm / jnp.where(long, norm, 1), 1)
         return trees.map(lambda u: u * factor.astype(u.dtype), updates), state
 
-    return whole_tree(update, conditions=True)
+    return whole_tree(update, conditions=True, packs=True)

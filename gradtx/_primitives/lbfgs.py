@@ -62,7 +62,7 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
         names = ("diff_params_memory", "diff_updates_memory", "weights_memory")
         return trees.cast_like(direction, updates), {**now, **dict(zip(names, memory, strict=True)), "pairs": pairs}
 
-    return whole_tree(update, init=init)
+    return whole_tree(update, init=init, packs=True)
 
 
 def remember(state: Any, now: Any) -> tuple[tuple[Tree, Tree, jax.Array], jax.Array]:

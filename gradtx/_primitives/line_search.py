@@ -128,7 +128,7 @@ def scale_by_backtracking_linesearch(
             made["grad"] = line.at(step)[1]
         return _scaled(updates, step), jax.tree.map(lambda new, old: new.astype(old.dtype), made, state)
 
-    return with_objective(whole_tree(update, init=init), has_aux=has_aux)
+    return with_objective(whole_tree(update, init=init, packs=True), has_aux=has_aux)
 
 
 @transformation
@@ -239,7 +239,7 @@ def scale_by_zoom_linesearch(
         }
         return _scaled(updates, found.best.step), jax.tree.map(lambda new, old: new.astype(old.dtype), made, state)
 
-    return with_objective(whole_tree(update, init=init), has_aux=has_aux)
+    return with_objective(whole_tree(update, init=init, packs=True), has_aux=has_aux)
 
 
 def _record(real: Any) -> dict[str, jax.Array]:

@@ -41,7 +41,7 @@ def scale_by_newton(damping: NonNegative = 0.0, *, has_aux: bool = False) -> Rul
         damped = hessian + jnp.asarray(damping).astype(hessian.dtype) * jnp.eye(len(hessian), dtype=hessian.dtype)
         return trees.cast_like(right[1](jnp.linalg.solve(damped, right[0])), updates), state
 
-    return with_objective(whole_tree(update), has_aux=has_aux)
+    return with_objective(whole_tree(update, packs=True), has_aux=has_aux)
 
 
 @transformation
@@ -87,7 +87,7 @@ def scale_by_newton_cg(
         direction, iterations = jax.lax.custom_linear_solve(product, right, solve, symmetric=True, has_aux=True)
         return trees.cast_like(direction, updates), {"iterations": iterations}
 
-    return with_objective(whole_tree(update, init=init), has_aux=has_aux)
+    return with_objective(whole_tree(update, init=init, packs=True), has_aux=has_aux)
 
 
 def conjugate_gradients(matvec: Any, b: Tree, tol: Any, most: int) -> tuple[Tree, jax.Array]:

@@ -1,0 +1,193 @@
+"""Packing: many small arrays as one buffer, so that a step of training is a few large kernels in place of many small.
+
+What it saves is the start of a kernel, and what a program spends on an array however small it is. What it costs is to
+copy the small leaves twice, out of the buffer for the loss and into it for the gradient: `jax.lax.split` takes the
+buffer apart, because the transpose of one split is one concatenation (that of as many slices is as many padded arrays,
+added up).
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from gradtx import tree as trees
+from gradtx._checks import leaf_error, structure_error
+from gradtx._errors import TransformationError
+
+Tree = Any
+
+SMALL = 2**12
+"""Fewer numbers than this are packed: biases, scales, small kernels. What a matrix product reads must stand by itself,
+so a matrix that is packed costs a copy out of its buffer, which is a kernel more where one was to be saved."""
+
+
+class Layout(NamedTuple):
+    """Of every leaf of a tree its path, its shape, and the buffer that it is in (None: it stands apart)."""
+
+    treedef: Any
+    paths: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    buffers: tuple[str | None, ...]
+
+    def sizes(self, buffer: str) -> list[int]:
+        """How many numbers the leaves in a buffer have."""
+        return [int(np.prod(shape)) for shape, own in zip(self.shapes, self.buffers, strict=True) if own == buffer]
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Packed:
+    """A tree whose small leaves stand in one buffer a dtype; see `pack`. A pytree of the buffers and the large leaves.
+
+    ``buffers`` maps dtypes to arrays of one axis, ``apart`` has the large leaves in the order of the tree, ``layout``
+    says what stands where.
+    """
+
+    __slots__ = ("apart", "buffers", "layout")
+
+    def __init__(self, buffers: dict[str, Any], apart: tuple[Any, ...], layout: Layout):
+        self.buffers, self.apart, self.layout = buffers, apart, layout
+
+    def unpack(self) -> Tree:
+        """The tree that was packed, with the numbers that are here now.
+
+        Axes that `jax.vmap` or a sweep have put in front of the buffers stand in front of the leaves.
+
+        >>> pack({"a": jnp.ones((2, 2)), "b": jnp.zeros(3)}).unpack()["b"]
+        Array([0., 0., 0.], dtype=float32)
+        """
+        parts = {name: self._split(name, buffer) for name, buffer in self.buffers.items()}
+        apart = iter(self.apart)
+        return self.layout.treedef.unflatten(
+            [next(apart) if name is None else next(parts[name]) for name in self.layout.buffers]
+        )
+
+    def _split(self, name: str, buffer: Any) -> Iterator[Any]:
+        shapes = [shape for shape, own in zip(self.layout.shapes, self.layout.buffers, strict=True) if own == name]
+        parts = jax.lax.split(buffer, self.layout.sizes(name), axis=buffer.ndim - 1)
+        return (part.reshape(*part.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True))
+
+    def like(self, tree: Tree) -> "Packed":
+        """A tree like the one that was packed, in the same layout: gradients that were taken of the tree.
+
+        Raises `TransformationError`: a leaf that is missing or has another shape, or a dtype unlike those beside it.
+
+        >>> packed = pack({"a": jnp.zeros(2), "b": jnp.zeros(1)})
+        >>> packed.like({"a": jnp.array([1.0, 2.0]), "b": jnp.array([3.0])}).buffers
+        {'float32': Array([1., 2., 3.], dtype=float32)}
+        """
+        leaves, treedef = jax.tree.flatten(tree)
+        if treedef != self.layout.treedef:
+            blank = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in self.layout.shapes]
+            raise structure_error(self.layout.treedef.unflatten(blank), tree)
+        for path, leaf, shape in zip(self.layout.paths, leaves, self.layout.shapes, strict=True):
+            if jnp.shape(leaf) != shape:
+                raise leaf_error(path, jax.ShapeDtypeStruct(shape, jnp.float32), leaf)
+        return _arranged(leaves, self.layout)
+
+    def tree_flatten_with_keys(self) -> Any:
+        key = jax.tree_util.DictKey
+        large = [path for path, name in zip(self.layout.paths, self.layout.buffers, strict=True) if name is None]
+        buffers = [(key(f"packed {name}"), buffer) for name, buffer in self.buffers.items()]
+        aux = (tuple(self.buffers), self.layout)
+        return [*buffers, *((key(path), leaf) for path, leaf in zip(large, self.apart, strict=True))], aux
+
+    def tree_flatten(self) -> Any:
+        return (*self.buffers.values(), *self.apart), (tuple(self.buffers), self.layout)
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, children: Any) -> "Packed":
+        names, layout = aux
+        children = tuple(children)
+        return cls(dict(zip(names, children, strict=False)), children[len(names) :], layout)
+
+    def __repr__(self) -> str:
+        packed = [f"{self.layout.buffers.count(name)} leaves in {buffer}" for name, buffer in self._shown()]
+        return f"<Packed: {', '.join([*packed, f'{len(self.apart)} leaves apart'])}>"
+
+    def _shown(self) -> Iterator[tuple[str, str]]:
+        return ((name, f"{name}{list(getattr(x, 'shape', ()))}") for name, x in self.buffers.items())
+
+
+def pack(params: Tree, *, below: int = SMALL) -> Packed:
+    """Parameters whose leaves of fewer than ``below`` numbers stand in one buffer a dtype; larger ones as they were.
+
+        θ = (θ₁, θ₂, ...) → one vector;   loss(θ) → loss(unpack(vector))
+
+    The result is a pytree: `jax.grad` of a loss that unpacks it is packed, the state of a transformation is packed, and
+    ``update`` and `apply_updates` work as on any tree. Gradients that come as a tree are packed by `Packed.like`. The
+    results are those of the tree itself, for every transformation that treats each number by itself, and for a norm
+    over all of them. What looks at leaves is refused, with the reason: masks and groups by path, formulas that reduce
+    or depend on a shape, links of other libraries, rules over whole trees that do not say ``packs=True``.
+
+    Where it pays: many small leaves on a GPU, where every leaf is a kernel, and small models on a CPU. Where it does
+    not: on a TPU, whose step gets no shorter and moves more bytes; where nearly all numbers are in large leaves. The
+    README and ``benchmarks/RESULTS.md`` have the figures. The trap: leaves that are split over devices stay apart, and
+    so do leaves that are not in floating point. Leaves that stay apart are the same arrays: where a step donates them,
+    they are gone from the tree that was packed, too.
+
+    Raises `TransformationError`: ``below`` is not a whole number.
+
+    >>> from gradtx import adam, apply_updates
+    >>> packed = pack({"w": jnp.array([[1.0, 2.0]]), "b": jnp.array([0.5])})
+    >>> packed
+    <Packed: 2 leaves in float32[3], 0 leaves apart>
+    >>> def loss(packed, x):
+    ...     params = packed.unpack()
+    ...     return jnp.sum((params["w"] @ x + params["b"]) ** 2)
+    >>> tx = adam(0.5)
+    >>> updates, state = tx.update(jax.grad(loss)(packed, jnp.ones(2)), tx.init(packed), packed)
+    >>> apply_updates(packed, updates).unpack()["w"]
+    Array([[0.5, 1.5]], dtype=float32)
+    """
+    if isinstance(below, bool) or not isinstance(below, int):
+        raise TransformationError(f"pack: below: expected a whole number, found {below!r}")
+    leaves, treedef = jax.tree.flatten(params)
+    leaves = [_array(x) for x in leaves]
+    paths = [trees.path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    buffers = tuple(str(jnp.dtype(x.dtype)) if _is_small(x, below) else None for x in leaves)
+    return _arranged(leaves, Layout(treedef, tuple(paths), tuple(jnp.shape(x) for x in leaves), buffers))
+
+
+def _array(x: Any) -> Any:
+    try:
+        return jnp.asarray(x)
+    except (TypeError, ValueError):
+        return x
+
+
+def _is_small(x: Any, below: int) -> bool:
+    if not jnp.issubdtype(getattr(x, "dtype", object), jnp.inexact) or x.size >= below:
+        return False
+    return isinstance(x, Tracer) or not isinstance(x, jax.Array) or x.sharding.is_fully_replicated
+
+
+def _arranged(leaves: list[Any], layout: Layout) -> Packed:
+    """The leaves of a tree in a layout."""
+    buffers = {}
+    for name in sorted({name for name in layout.buffers if name is not None}):
+        own = [n for n, buffer in enumerate(layout.buffers) if buffer == name]
+        parts = [jnp.asarray(leaves[n]) for n in own]
+        for n, part in zip(own, parts, strict=True):
+            if part.dtype != parts[0].dtype:
+                beside = f"{parts[0].dtype} as in the leaves beside it"
+                raise TransformationError(f"leaf {layout.paths[n]}: expected {beside}, found {part.dtype}")
+        buffers[name] = jnp.concatenate([part.ravel() for part in parts])
+    return Packed(buffers, tuple(x for x, name in zip(leaves, layout.buffers, strict=True) if name is None), layout)
+
+
+# What does not go together with packing -------------------------------------------------------------------------------
+
+
+def is_packed(tree: Tree) -> bool:
+    """Whether a tree is packed, or a part of it is."""
+    return any(isinstance(x, Packed) for x in jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Packed)))
+
+
+def refuse_packed(tree: Tree, why: str) -> None:
+    """Raise `TransformationError` where a tree is packed."""
+    if is_packed(tree):
+        raise TransformationError(f"{why}, and packed parameters (gradtx.pack) have no small leaves: unpack them")

@@ -1,0 +1,338 @@
+"""Packed parameters: the same numbers as a tree of leaves, for everything that does not look at leaves."""
+
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import gradtx as gx
+from gradtx import TransformationError, pack
+from gradtx._elementwise import check_elementwise
+from tests.cases import CASES
+
+PARAMS = {
+    "w": np.array([0.5, -1.0, 2.0], np.float32),
+    "b": {"c": np.linspace(-0.4, 0.6, 6, dtype=np.float32).reshape(2, 3), "s": np.float32(0.3)},
+    "large": np.linspace(-1, 1, 32, dtype=np.float32).reshape(4, 8),
+}
+LOOKS_AT_LEAVES = {
+    "centralize": "its formula uses reduce_sum, which is not elementwise",
+    "add_decayed_weights masked": "it chooses among leaves",
+    "masked": "it chooses among leaves",
+    "masked by a tree": "it chooses among leaves",
+    "partition": "it chooses among leaves",
+    "partition with frozen leaves": "it chooses among leaves",
+    "partition by a tree": "it chooses among leaves",
+    "adamw masked": "it chooses among leaves",
+    "chain with links of optax": "it may look at leaves",
+    "foreign": "it may look at leaves",
+    "foreign without state": "it may look at leaves",
+}
+OWN_PARAMS = {case.name for case in CASES if case.params is not None}
+
+
+def packed_params():
+    return pack(PARAMS, below=20)
+
+
+def bumpy(params):
+    return sum(jnp.sum(jnp.cosh(0.9 * x) + 0.2 * x) for x in jax.tree.leaves(params))
+
+
+def of_packed(packed):
+    return bumpy(packed.unpack())
+
+
+def train(case, loss, params, steps=3):
+    """A few steps; what a row of the table gets as extra keywords is made of this loss."""
+
+    def step(params, state):
+        value, gradient = jax.value_and_grad(loss)(params)
+        own = {"value": value, "grad": gradient, "value_fn": loss} if "value_fn" in case.extra else case.extra
+        updates, state = case.tx.update(gradient, state, params, **own)
+        return gx.apply_updates(params, jax.tree.map(lambda u: 0.1 * jnp.tanh(u), updates)), state
+
+    step, state = jax.jit(step), case.tx.init(params)
+    for _ in range(steps):
+        params, state = step(params, state)
+    return params
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name not in LOOKS_AT_LEAVES.keys() | OWN_PARAMS], ids=lambda case: case.name
+)
+def test_training_packed_is_training(case):
+    expected = train(case, bumpy, jax.tree.map(jnp.asarray, PARAMS))
+    found = train(case, of_packed, packed_params()).unpack()
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * float(jnp.abs(b).max()))
+
+
+@pytest.mark.parametrize("name", LOOKS_AT_LEAVES)
+def test_what_looks_at_leaves_is_refused_with_the_reason(name):
+    case = next(case for case in CASES if case.name == name)
+    with pytest.raises(TransformationError, match=LOOKS_AT_LEAVES[name]):
+        train(case, of_packed, packed_params())
+
+
+def test_the_reason_says_which_link():
+    packed = packed_params()
+    tx = gx.chain(gx.clip_by_global_norm(1.0), inner=gx.chain(gx.trace(0.9), gx.centralize()))
+    with pytest.raises(TransformationError, match=r"^inner: centralize: its formula uses reduce_sum"):
+        tx.update(packed, tx.init(packed), packed)
+    with pytest.raises(TransformationError, match=r"^adamw: add_decayed_weights: it chooses among leaves, and packed"):
+        gx.adamw(1e-3, mask="*.w").init(packed)
+
+
+def test_a_part_of_a_tree_that_is_packed_is_seen_too():
+    params = {"head": jnp.ones(3), "body": packed_params()}
+    with pytest.raises(TransformationError, match="it chooses among leaves"):
+        gx.masked(gx.sgd(0.1), "head").init(params)
+    with pytest.raises(TransformationError, match="reduce_sum"):
+        gx.centralize().update(params, {})
+    updates, _ = gx.sgd(0.5).update(params, {})
+    np.testing.assert_array_equal(updates["head"], -0.5)
+
+
+# What is elementwise --------------------------------------------------------------------------------------------------
+
+
+def by_rank(u):
+    return u if u.ndim < 2 else 2 * u
+
+
+def by_size(u):
+    return u / u.size
+
+
+def by_first_axis(u):
+    return u * float(u.shape[0])
+
+
+def by_place(u):
+    return u + jax.lax.iota(jnp.float32, u.size).reshape(u.shape)
+
+
+def by_neighbour(u):
+    return u + jnp.roll(u, 1)
+
+
+def by_norm(u):
+    return u * jnp.sqrt(jnp.sum(u * u))
+
+
+def by_product(u):
+    return (u.ravel() @ u.ravel()) * u
+
+
+def by_order(u):
+    return jnp.sort(u, axis=0)
+
+
+def by_sum_so_far(u):
+    return jnp.cumsum(u, axis=0)
+
+
+def by_chance(u):
+    return u + jax.random.normal(jax.random.key(0), u.shape)
+
+
+def by_loop(u):
+    return jax.lax.fori_loop(0, 3, lambda _, x: x - x.mean(), u)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [by_rank, by_size, by_first_axis, by_place, by_neighbour, by_norm, by_product, by_order, by_sum_so_far, by_chance,
+     by_loop],
+)  # fmt: skip
+def test_a_formula_that_looks_beyond_one_number_is_found(formula):
+    @gx.transformation
+    def link():
+        return gx.per_leaf(formula)
+
+    packed = packed_params()
+    with pytest.raises(TransformationError, match=r"^link: its formula (uses|depends on the shape)"):
+        link().update(packed, {}, packed)
+
+
+@jax.custom_jvp
+def squared(x):
+    return x * x
+
+
+squared.defjvp(lambda primals, tangents: (squared(*primals), 2 * primals[0] * tangents[0]))
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda u: jnp.where(u > 0, jnp.exp(u), jnp.tanh(u)),
+        lambda u: jax.lax.cond(jnp.float32(1.0) > 0, lambda x: 2 * x, lambda x: x, u),
+        lambda u: jax.jit(lambda x: jnp.clip(x, -1, 1))(u),
+        lambda u: squared(u) + jax.checkpoint(jnp.sin)(u),
+        lambda u: u * jnp.full(u.shape, 0.5) + jnp.ones_like(u),
+        lambda u: jax.lax.stop_gradient(u) ** 3,
+        lambda u: u.astype(jnp.bfloat16).astype(jnp.float32),
+    ],
+)
+def test_a_formula_of_one_number_is_let_through(formula):
+    check_elementwise(formula, jnp.ones(7))
+
+
+def test_state_that_starts_from_more_than_one_number_is_refused():
+    @gx.transformation
+    def link():
+        return gx.per_leaf(lambda u, scale: (u * scale, scale), scale=lambda param: jnp.mean(param))
+
+    with pytest.raises(TransformationError, match=r"^link: scale: its formula uses reduce_sum"):
+        link().init(packed_params())
+
+
+def test_the_parameters_to_deploy_are_looked_at_too():
+    @gx.transformation
+    def link():
+        return gx.per_leaf(lambda u: u, eval_params=lambda param: param - param.mean())
+
+    with pytest.raises(TransformationError, match="reduce_sum"):
+        gx.eval_params(link(), packed_params(), {})
+
+
+def test_a_rule_over_whole_trees_says_that_it_packs():
+    @gx.transformation
+    def shrink(*, packs=False):
+        return gx.whole_tree(lambda updates, state: (jax.tree.map(jnp.negative, updates), state), packs=packs)
+
+    packed = packed_params()
+    np.testing.assert_array_equal(shrink(packs=True).update(packed, {})[0].apart[0], -PARAMS["large"])
+    for refused in (lambda: shrink().update(packed, {}), lambda: shrink().init(packed)):
+        with pytest.raises(TransformationError, match=r"^shrink: it looks at whole leaves, and packed parameters"):
+            refused()
+
+
+# The value itself -----------------------------------------------------------------------------------------------------
+
+
+def test_unpacking_gives_back_what_was_packed():
+    params = {
+        "f32": jnp.arange(3.0), "f16": jnp.ones((2, 2), jnp.float16), "c": jnp.ones(2, jnp.complex64), "none": None,
+        "n": jnp.arange(3), "key": jax.random.key(0), "large": jnp.ones(50), "scalar": 2.0, "empty": jnp.zeros((0, 3)),
+    }  # fmt: skip
+    packed = pack(params, below=50)
+    assert {name: x.shape for name, x in packed.buffers.items()} == {
+        "complex64": (2,), "float16": (4,), "float32": (4,)
+    }  # fmt: skip
+    assert len(packed.apart) == 3
+    found = packed.unpack()
+    assert jax.tree.structure(found) == jax.tree.structure(params)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(params), strict=True):
+        assert jnp.shape(a) == jnp.shape(b)
+        assert a is b or bool(jnp.all(a == b))
+
+
+def test_its_leaves_have_names():
+    names = gx.tree.paths(packed_params())
+    assert names == ["packed float32", "large"]
+    with pytest.raises(TransformationError, match="leaf packed float32: expected"):
+        gx.adam(0.1).update(pack(PARAMS, below=0), gx.adam(0.1).init(packed_params()), packed_params())
+
+
+def test_it_compares_prints_and_pickles():
+    packed = packed_params()
+    assert repr(packed) == "<Packed: 3 leaves in float32[10], 1 leaves apart>"
+    again = pickle.loads(pickle.dumps(packed))
+    assert jax.tree.structure(again) == jax.tree.structure(packed)
+    assert hash(jax.tree.structure(again)) == hash(jax.tree.structure(packed))
+
+
+def test_a_gradient_as_a_tree_is_packed_alike():
+    packed = packed_params()
+    tree, own = jax.grad(bumpy)(packed.unpack()), jax.grad(of_packed)(packed)
+    for a, b in zip(jax.tree.leaves(packed.like(tree)), jax.tree.leaves(own), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    halves = packed.like(gx.tree.cast(tree, jnp.bfloat16))
+    assert halves.buffers["float32"].dtype == jnp.bfloat16
+    updates, state = gx.adam(0.1).update(halves, gx.adam(0.1).init(packed), packed)
+    assert updates.buffers["float32"].dtype == jnp.bfloat16
+    assert state["scale_by_rms"]["nu"].buffers["float32"].dtype == jnp.float32
+
+
+def test_a_gradient_that_does_not_fit_is_an_error_at_its_leaf():
+    packed = packed_params()
+    with pytest.raises(TransformationError, match=r"^leaf b.c: expected shape \(2, 3\), found \(3, 2\)"):
+        packed.like(PARAMS | {"b": {"c": jnp.ones((3, 2)), "s": 0.0}})
+    with pytest.raises(TransformationError, match=r"^leaf w: expected shape \(3,\), found no such leaf"):
+        packed.like({name: x for name, x in PARAMS.items() if name != "w"})
+    with pytest.raises(TransformationError, match=r"^leaf w: expected float16 as in the leaves beside it"):
+        packed.like(PARAMS | {"b": gx.tree.cast(jax.tree.map(jnp.asarray, PARAMS["b"]), jnp.float16)})
+    with pytest.raises(TransformationError, match=r"^pack: below: expected a whole number, found 0\.5"):
+        pack(PARAMS, below=0.5)
+
+
+def test_one_split_takes_it_apart_and_one_concatenation_makes_its_gradient():
+    params = {f"leaf_{n}": jnp.ones(n + 1) for n in range(20)}
+    jaxpr = jax.make_jaxpr(jax.grad(of_packed))(pack(params))
+    kinds = [eqn.primitive.name for eqn in jaxpr.eqns]
+    assert kinds.count("split") == kinds.count("concatenate") == 1
+    assert not {"pad", "slice", "dynamic_slice"} & set(kinds)
+
+
+def test_it_passes_through_jit_vmap_scan_and_fit():
+    packed, tx = packed_params(), gx.adam(0.1)
+
+    def two(packed):
+        def step(carry, _):
+            packed, state = carry
+            updates, state = tx.update(jax.grad(of_packed)(packed), state, packed)
+            return (gx.apply_updates(packed, updates), state), None
+
+        return jax.lax.scan(step, (packed, tx.init(packed)), None, length=2)[0][0]
+
+    stacked = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), packed)
+    together = jax.jit(jax.vmap(two))(stacked).unpack()
+    for lane, scale in enumerate((1, 2)):
+        alone = jax.jit(two)(jax.tree.map(lambda x, scale=scale: scale * x, packed)).unpack()
+        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            assert a.shape[1:] == b.shape
+            np.testing.assert_allclose(a[lane], b, rtol=1e-5)
+    run = gx.minimize(of_packed, packed, tx, steps=5)
+    assert isinstance(run.params, gx.Packed)
+
+
+def test_a_packed_step_compiles_once():
+    packed, tx, traces = packed_params(), gx.adam(0.1), []
+
+    @jax.jit
+    def step(tx, packed, state, gradient):
+        traces.append(None)
+        updates, state = tx.update(packed.like(gradient), state, packed)
+        return gx.apply_updates(packed, updates), state
+
+    state = tx.init(packed)
+    for rate in (0.1, 0.2, 0.3):
+        packed, state = step(tx.replace(learning_rate=rate), packed, state, PARAMS)
+    assert len(traces) == 1
+
+
+def test_leaves_that_are_split_over_devices_stay_apart():
+    mesh = Mesh(np.array(jax.devices()), ("x",))
+    split = jax.device_put(jnp.arange(8.0), NamedSharding(mesh, PartitionSpec("x")))
+    whole = jax.device_put(jnp.arange(8.0), NamedSharding(mesh, PartitionSpec()))
+    packed = pack({"split": split, "whole": whole})
+    assert packed.apart[0] is split
+    assert packed.buffers["float32"].shape == (8,)
+
+
+def test_optax_and_gradtx_agree_on_a_packed_tree():
+    packed = packed_params()
+    ours, theirs = gx.adam(0.1), optax.adam(0.1)
+    u, _ = ours.update(packed, ours.init(packed), packed)
+    with jax.numpy_dtype_promotion("standard"):
+        v, _ = theirs.update(packed, theirs.init(packed), packed)
+    for a, b in zip(jax.tree.leaves(u), jax.tree.leaves(v), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
