@@ -1,10 +1,9 @@
 """How cost grows with leaves at equal parameters, and with parameters: ``python -m benchmarks.growth``; a picture."""
 
-import math
 from pathlib import Path
-from typing import Any
 
 from benchmarks.ahead_of_time import missing
+from benchmarks.curves import Curves, draw, scaled, table
 from benchmarks.models import LIBRARIES, OPTIMIZERS, equal
 from benchmarks.steps import in_jax, packed
 from benchmarks.timing import take_turns
@@ -15,7 +14,6 @@ TOGETHER = 1_000_000
 PARAMETERS = [10**n for n in range(3, 9)]
 KERNELS = [1, 10, 100, 1000]
 PICTURE = Path(__file__).parent / "growth.png"
-Curves = dict[str, dict[int, float]]
 
 
 def with_leaves() -> tuple[Curves, Curves]:
@@ -58,51 +56,24 @@ def kernels() -> Curves:
     return found
 
 
-def rows(curves: Curves, first: str, show: str) -> list[str]:
-    """A table of curves."""
-    xs = list(next(iter(curves.values())))
-    lines = [f"| {first} | {' | '.join(f'{x:,}' for x in xs)} |", "|---" * (len(xs) + 1) + "|"]
-    return lines + [
-        f"| {name} | {' | '.join(format(y, show) for y in curve.values())} |" for name, curve in curves.items()
-    ]
-
-
-def draw(panels: dict[str, tuple[str, str, Curves]]) -> None:
-    """The curves, a panel each, both axes logarithmic."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.8), layout="constrained")
-    for axis, (title, (below, beside, curves)) in zip(axes, panels.items(), strict=True):
-        for name, curve in curves.items():
-            axis.loglog(list(curve), list(curve.values()), marker="o", markersize=3, label=name)
-        axis.set(title=title, xlabel=below, ylabel=beside)
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
-    figure.savefig(PICTURE, dpi=110)
-
-
 def section() -> list[str]:
     """The lines of the report, and the picture."""
     steps, lowering = with_leaves()
-    scaled = {name: {x: y / x for x, y in curve.items()} for name, curve in with_parameters().items()}
-    panels: dict[str, Any] = {
-        "an update, 1 M parameters": ("leaves", "milliseconds", _times(steps, 1e3)),
-        "trace and lower": ("leaves", "milliseconds", _times(lowering, 1e3)),
-        "an update of one leaf": ("parameters", "nanoseconds a parameter", _times(scaled, 1e9)),
+    a_number = {name: {x: y / x for x, y in curve.items()} for name, curve in with_parameters().items()}
+    panels = {
+        "an update, 1 M parameters": ("leaves", "milliseconds", scaled(steps, 1e3)),
+        "trace and lower": ("leaves", "milliseconds", scaled(lowering, 1e3)),
+        "an update of one leaf": ("parameters", "nanoseconds a parameter", scaled(a_number, 1e9)),
     }
     lines = ["## How cost grows: Adam on this CPU, medians\n", f"![growth]({PICTURE.name})\n"]
     for title, (below, beside, curves) in panels.items():
-        lines += [f"{title[0].upper()}{title[1:]}, {beside}:\n", *rows(curves, below, ".3g"), ""]
+        lines += [f"{title[0].upper()}{title[1:]}, {beside}:\n", *table(curves, below, ".3g"), ""]
     if missing("gpu") is None:
         counts = kernels()
         panels["an update, H100"] = ("leaves", "kernels (counts)", counts)
-        lines += ["An update of 1 M parameters, kernels for an H100 (counts):\n", *rows(counts, "leaves", ".0f"), ""]
-    draw(panels)
+        lines += ["An update of 1 M parameters, kernels for an H100 (counts):\n", *table(counts, "leaves", ".0f"), ""]
+    draw(panels, PICTURE)
     return lines
-
-
-def _times(curves: Curves, factor: float) -> Curves:
-    return {name: {x: factor * y for x, y in curve.items() if math.isfinite(y)} for name, curve in curves.items()}
 
 
 if __name__ == "__main__":

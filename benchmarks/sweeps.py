@@ -7,6 +7,7 @@ does falls on all of them; figures are medians of the rounds, ratios are taken r
 import argparse
 import statistics
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,13 @@ import numpy as np
 import optax
 
 import gradtx
+from benchmarks.curves import draw, table
 from gradtx._problems import digits
 from gradtx.sweep import _lanes
 from gradtx.sweep._units import like, slots_for
 
 STEPS, BATCH = 500, 64
+PICTURE = Path(__file__).parent / "lanes.png"
 
 
 def rates(lanes):
@@ -148,10 +151,10 @@ def bytes_of(problem, lanes):
     return arrays + found.temp_size_in_bytes
 
 
-def knee(points):
+def knee(costs):
     """From how many lanes on a step of a lane costs no more than a tenth above the least that was seen."""
-    least = min(cost for _, cost in points)
-    return next(lanes for lanes, cost in points if cost <= 1.1 * least)
+    least = min(costs.values())
+    return next(lanes for lanes, cost in costs.items() if cost <= 1.1 * least)
 
 
 def section(rounds=5, most=4096):
@@ -167,18 +170,26 @@ def section(rounds=5, most=4096):
         ratios = [theirs / own for theirs, own in zip(times, mine, strict=True)]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         lines.append(f"| {name} | {statistics.median(times):.2f} | {spread} | {first[name]:.2f} |")
-    lines += [
-        f"The training program was compiled {compiled} time (a count).",
-        "",
-        "## How a sweep grows with its lanes",
-    ]
-    lines += ["| model | lanes | µs a lane and step (best of 2) | MB of the compiled program (its own account) |"]
-    lines += ["|---|---|---|---|"]
-    rows = growth(most)
-    lines += [f"| {model} | {lanes} | {1e6 * cost:.1f} | {size / 1e6:.1f} |" for model, lanes, cost, size in rows]
-    for model in dict.fromkeys(row[0] for row in rows):
-        at = knee([(lanes, cost) for name, lanes, cost, _ in rows if name == model])
-        lines.append(f"The knee of {model}: {at} lanes; from there on a lane's step costs within a tenth of the least.")
+    lines += [f"\nThe training program was compiled {compiled} time (a count).\n", *how_it_grows(most)]
+    return lines
+
+
+def how_it_grows(most=4096):
+    """The lines about the number of lanes, and the picture."""
+    times, sizes = {}, {}
+    for model, lanes, cost, size in growth(most):
+        times.setdefault(model, {})[lanes] = 1e6 * cost
+        sizes.setdefault(model, {})[lanes] = size / 1e6
+    panels = {
+        "a step of a lane": ("lanes", "microseconds (best of 2)", times),
+        "memory of the program, its own account": ("lanes", "MB", sizes),
+    }
+    draw(panels, PICTURE)
+    lines = ["## How a sweep grows with its lanes\n", f"![lanes]({PICTURE.name})\n"]
+    for title, (below, beside, curves) in panels.items():
+        lines += [f"{title[0].upper()}{title[1:]}, {beside}:\n", *table(curves, below, ".3g"), ""]
+    for model, costs in times.items():
+        lines.append(f"The knee of {model}: {knee(costs)} lanes; beyond, a step is within a tenth of the least.")
     return lines
 
 
