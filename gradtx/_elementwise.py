@@ -36,8 +36,8 @@ OF_SHAPES = {"shape", "sizes", "broadcast_dimensions", "sharding", *CALLS.values
 def check_elementwise(function: Callable[..., Any], u: Any, *args: Any, **kwargs: Any) -> None:
     """Raise `TransformationError`, which says why, unless a formula of arrays shaped like ``u`` is elementwise.
 
-    >>> check_elementwise(lambda u: 2 * u, np.zeros(3))
-    >>> check_elementwise(lambda u: u - u.mean(), np.zeros(3))
+    >>> check_elementwise(lambda u: 2 * u, jax.numpy.zeros(3))
+    >>> check_elementwise(lambda u: u - u.mean(), jax.numpy.zeros(3))
     Traceback (most recent call last):
     gradtx._errors.TransformationError: its formula uses reduce_sum, which is not elementwise
     """

@@ -20,7 +20,7 @@ from gradtx._errors import TransformationError
 
 Tree = Any
 
-SMALL = 2**12
+SMALL = 2**13
 """Fewer numbers than this are packed: biases, scales, small kernels. What a matrix product reads must stand by itself,
 so a matrix that is packed costs a copy out of its buffer, which is a kernel more where one was to be saved."""
 

@@ -124,18 +124,26 @@ def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra) -> None:
     swept = lanes_of(tx)
     if swept:
         swept["all numbers"] = [tx, *(lanes[-1] for lanes in swept.values())]
+    axes, columns = {}, {}
     for name, lanes in swept.items():
         rows = list(zip(*map(jax.tree.leaves, lanes), strict=True))
-        axes = [0 if name == "all numbers" or any(np.any(x != row[0]) for x in row) else None for row in rows]
-        columns = [
+        axes[name] = [0 if name == "all numbers" or any(np.any(x != row[0]) for x in row) else None for row in rows]
+        columns[name] = [
             row[0] if axis is None else jnp.stack([jnp.asarray(x) for x in row])
-            for row, axis in zip(rows, axes, strict=True)
+            for row, axis in zip(rows, axes[name], strict=True)
         ]
-        one = jax.vmap(lambda leaves: _run(treedef.unflatten(leaves), params, gradients, extra), in_axes=(axes,))
-        batched = jax.jit(one)(columns)
-        for n, lane in enumerate(lanes):
-            alone = _jitted_run(lane, params, gradients, extra)
-            expect_close(alone, jax.tree.map(lambda x, n=n: x[n], batched), f"{name}, lane {n}: ")
+
+    def lane(leaves: list[Any]) -> dict[str, Any]:
+        return _run(treedef.unflatten(leaves), params, gradients, extra)
+
+    @jax.jit  # all in one program, which compiles in half the time
+    def batched(columns: dict[str, Any]) -> dict[str, Any]:
+        return {name: jax.vmap(lane, in_axes=(axes[name],))(leaves) for name, leaves in columns.items()}
+
+    for name, made in batched(columns).items():
+        for n, alone in enumerate(swept[name]):
+            expected = _jitted_run(alone, params, gradients, extra)
+            expect_close(expected, jax.tree.map(lambda x, n=n: x[n], made), f"{name}, lane {n}: ")
 
 
 @_contract
