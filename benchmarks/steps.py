@@ -104,10 +104,10 @@ def in_c(numbers: int) -> Contestants:
     return {"C, -O3 -march=native, OpenMP": run}
 
 
-def training(layers: int, width: int) -> dict[str, Timing]:
+def training(layers: int, width: int, sequences: int, length: int) -> dict[str, Timing]:
     """A whole step of a small transformer: the default packing, and everything packed."""
     params = jax.tree.map(lambda x: 0.02 * x, random(transformer(layers, width)))
-    tokens = jax.random.randint(jax.random.key(0), (2, 17), 0, 512)
+    tokens = jax.random.randint(jax.random.key(0), (sequences, length + 1), 0, 512)
     contestants: Contestants = {}
     for name in ("Optax", "gradtx"):
         tx = LIBRARIES[name].adam(1e-3)
@@ -155,8 +155,10 @@ def section() -> list[str]:
         f"Bytes a parameter by XLA:CPU's own model: {model}. The floor is 28. It makes a kernel for each of the three "
         "arrays that come out (m: 12 bytes, ν: 12, and θ, which reads both again: 16); on a GPU or a TPU it is one.\n"
     ]
-    for layers, width in ((8, 64), (4, 256)):
-        lines += table(f"A whole step of a transformer, {layers} layers, {width} wide", training(layers, width))
+    for layers, width, sequences, length in ((4, 32, 1, 8), (8, 64, 1, 8), (8, 64, 2, 16), (4, 256, 2, 16)):
+        batch = f"{sequences} × {length} tokens"
+        title = f"A whole step of a transformer, {layers} layers, {width} wide, {batch}"
+        lines += table(title, training(layers, width, sequences, length))
     return lines
 
 
