@@ -13,6 +13,8 @@ import pytest
 import gradtx
 from gradtx.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 def run(*args, cwd=None):
     return subprocess.run(

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gradtx import sweep
 
 from .test_progress_on_disk import run
+
+pytestmark = pytest.mark.slow
 
 CHILD = """
 import sys

@@ -20,7 +20,7 @@ from gradtx.sweep import _run, _storage
 from .test_fit import line, squares
 from .test_lanes import assert_same_bits
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:orbax.*")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:orbax.*"), pytest.mark.slow]
 
 
 def start(key):

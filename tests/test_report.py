@@ -18,6 +18,7 @@ from gradtx import plot, sweep
 
 from .test_fit import START, line, squares
 
+pytestmark = pytest.mark.slow
 EVIL = '</script><b onclick="x">%{y} & $1'
 
 
