@@ -4,7 +4,10 @@ A transformation has ``init(params)`` and ``update(updates, state, params)``. Bu
 take a recipe such as `adam`; the README says how.
 """
 
-from gradtx import curvature, initializers, sweep, testing, tree
+import importlib
+import typing
+
+from gradtx import tree
 from gradtx._averages import decay_of_half_life, effective_window, ewma_weights, half_life
 from gradtx._combinators.chain import chain, identity
 from gradtx._combinators.fork import fork
@@ -80,6 +83,9 @@ from gradtx._warmups import (
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
+
+if typing.TYPE_CHECKING:
+    from gradtx import curvature, initializers, sweep, testing
 
 __all__ = [
     "Decay",
@@ -197,3 +203,14 @@ __all__ = [
     "whole_tree",
     "zeros",
 ]
+
+
+def __getattr__(name: str) -> typing.Any:
+    """A namespace is opened where it is first used: most programs ask for none, and all cost as much as the rest."""
+    if name in ("curvature", "initializers", "sweep", "testing"):
+        return importlib.import_module(f"gradtx.{name}")
+    raise AttributeError(f"module 'gradtx' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

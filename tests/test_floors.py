@@ -199,8 +199,22 @@ def test_the_median_file_is_shorter_than_150_lines():
 
 
 def test_the_door_does_nothing_but_open():
-    kinds = {type(node) for node in ast.parse((HOUSE / "__init__.py").read_text(encoding="utf-8")).body}
-    assert kinds <= {ast.Expr, ast.ImportFrom, ast.Assign}  # docstring, imports, __all__
+    body = ast.parse((HOUSE / "__init__.py").read_text(encoding="utf-8")).body
+    rest = [node for node in body if not isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign)]
+    assert [ast.unparse(node).partition("\n")[0] for node in rest] == [  # what type checkers see; and what opens later
+        "if typing.TYPE_CHECKING:", "def __getattr__(name: str) -> typing.Any:", "def __dir__() -> list[str]:"
+    ]  # fmt: skip
+
+
+def test_namespaces_are_opened_where_they_are_first_used():
+    code = "import sys, gradtx; before = set(sys.modules); gradtx.sweep.grid; print(*(sys.modules.keys() - before))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    opened = {name for name in run.stdout.split() if name.startswith("gradtx.")}
+    assert "gradtx.sweep._run" in opened
+    assert not opened & {"gradtx.curvature", "gradtx.testing"}
+    with pytest.raises(AttributeError, match="module 'gradtx' has no attribute 'swep'"):
+        gradtx.swep  # noqa: B018
+    assert dir(gradtx) == gradtx.__all__
 
 
 def test_the_door_lists_its_public_names_in_order():
