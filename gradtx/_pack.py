@@ -125,9 +125,9 @@ def pack(params: Tree, *, below: int = SMALL) -> Packed:
 
     Where it pays: many small leaves on a GPU, where every leaf is a kernel, and on a CPU steps of a millisecond or two.
     Where it does not: on a TPU, whose step gets no shorter and moves more bytes; where nearly all numbers are in large
-    leaves. The README and ``benchmarks/RESULTS.md`` have the figures. The trap: leaves that are split over devices stay apart, and
-    so do leaves that are not in floating point. Leaves that stay apart are the same arrays: where a step donates them,
-    they are gone from the tree that was packed, too.
+    leaves. The README and ``benchmarks/RESULTS.md`` have the figures. The trap: leaves that are split over devices stay
+    apart, and so do leaves that are not in floating point. Leaves that stay apart are the same arrays: where a step
+    donates them, they are gone from the tree that was packed, too.
 
     Raises `TransformationError`: ``below`` is not a whole number.
 

@@ -141,6 +141,8 @@ def test_who_exploits_goes_on_from_the_other_and_the_history_says_so():
     assert result.history.lineage(0) == [3, 0]
     assert result.history.schedule(0)["sgd.learning_rate"].tolist() == pytest.approx([0.05, 0.025])
     assert result.lane(0).tx.learning_rate == pytest.approx(0.025)
+    row = next(row for row in result.table() if row["lane"] == 0)  # how it began, and how it ended
+    assert (row["learning_rate"], row["learning_rate_at_the_end"]) == (1e-5, pytest.approx(0.025))
 
 
 def test_a_decay_is_explored_as_its_complement_and_stays_one():

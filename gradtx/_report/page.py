@@ -204,9 +204,6 @@ def table(result: Any) -> dict[str, Any]:
     kinds = transformations(result)
     if len(set(kinds)) > 1 and TRANSFORMATION not in rows[0]:
         rows = [{"lane": row["lane"], TRANSFORMATION: kinds[row["lane"]], **row} for row in rows]
-    if result.history is not None:
-        ended = [axis for axis in axes_of(result) if axis.numeric]
-        rows = [{**row, **{f"{a.name} at the end": float(a.values[row["lane"]]) for a in ended}} for row in rows]
     return {
         "names": [title(name) for name in rows[0]],
         "rows": [[_entry(x) for x in row.values()] for row in rows],

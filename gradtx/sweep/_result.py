@@ -166,7 +166,8 @@ class Sweep:
     def table(self) -> list[dict[str, Any]]:
         """One row a lane, the best first: its number, its point, its final loss and metrics.
 
-        Where lanes did not all take all steps, also how many they took and why.
+        Where lanes did not all take all steps, also how many they took and why; where a population evolved, also what
+        the numbers of a lane were at the end.
         """
         more = len(set(self.steps.tolist())) > 1 or any(status != FINISHED for status in self.status)
         names = list(dict.fromkeys(name for point in self.points for name in point))
@@ -174,12 +175,23 @@ class Sweep:
             {
                 "lane": n,
                 **{name: self.points[n].get(name) for name in names},
+                **{name: float(column[n]) for name, column in self._at_the_end(names).items()},
                 "final_loss": float(self.final_loss[n]),
                 **{name: float(column[n]) for name, column in self.metrics.items()},
                 **({"steps": int(self.steps[n]), "status": self.status[n]} if more else {}),
             }
             for n in self.order
         ]
+
+    def _at_the_end(self, names: list[str]) -> dict[str, np.ndarray]:
+        """What evolved, by its name in the points if it has one: ``learning_rate`` for ``adam.learning_rate``."""
+        found: dict[str, np.ndarray] = {}
+        for name, column in (self.history.numbers if self.history else {}).items():
+            if len(np.unique(column[~np.isnan(column)])) < 2:
+                continue
+            short = next((own for own in names if name.endswith(f".{own}")), name)
+            found[f"{name if f'{short}_at_the_end' in found else short}_at_the_end"] = column[-1]
+        return found
 
     def over_seeds(self) -> list[dict[str, Any]]:
         """One row a point, whatever its seed, the best mean first: mean and standard deviation over the seeds.
