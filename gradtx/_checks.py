@@ -42,7 +42,8 @@ def structure_error(expected: Tree, found: Tree) -> TransformationError:
     )
     for path in wanted:
         if path not in given:
-            return TransformationError(f"leaf {path}: expected {describe(shapes[path])}, found no such leaf")
+            hint = "; Packed.like packs a tree as the parameters are" if "packed " in path else ""
+            return TransformationError(f"leaf {path}: expected {describe(shapes[path])}, found no such leaf{hint}")
     for path in given:
         if path not in wanted:
             return TransformationError(f"leaf {path}: expected no such leaf, found {describe(shapes[path])}")

@@ -242,6 +242,12 @@ def test_its_leaves_have_names():
         gx.adam(0.1).update(pack(PARAMS, below=0), gx.adam(0.1).init(packed_params()), packed_params())
 
 
+def test_gradients_that_were_not_packed_are_told_how():
+    packed, tx = packed_params(), gx.adam(0.1)
+    with pytest.raises(TransformationError, match=r"leaf packed float32: .* no such leaf; Packed\.like packs a tree"):
+        tx.update(PARAMS, tx.init(packed), packed)
+
+
 def test_it_compares_prints_and_pickles():
     packed = packed_params()
     assert repr(packed) == "<Packed: 3 leaves in float32[10], 1 leaves apart>"
