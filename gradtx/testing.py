@@ -140,10 +140,11 @@ def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra) -> None:
     def batched(columns: dict[str, Any]) -> dict[str, Any]:
         return {name: jax.vmap(lane, in_axes=(axes[name],))(leaves) for name, leaves in columns.items()}
 
-    for name, made in batched(columns).items():
-        for n, alone in enumerate(swept[name]):
-            expected = _jitted_run(alone, params, gradients, extra)
-            expect_close(expected, jax.tree.map(lambda x, n=n: x[n], made), f"{name}, lane {n}: ")
+    made = batched(columns)
+    for name, lanes in swept.items():
+        for n, tx in enumerate(lanes):
+            alone = _jitted_run(tx, params, gradients, extra)
+            expect_close(alone, jax.tree.map(lambda x, n=n: x[n], made[name]), f"{name}, lane {n}: ")
 
 
 @_contract
