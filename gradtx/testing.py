@@ -214,14 +214,18 @@ def zero_gradients_stay_finite(tx: Any, params: Tree, extra: Extra) -> None:
     for dtypes in (("float16", "bfloat16", "float32"), ("float64",)):
         with precision_of(dtypes[-1]):
             casts = {dtype: trees.cast(params, dtype) for dtype in dtypes}
+            states = {dtype: tx.init(cast) for dtype, cast in casts.items()}
 
             @jax.jit
-            def each(tx: Any, casts: dict[str, Tree], extra: Extra) -> Any:
+            def each(tx: Any, states: dict[str, Any], casts: dict[str, Tree], extra: Extra) -> Any:
                 zeros = {dtype: trees.map(jnp.zeros_like, cast) for dtype, cast in casts.items()}
-                return {dtype: _run(tx, cast, [zeros[dtype]] * UPDATES, extra) for dtype, cast in casts.items()}
+                return {dtype: tx.update(zeros[dtype], states[dtype], casts[dtype], **extra) for dtype in casts}
 
-            for dtype, made in each(tx, casts, extra).items():
-                expect_finite(made, f"{dtype}: ")
+            for _ in range(UPDATES):
+                made = each(tx, states, casts, extra)
+                for dtype in dtypes:
+                    expect_finite(made[dtype], f"{dtype}: ")
+                states = {dtype: state for dtype, (_, state) in made.items()}
 
 
 @_contract
