@@ -21,6 +21,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # do not look for a TPU
+os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-8")  # nor complain that there is none
+os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
 os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
 
 import jax
