@@ -1,5 +1,6 @@
 """Rules made of rules: one after the other, side by side, in a scope, on some of the leaves."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from gradtx._checks import check_gradients
 from gradtx._elementwise import check_elementwise
 from gradtx._errors import TransformationError, within
 from gradtx._leaf import fuse, lift
-from gradtx._pack import is_packed, refuse_packed
+from gradtx._pack import choice, is_packed
 from gradtx._rules import Context, LeafRule, NamedRule, Points, Rule, Signals, State, Surroundings, Tree
 
 
@@ -170,10 +171,7 @@ def any_frozen(rules: Sequence[Rule], among: Callable[..., bool] = any) -> Calla
 
 def restrict(rule: Rule, choose: Callable[[Tree], Tree]) -> Rule:
     """The rule on the leaves that ``choose(tree)`` marks True; the others pass through and have no state."""
-
-    def chosen(tree: Tree) -> Tree:
-        refuse_packed(tree, "it chooses among leaves")
-        return choose(tree)
+    chosen = functools.partial(choice, choose)
 
     def init(params: Tree) -> State:
         return rule.init(keep(params, chosen(params)))

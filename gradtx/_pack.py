@@ -6,7 +6,7 @@ buffer apart, because the transpose of one split is one concatenation (that of a
 added up).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -105,14 +105,20 @@ class Packed:
         return cls(dict(zip(names, children, strict=False)), children[len(names) :], layout)
 
     def __repr__(self) -> str:
-        packed = [f"{self.layout.buffers.count(name)} leaves in {buffer}" for name, buffer in self._shown()]
-        return f"<Packed: {', '.join([*packed, f'{len(self.apart)} leaves apart'])}>"
+        packed = [f"{_leaves(self.layout.buffers.count(name))} in {buffer}" for name, buffer in self._shown()]
+        return f"<Packed: {', '.join([*packed, f'{_leaves(len(self.apart))} apart'])}>"
 
     def _shown(self) -> Iterator[tuple[str, str]]:
-        return ((name, f"{name}{list(getattr(x, 'shape', ()))}") for name, x in self.buffers.items())
+        for name, x in self.buffers.items():
+            dtype, _, label = name.partition(" ")
+            yield name, f"{dtype}{list(getattr(x, 'shape', ()))}{f' ({label})' if label else ''}"
 
 
-def pack(params: Tree, *, below: int = SMALL) -> Packed:
+def _leaves(count: int) -> str:
+    return f"{count} {'leaf' if count == 1 else 'leaves'}"
+
+
+def pack(params: Tree, *, below: int = SMALL, by: Any = None) -> Packed:
     """Parameters whose leaves of fewer than ``below`` numbers stand in one buffer a dtype; larger ones as they were.
 
         θ = (θ₁, θ₂, ...) → one vector;   loss(θ) → loss(unpack(vector))
@@ -120,8 +126,10 @@ def pack(params: Tree, *, below: int = SMALL) -> Packed:
     The result is a pytree: `jax.grad` of a loss that unpacks it is packed, the state of a transformation is packed, and
     ``update`` and `apply_updates` work as on any tree. Gradients that come as a tree are packed by `Packed.like`. The
     results are those of the tree itself, for every transformation that treats each number by itself, and for a norm
-    over all of them. What looks at leaves is refused, with the reason: masks and groups by path, formulas that reduce
-    or depend on a shape, links of other libraries, rules over whole trees that do not say ``packs=True``.
+    over all of them. Masks and groups choose whole buffers: ``by`` is what they choose by (a mask or labels, as
+    `masked` and `partition` take them), and leaves that it tells apart share no buffer. What looks at leaves is
+    refused, with the reason: masks that would divide a buffer, formulas that reduce or depend on a shape, links of
+    other libraries, rules over whole trees that do not say ``packs=True``.
 
     Where it pays: many small leaves on a GPU, where every leaf is a kernel, and on a CPU steps of a millisecond or two.
     Where it does not: on a TPU, whose step gets no shorter and moves more bytes; where nearly all numbers are in large
@@ -129,7 +137,7 @@ def pack(params: Tree, *, below: int = SMALL) -> Packed:
     apart, and so do leaves that are not in floating point. Leaves that stay apart are the same arrays: where a step
     donates them, they are gone from the tree that was packed, too.
 
-    Raises `TransformationError`: ``below`` is not a whole number.
+    Raises `TransformationError`: ``below`` is not a whole number; ``by`` has no label for a leaf.
 
     >>> from gradtx import adam, apply_updates
     >>> packed = pack({"w": jnp.array([[1.0, 2.0]]), "b": jnp.array([0.5])})
@@ -148,8 +156,17 @@ def pack(params: Tree, *, below: int = SMALL) -> Packed:
     leaves, treedef = jax.tree.flatten(params)
     leaves = [_array(x) for x in leaves]
     paths = [trees.path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    buffers = tuple(str(jnp.dtype(x.dtype)) if _is_small(x, below) else None for x in leaves)
+    labels = [""] * len(leaves) if by is None else [f" {x}" for x in treedef.flatten_up_to(_labels(by, params))]
+    small = [_is_small(x, below) for x in leaves]
+    buffers = tuple(
+        f"{jnp.dtype(x.dtype)}{label}" if own else None for x, label, own in zip(leaves, labels, small, strict=True)
+    )
     return _arranged(leaves, Layout(treedef, tuple(paths), tuple(jnp.shape(x) for x in leaves), buffers))
+
+
+def _labels(by: Any, params: Tree) -> Tree:
+    patterns = isinstance(by, str) or (isinstance(by, list | tuple) and all(isinstance(x, str) for x in by))
+    return trees.mask(by, params) if patterns else trees.labels(by, params)
 
 
 def _array(x: Any) -> Any:
@@ -185,6 +202,44 @@ def _arranged(leaves: list[Any], layout: Layout) -> Packed:
 def is_packed(tree: Tree) -> bool:
     """Whether a tree is packed, or a part of it is."""
     return any(isinstance(x, Packed) for x in jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, Packed)))
+
+
+def choice(choose: Callable[[Tree], Tree], tree: Tree) -> Tree:
+    """What a mask or labels say of a tree; of packed leaves, what they say of all that are in one buffer.
+
+    Raises `TransformationError`: they are not of one mind about a buffer.
+    """
+    parts, treedef = jax.tree.flatten(tree, is_leaf=lambda x: x is None or isinstance(x, Packed))
+    if not any(isinstance(part, Packed) for part in parts):
+        return choose(tree)
+    opened = choose(treedef.unflatten([_opened(part) if isinstance(part, Packed) else part for part in parts]))
+    said = zip(parts, treedef.flatten_up_to(opened), strict=True)
+    return treedef.unflatten([_of_buffers(part, own) if isinstance(part, Packed) else own for part, own in said])
+
+
+def _opened(packed: Packed) -> Tree:
+    """The shapes of the leaves, None where there are none."""
+    layout, apart = packed.layout, iter(packed.apart)
+    rows = zip(layout.shapes, layout.buffers, strict=True)
+    found = [(shape, packed.buffers[name]) if name is not None else (None, next(apart)) for shape, name in rows]
+    return layout.treedef.unflatten(
+        [x if shape is None or x is None else jax.ShapeDtypeStruct(shape, x.dtype) for shape, x in found]
+    )
+
+
+def _of_buffers(packed: Packed, said: Tree) -> Packed:
+    layout, buffers = packed.layout, {}
+    words = layout.treedef.flatten_up_to(said)
+    first: dict[str, str] = {}
+    for path, name, word in zip(layout.paths, layout.buffers, words, strict=True):
+        if name is None:
+            continue
+        if buffers.setdefault(name, word) != word:
+            apart = "gradtx.pack(params, by=...) keeps apart what a mask or labels tell apart"
+            raise TransformationError(f"it chooses between {first[name]} and {path}, which are in one buffer: {apart}")
+        first.setdefault(name, path)
+    rest = tuple(word for word, name in zip(words, layout.buffers, strict=True) if name is None)
+    return Packed({name: buffers[name] for name in packed.buffers}, rest, layout)
 
 
 def refuse_packed(tree: Tree, why: str) -> None:

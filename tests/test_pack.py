@@ -21,17 +21,14 @@ PARAMS = {
 }
 LOOKS_AT_LEAVES = {
     "centralize": "its formula uses reduce_sum, which is not elementwise",
-    "add_decayed_weights masked": "it chooses among leaves",
-    "masked": "it chooses among leaves",
-    "masked by a tree": "it chooses among leaves",
-    "partition": "it chooses among leaves",
-    "partition with frozen leaves": "it chooses among leaves",
-    "partition by a tree": "it chooses among leaves",
-    "adamw masked": "it chooses among leaves",
     "chain with links of optax": "it may look at leaves",
     "foreign": "it may look at leaves",
     "foreign without state": "it may look at leaves",
 }
+CHOOSES = {
+    "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
+    "partition by a tree", "adamw masked",
+}  # fmt: skip
 OWN_PARAMS = {case.name for case in CASES if case.params is not None}
 
 
@@ -62,22 +59,66 @@ def train(case, loss, params, steps=3):
     return params
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case.name not in LOOKS_AT_LEAVES.keys() | OWN_PARAMS], ids=lambda case: case.name
-)
-def test_training_packed_is_training(case):
-    expected = train(case, bumpy, jax.tree.map(jnp.asarray, PARAMS))
-    found = train(case, of_packed, packed_params()).unpack()
+def assert_close(packed, expected):
+    found = packed.unpack()
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * float(jnp.abs(b).max()))
 
 
+def named(name):
+    return next(case for case in CASES if case.name == name)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.name not in LOOKS_AT_LEAVES.keys() | CHOOSES | OWN_PARAMS],
+    ids=lambda case: case.name,
+)
+def test_training_packed_is_training(case):
+    assert_close(train(case, of_packed, packed_params()), train(case, bumpy, jax.tree.map(jnp.asarray, PARAMS)))
+
+
+@pytest.mark.parametrize("name", sorted(CHOOSES))
+def test_what_chooses_among_leaves_chooses_buffers(name):
+    case, params = named(name), {"w": jnp.asarray(PARAMS["w"]), "b": {"c": jnp.asarray(PARAMS["b"]["c"])}}
+    with pytest.raises(TransformationError, match=r"it chooses between b\.c and w, which are in one buffer: gradtx"):
+        train(case, of_packed, pack(params))
+    packed = pack(params, by={"w": "one", "*": "other"})
+    assert_close(train(case, of_packed, packed), train(case, bumpy, params))
+
+
+def test_decay_of_matrices_alone_asks_for_nothing_where_what_is_packed_are_biases():
+    params = {"fc": {"w": jnp.ones((5, 6)), "b": jnp.ones(6)}, "norm": {"w": jnp.ones(5), "b": jnp.zeros(5)}}
+    tx = gx.adamw(0.1, weight_decay=0.5, mask=lambda params: jax.tree.map(lambda x: x.ndim > 1, params))
+    case = named("adamw")._replace(tx=tx)
+    assert_close(train(case, of_packed, pack(params, below=20)), train(case, bumpy, params))
+
+
+def test_masks_inside_masks_and_groups_that_train_a_part():
+    params = {"a": jnp.ones(2), "b": jnp.ones(2), "c": {"d": jnp.ones(3), "none": None}}
+    groups = gx.partition({"x": gx.masked(gx.adam(0.1), "a"), "y": gx.sgd(0.1)}, {"a": "x", "*": "y"})
+    tx = gx.masked(groups, ["a", "b"])
+    case, packed = named("masked")._replace(tx=tx), pack(params, by={"a": 1, "b": 2, "*": 3})
+    assert_close(train(case, of_packed, packed), train(case, bumpy, params))
+    assert gx.tree.size(tx.init(packed)) == gx.tree.size(tx.init(params)) == 2 * 2 + 1  # of one leaf, and the count
+
+
+def test_a_label_says_what_shares_a_buffer():
+    packed = pack(PARAMS, below=20, by={"*.s": "scalars", "*": "rest"})
+    assert repr(packed) == "<Packed: 2 leaves in float32[9] (rest), 1 leaf in float32[1] (scalars), 1 leaf apart>"
+    for a, b in zip(jax.tree.leaves(packed.unpack()), jax.tree.leaves(PARAMS), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert jax.tree.structure(packed.like(PARAMS)) == jax.tree.structure(packed)
+    assert set(pack(PARAMS, by="w").buffers) == {"float32 False", "float32 True"}
+    with pytest.raises(TransformationError, match=r"leaf b\.c: no rule matches"):
+        pack(PARAMS, by={"w": 1})
+
+
 @pytest.mark.parametrize("name", LOOKS_AT_LEAVES)
 def test_what_looks_at_leaves_is_refused_with_the_reason(name):
-    case = next(case for case in CASES if case.name == name)
     with pytest.raises(TransformationError, match=LOOKS_AT_LEAVES[name]):
-        train(case, of_packed, packed_params())
+        train(named(name), of_packed, packed_params())
 
 
 def test_the_reason_says_which_link():
@@ -85,14 +126,17 @@ def test_the_reason_says_which_link():
     tx = gx.chain(gx.clip_by_global_norm(1.0), inner=gx.chain(gx.trace(0.9), gx.centralize()))
     with pytest.raises(TransformationError, match=r"^inner: centralize: its formula uses reduce_sum"):
         tx.update(packed, tx.init(packed), packed)
-    with pytest.raises(TransformationError, match=r"^adamw: add_decayed_weights: it chooses among leaves, and packed"):
-        gx.adamw(1e-3, mask="*.w").init(packed)
+    with pytest.raises(TransformationError, match=r"^adamw: add_decayed_weights: it chooses between b\.c and w, which"):
+        gx.adamw(1e-3, mask="w").init(packed)
 
 
 def test_a_part_of_a_tree_that_is_packed_is_seen_too():
     params = {"head": jnp.ones(3), "body": packed_params()}
-    with pytest.raises(TransformationError, match="it chooses among leaves"):
-        gx.masked(gx.sgd(0.1), "head").init(params)
+    with pytest.raises(TransformationError, match=r"^masked: it chooses between b\.c and w"):
+        gx.masked(gx.sgd(0.1), "body.w").init(params)
+    updates, _ = gx.masked(gx.scale(2.0), "body").update(params, {})
+    np.testing.assert_array_equal(updates["head"], params["head"])
+    np.testing.assert_array_equal(updates["body"].buffers["float32"], 2 * params["body"].buffers["float32"])
     with pytest.raises(TransformationError, match="reduce_sum"):
         gx.centralize().update(params, {})
     updates, _ = gx.sgd(0.5).update(params, {})
@@ -250,7 +294,7 @@ def test_gradients_that_were_not_packed_are_told_how():
 
 def test_it_compares_prints_and_pickles():
     packed = packed_params()
-    assert repr(packed) == "<Packed: 3 leaves in float32[10], 1 leaves apart>"
+    assert repr(packed) == "<Packed: 3 leaves in float32[10], 1 leaf apart>"
     again = pickle.loads(pickle.dumps(packed))
     assert jax.tree.structure(again) == jax.tree.structure(packed)
     assert hash(jax.tree.structure(again)) == hash(jax.tree.structure(packed))

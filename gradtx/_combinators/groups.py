@@ -1,5 +1,6 @@
 """Transformations on some of the leaves: `masked` and `partition`, by path, by function or by label tree."""
 
+import functools
 from typing import Any
 
 from gradtx import tree as trees
@@ -8,7 +9,7 @@ from gradtx._compose import any_frozen, keep, merge, points_of, restrict
 from gradtx._errors import TransformationError, suggest
 from gradtx._leaf import per_leaf
 from gradtx._numbers import Group, Link, Static
-from gradtx._pack import refuse_packed
+from gradtx._pack import choice
 from gradtx._rules import Context, NamedRule, Rule, Signals, State, Tree
 from gradtx._transformation import transformation
 
@@ -70,8 +71,7 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
     {'enc': {'w': Array(0., dtype=float32)}, 'out': Array(-0.2, dtype=float32)}
     """
 
-    def labels(tree: Tree) -> Tree:
-        refuse_packed(tree, "it chooses among leaves")
+    def labels_of(tree: Tree) -> Tree:
         found = trees.labels(param_labels, tree)
         for path, label in zip(trees.paths(found), trees.flatten(found)[0], strict=True):
             if label is not None and str(label) not in transforms:
@@ -81,6 +81,8 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
             if label is None and leaf is not None:
                 raise TransformationError(f"leaf {path}: expected the label of a group, found None")
         return found
+
+    labels = functools.partial(choice, labels_of)
 
     def group(label: str) -> Any:
         return lambda tree: trees.map(lambda own: str(own) == label, labels(tree))
