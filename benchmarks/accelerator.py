@@ -103,18 +103,24 @@ def both(measure: Callable[[Any, Any], Any], optimizer: str) -> list[Any]:
     return [measure(library, OPTIMIZERS[optimizer](library)) for library in LIBRARIES.values()]
 
 
+def updates(kind: str) -> Iterator[tuple[str, str, Tree, list[Counts]]]:
+    """Every optimizer on every tree: their names, the tree, and the counts of both libraries."""
+    for optimizer in OPTIMIZERS:
+        for name, params in TREES.items():
+            found = both(lambda library, tx, params=params: counted(kind, library, tx, params), optimizer)
+            yield optimizer, name, params, found
+
+
 def tpu() -> Iterator[str]:
     """Bytes in HBM, temporaries, and what is overwritten in place: parameters and two moments are 12 bytes."""
     yield "### TPU v5e, one donated update: bytes a parameter in HBM, temporaries, what is overwritten (counts)\n"
     yield "| | | HBM: gradtx | Optax | temporaries: gradtx | Optax | overwritten: gradtx | Optax |"
     yield "|---|---|---|---|---|---|---|---|"
-    for optimizer in OPTIMIZERS:
-        for name, params in TREES.items():
-            found = both(lambda library, tx, params=params: counted("tpu", library, tx, params), optimizer)
-            moved = [f"{one.bytes / size(params):.2f}" for one in found]
-            kept = [f"{one.temporaries:,}" for one in found]
-            aliased = [f"{one.aliased / size(params):.2f}" for one in found]
-            yield f"| {optimizer} | {name} | {' | '.join([*moved, *kept, *aliased])} |"
+    for optimizer, name, params, found in updates("tpu"):
+        moved = [f"{one.bytes / size(params):.2f}" for one in found]
+        kept = [f"{one.temporaries:,}" for one in found]
+        aliased = [f"{one.aliased / size(params):.2f}" for one in found]
+        yield f"| {optimizer} | {name} | {' | '.join([*moved, *kept, *aliased])} |"
     yield ""
     yield "| packed | | bytes a parameter | with gradients as a tree |"
     yield "|---|---|---|---|"
@@ -134,12 +140,10 @@ def gpu() -> Iterator[str]:
     yield "\n### H100, one update: kernels (counts)\n"
     yield "| | | gradtx | Optax | gradtx, packed | with gradients as a tree |"
     yield "|---|---|---|---|---|---|"
-    for optimizer in OPTIMIZERS:
-        for name, params in TREES.items():
-            found = both(lambda library, tx, params=params: counted("gpu", library, tx, params), optimizer)
-            tx = OPTIMIZERS[optimizer](gradtx)
-            found += [counted_packed("gpu", tx, params, gradients_are_a_tree=as_tree) for as_tree in (False, True)]
-            yield f"| {optimizer} | {name} | {' | '.join(str(one.kernels) for one in found)} |"
+    for optimizer, name, params, found in updates("gpu"):
+        tx = OPTIMIZERS[optimizer](gradtx)
+        packed = [counted_packed("gpu", tx, params, gradients_are_a_tree=as_tree) for as_tree in (False, True)]
+        yield f"| {optimizer} | {name} | {' | '.join(str(one.kernels) for one in [*found, *packed])} |"
     for layers, width in ((4, 256), (8, 64)):
         found = counted_training("gpu", transformer(layers, width))
         words = [f"{name} {one.kernels}" for name, one in found.items()]

@@ -4,7 +4,6 @@ Ratios, turn by turn in one run. Peers that are not installed are left out.
 """
 
 import ctypes
-import functools
 import os
 import shutil
 import subprocess
@@ -19,7 +18,6 @@ import numpy as np
 import gradtx
 from benchmarks.models import (
     LIBRARIES,
-    OPTIMIZERS,
     Tree,
     equal,
     packing_step_of,
@@ -31,17 +29,18 @@ from benchmarks.models import (
     transformer_loss,
 )
 from benchmarks.timing import Timing, repeated, take_turns
+from gradtx._pack import SMALL
 
 Contestants = dict[str, Callable[[], Any]]
 EVERYTHING = 2**30
 """Pack leaves of any size."""
 
 
-def in_jax(params: Tree, optimizer: str = "Adam") -> Contestants:
-    """Both libraries, the first of them Optax, which the ratios are to."""
+def in_jax(params: Tree) -> Contestants:
+    """Adam of both libraries, the first of them Optax, which the ratios are to."""
     gradients, found = random(params, 1), {}
     for name in ("Optax", "gradtx"):
-        tx = OPTIMIZERS[optimizer](LIBRARIES[name])
+        tx = LIBRARIES[name].adam(1e-3)
         given = random(params)
         found[name] = repeated(step_of(LIBRARIES[name], tx), given, tx.init(given), gradients)
     return found
@@ -115,17 +114,16 @@ def training(layers: int, width: int, sequences: int, length: int) -> dict[str, 
         contestants[name] = repeated(step, params, tx.init(params), tokens)
     tx = gradtx.adam(1e-3)
     step = training_step_of(gradtx, tx, lambda packed, batch: transformer_loss(packed.unpack(), batch))
-    for name, below in {"gradtx, packed": None, "gradtx, all packed": EVERYTHING}.items():
-        given = gradtx.pack(params, **({} if below is None else {"below": below}))
+    for name, below in {"gradtx, packed": SMALL, "gradtx, all packed": EVERYTHING}.items():
+        given = gradtx.pack(params, below=below)
         contestants[name] = repeated(step, given, tx.init(given), tokens)
     return take_turns(contestants, turns=11, budget=0.05)
 
 
-@functools.cache
 def bytes_by_the_model(name: str, numbers: int) -> float:
     """What XLA:CPU says that an update moves, in bytes a parameter: its model, not a measurement."""
     library, params = LIBRARIES[name], equal(1, numbers)
-    tx = OPTIMIZERS["Adam"](library)
+    tx = library.adam(1e-3)
     compiled = jax.jit(step_of(library, tx)).lower(params, jax.eval_shape(tx.init, params), params).compile()
     return compiled.cost_analysis()["bytes accessed"] / size(params)
 

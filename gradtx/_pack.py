@@ -42,8 +42,8 @@ class Layout(NamedTuple):
 class Packed:
     """A tree whose small leaves stand in one buffer a dtype; see `pack`. A pytree of the buffers and the large leaves.
 
-    ``buffers`` maps dtypes to arrays of one axis, ``apart`` has the large leaves in the order of the tree, ``layout``
-    says what stands where.
+    ``buffers`` maps dtypes (and labels, where `pack` was told some) to arrays of one axis, ``apart`` has the large
+    leaves in the order of the tree, ``layout`` says what stands where.
     """
 
     __slots__ = ("apart", "buffers", "layout")
@@ -156,17 +156,13 @@ def pack(params: Tree, *, below: int = SMALL, by: Any = None) -> Packed:
     leaves, treedef = jax.tree.flatten(params)
     leaves = [_array(x) for x in leaves]
     paths = [trees.path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    labels = [""] * len(leaves) if by is None else [f" {x}" for x in treedef.flatten_up_to(_labels(by, params))]
+    told = trees.mask if trees.are_patterns(by) else trees.labels
+    labels = [""] * len(leaves) if by is None else [f" {x}" for x in treedef.flatten_up_to(told(by, params))]
     small = [_is_small(x, below) for x in leaves]
     buffers = tuple(
         f"{jnp.dtype(x.dtype)}{label}" if own else None for x, label, own in zip(leaves, labels, small, strict=True)
     )
     return _arranged(leaves, Layout(treedef, tuple(paths), tuple(jnp.shape(x) for x in leaves), buffers))
-
-
-def _labels(by: Any, params: Tree) -> Tree:
-    patterns = isinstance(by, str) or (isinstance(by, list | tuple) and all(isinstance(x, str) for x in by))
-    return trees.mask(by, params) if patterns else trees.labels(by, params)
 
 
 def _array(x: Any) -> Any:
@@ -196,7 +192,7 @@ def _arranged(leaves: list[Any], layout: Layout) -> Packed:
     return Packed(buffers, tuple(x for x, name in zip(leaves, layout.buffers, strict=True) if name is None), layout)
 
 
-# What does not go together with packing -------------------------------------------------------------------------------
+# What rules ask of a tree that may be packed --------------------------------------------------------------------------
 
 
 def is_packed(tree: Tree) -> bool:

@@ -133,15 +133,24 @@ def labels(rule: Any, tree: Tree) -> Tree:
         raise TransformationError(f"expected labels like {treedef}, found {jax.tree.structure(rule)}") from None
 
 
+def are_patterns(rule: Any) -> bool:
+    """Whether a rule is a pattern or several, which choose leaves and label none.
+
+    >>> are_patterns("*.b"), are_patterns(["w", "*.b"]), are_patterns({"*.b": "no_decay"})
+    (True, True, False)
+    """
+    several = isinstance(rule, list | tuple) and len(rule) > 0 and all(isinstance(pattern, str) for pattern in rule)
+    return isinstance(rule, str) or several
+
+
 def mask(rule: Any, tree: Tree) -> Tree:
     """A tree like ``tree`` with True where ``rule`` chooses the leaf: as `labels`, and a pattern or several choose too.
 
     >>> mask("*.b", {"enc": {"w": 0, "b": 0}, "b": 0})
     {'b': False, 'enc': {'b': True, 'w': False}}
     """
-    patterns = (rule,) if isinstance(rule, str) else rule
-    if isinstance(patterns, list | tuple) and patterns and all(isinstance(pattern, str) for pattern in patterns):
-        rule = {"*": False} | dict.fromkeys(patterns, True)
+    if are_patterns(rule):
+        rule = {"*": False} | dict.fromkeys((rule,) if isinstance(rule, str) else rule, True)
         rule["*"] = rule.pop("*")  # last, so that the patterns are looked at first
     chosen = labels(rule, tree)
     for path, choice in zip(paths(chosen), flatten(chosen)[0], strict=True):

@@ -63,7 +63,7 @@ def assert_close(packed, expected):
     found = packed.unpack()
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4 * float(jnp.abs(b).max()))
+        np.testing.assert_allclose(a, b, rtol=5e-6, atol=5e-6 * float(jnp.abs(b).max()))
 
 
 def named(name):

@@ -56,4 +56,4 @@ def heading(name: str) -> str:
 
 def cell(x: Any) -> str:
     """A value of a table, to be read."""
-    return f"{x + 0.0:.4g}" if isinstance(x, float) else "" if x is None else str(x)
+    return f"{x + 0.0:.4g}" if isinstance(x, float) else "" if x is None else str(x)  # −0 + 0 is 0

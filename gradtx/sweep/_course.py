@@ -88,12 +88,12 @@ class Course:
 
     def _together(self, group: int) -> int:
         """How many lanes of a device train at a time: as asked for, or as the compiled program says there is room."""
-        plan, program, settings = self.plan, self.plan.program, self.settings_of(group)
+        plan, program = self.plan, self.plan.program
         tile, most = max(program.width, 1), math.ceil(len(plan.population.groups[group].lanes) / len(plan.devices))
         if plan.lanes_at_once is not None:
             return min(most, max(tile, plan.lanes_at_once // len(plan.devices) // tile * tile))
         if group not in self.together:
-            device = next(iter(self.data))
+            device, settings = next(iter(self.data)), self.settings_of(group)
             together = most
             while plan.memory is not None:
                 shapes = like(program, settings, plan.params, plan.make, slots_for(program, together))
