@@ -29,7 +29,7 @@ from benchmarks.models import (
     transformer_loss,
 )
 from benchmarks.timing import Timing, repeated, take_turns
-from gradtx._pack import SMALL
+from gradtx._rules.packing import SMALL
 
 Contestants = dict[str, Callable[[], Any]]
 EVERYTHING = 2**30

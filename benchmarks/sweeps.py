@@ -16,9 +16,9 @@ import optax
 
 import gradtx
 from benchmarks.curves import draw, table
-from gradtx._problems import digits
-from gradtx.sweep import _lanes
-from gradtx.sweep._units import like, slots_for
+from gradtx._cli.problems import digits
+from gradtx.sweep._engine import lanes as _lanes
+from gradtx.sweep._engine.units import like, slots_for
 
 STEPS, BATCH = 500, 64
 PICTURE = Path(__file__).parent / "lanes.png"

@@ -8,45 +8,29 @@ import importlib
 import typing
 
 from gradtx import tree
-from gradtx._averages import decay_of_half_life, effective_window, ewma_weights, half_life
-from gradtx._combinators.chain import chain, identity
-from gradtx._combinators.fork import fork
-from gradtx._combinators.groups import masked, partition, set_to_zero
-from gradtx._cycles import cosine_onecycle_schedule, cyclic_schedule, linear_onecycle_schedule, sgdr_schedule
-from gradtx._errors import TransformationError
-from gradtx._fit import Fit, fit, minimize
-from gradtx._leaf import per_leaf, real_zeros, zeros
-from gradtx._numbers import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static, abs_sq, ewma, root
-from gradtx._optimizers.adaptive import adam, adamax, adamw, amsgrad, lion, nadam
-from gradtx._optimizers.classic import adadelta, adagrad, asgd, nesterov, rmsprop, rprop, sgd
-from gradtx._optimizers.second_order import lbfgs, newton, newton_cg
-from gradtx._pack import Packed, pack
-from gradtx._primitives.averaging import average_params
-from gradtx._primitives.centralization import centralize
-from gradtx._primitives.clipping import clip, clip_by_global_norm
-from gradtx._primitives.decay import add_decayed_weights
-from gradtx._primitives.lbfgs import scale_by_lbfgs
-from gradtx._primitives.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
-from gradtx._primitives.moments import (
+from gradtx._links.centralization import centralize
+from gradtx._links.clipping import clip, clip_by_global_norm
+from gradtx._links.decay import add_decayed_weights
+from gradtx._links.lbfgs import scale_by_lbfgs
+from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
+from gradtx._links.moments import (
     bias_correction,
     lookahead_trace,
     nesterov_bias_correction,
     nesterov_lookahead,
     nesterov_momentum_decay,
     scale_by_ewma,
-    scale_by_lion,
     trace,
 )
-from gradtx._primitives.newton import scale_by_newton, scale_by_newton_cg
-from gradtx._primitives.scaling import (
+from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
+from gradtx._links.scaling import (
     scale,
     scale_by_falling_rate,
     scale_by_learning_rate,
     scale_by_schedule,
     scale_by_sign,
 )
-from gradtx._primitives.second_moments import (
-    scale_by_adadelta,
+from gradtx._links.second_moments import (
     scale_by_infinity_norm,
     scale_by_max_rms,
     scale_by_mean_squares,
@@ -54,10 +38,34 @@ from gradtx._primitives.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
-from gradtx._primitives.signs import scale_by_rprop
-from gradtx._rules import Rule, whole_tree
-from gradtx._schedule import Schedule, function_of_step, join_schedules, schedule, stretch
-from gradtx._schedules import (
+from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
+from gradtx._optimizers.adagrad import adagrad
+from gradtx._optimizers.adam import adam, adamax
+from gradtx._optimizers.adamw import adamw
+from gradtx._optimizers.amsgrad import amsgrad
+from gradtx._optimizers.asgd import asgd
+from gradtx._optimizers.lbfgs import lbfgs
+from gradtx._optimizers.lion import lion, scale_by_lion
+from gradtx._optimizers.nadam import nadam
+from gradtx._optimizers.newton import newton, newton_cg
+from gradtx._optimizers.rmsprop import rmsprop
+from gradtx._optimizers.rprop import rprop, scale_by_rprop
+from gradtx._optimizers.sgd import nesterov, sgd
+from gradtx._rules.packing import Packed, pack
+from gradtx._rules.per_leaf import per_leaf, real_zeros, zeros
+from gradtx._rules.protocol import Rule, whole_tree
+from gradtx._rules.transformation import (
+    GradientTransformation,
+    apply_updates,
+    eval_params,
+    foreign,
+    gradient_params,
+    hyperparameters,
+    transformation,
+)
+from gradtx._schedules.averages import decay_of_half_life, effective_window, ewma_weights, half_life
+from gradtx._schedules.cycles import cosine_onecycle_schedule, cyclic_schedule, linear_onecycle_schedule, sgdr_schedule
+from gradtx._schedules.decays import (
     constant_schedule,
     cosine_decay_schedule,
     exponential_decay,
@@ -68,21 +76,21 @@ from gradtx._schedules import (
     polynomial_schedule,
     warmup_cosine_decay_schedule,
 )
-from gradtx._transformation import (
-    GradientTransformation,
-    apply_updates,
-    eval_params,
-    foreign,
-    gradient_params,
-    hyperparameters,
-    transformation,
-)
-from gradtx._warmups import (
+from gradtx._schedules.schedule import Schedule, function_of_step, join_schedules, schedule, stretch
+from gradtx._schedules.warmups import (
     inverse_sqrt_schedule,
     warmup_constant_schedule,
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
+from gradtx._training.fit import Fit, fit, minimize
+from gradtx._value.errors import TransformationError
+from gradtx._value.floating import abs_sq, ewma, root
+from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static
+from gradtx._wrappers.average import average_params
+from gradtx._wrappers.chain import chain, identity
+from gradtx._wrappers.fork import fork
+from gradtx._wrappers.groups import masked, partition, set_to_zero
 
 if typing.TYPE_CHECKING:
     from gradtx import curvature, initializers, sweep, testing

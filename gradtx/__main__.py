@@ -12,14 +12,14 @@ except ImportError:
 import numpy as np
 
 import gradtx
-from gradtx import _catalogue as catalogue
 from gradtx import plot
-from gradtx._commands.draw import averages, schedule
-from gradtx._commands.sweep import sweep
-from gradtx._commands.words import OneOf
-from gradtx._race import contestants, read
-from gradtx._race import race as run_race
-from gradtx._surfaces import SURFACES
+from gradtx._cli import catalogue
+from gradtx._cli.draw import averages, schedule
+from gradtx._cli.race import contestants, read
+from gradtx._cli.race import race as run_race
+from gradtx._cli.surfaces import SURFACES
+from gradtx._cli.sweep import sweep
+from gradtx._cli.words import OneOf
 
 
 @click.group(help="Gradient transformations for JAX that are values.")

@@ -16,10 +16,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree as trees
-from gradtx._assertions import expect
-from gradtx._errors import TransformationError
-from gradtx._flat import dot, like, matmul, no_tracers, place, prepare, product, ravel, real_of, unravel, unravel_rows
-from gradtx._lanczos import extremes
+from gradtx._curvature.flat import (
+    dot,
+    like,
+    matmul,
+    no_tracers,
+    place,
+    prepare,
+    product,
+    ravel,
+    real_of,
+    unravel,
+    unravel_rows,
+)
+from gradtx._curvature.lanczos import extremes
+from gradtx._testing.assertions import expect
+from gradtx._value.errors import TransformationError
 
 __all__ = [
     "CriticalPoint",

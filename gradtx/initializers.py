@@ -30,8 +30,8 @@ from jax.nn.initializers import (
     zeros,
 )
 
-from gradtx._errors import TransformationError, suggest
-from gradtx._numbers import real_dtype
+from gradtx._value.errors import TransformationError, suggest
+from gradtx._value.floating import real_dtype
 
 __all__ = [
     "Initializer",

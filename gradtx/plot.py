@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._axes import (
+from gradtx._report.axes import (
     TRANSFORMATION,
     Axis,
     axes_of,

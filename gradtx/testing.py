@@ -20,12 +20,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree as trees
-from gradtx._assertions import expect, expect_close, expect_equal, expect_finite, expect_located, expect_same_kind
-from gradtx._frozen import Frozen
-from gradtx._links import Links
-from gradtx._transformation import GradientTransformation, apply_updates, hyperparameters
-from gradtx._trials import UPDATES, default_params, lanes_of, ordinary_gradients, precision_of
-from gradtx._value import Value
+from gradtx._rules.transformation import GradientTransformation, apply_updates, hyperparameters
+from gradtx._testing.assertions import (
+    expect,
+    expect_close,
+    expect_equal,
+    expect_finite,
+    expect_located,
+    expect_same_kind,
+)
+from gradtx._testing.trials import UPDATES, default_params, lanes_of, ordinary_gradients, precision_of
+from gradtx._value.frozen import Frozen
+from gradtx._value.named_links import Links
+from gradtx._value.value import Value
 
 Tree = Any
 Extra = Mapping[str, Any]
@@ -309,7 +316,7 @@ def pickle_gives_the_same_back(tx: Any, params: Tree, extra: Extra) -> None:
 def repr_is_the_call_that_makes_it(tx: Any, params: Tree, extra: Extra) -> None:
     """It prints as the call of its factory, which makes it again where its numbers and structure can be printed."""
     printed = repr(tx)
-    expect(printed.startswith(f"{tx._call.name}("), "repr", f"a call of {tx._call.name}", printed)
+    expect(printed.startswith(f"{tx.call.name}("), "repr", f"a call of {tx.call.name}", printed)
     if "<" not in printed and all(isinstance(x, float) for x in jax.tree.leaves(tx)):
         again = eval(printed, {"inf": math.inf, **_names_in(tx)})
         expect(again == tx, "repr", tx, again)
@@ -375,8 +382,8 @@ def _beside(state: Tree, params: Tree) -> Iterator[tuple[str, Any, Any]]:
 def _names_in(x: Any) -> dict[str, Any]:
     """What the text of a transformation refers to: its factories, and functions in its structure."""
     if isinstance(x, Value):
-        parts = [_names_in(part) for part in x._given.values()]
-        return {x._call.name: x._call.function} | {name: f for part in parts for name, f in part.items()}
+        parts = [_names_in(part) for part in x.given.values()]
+        return {x.call.name: x.call.function} | {name: f for part in parts for name, f in part.items()}
     if isinstance(x, Links | tuple):
         return {name: f for part in (x.values if isinstance(x, Links) else x) for name, f in _names_in(part).items()}
     return {repr(x): x.value} if isinstance(x, Frozen) and callable(x.value) else {}

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._errors import TransformationError
-from gradtx._numbers import root
-from gradtx._squares import sum_of_squares
+from gradtx._rules.norm import sum_of_squares
+from gradtx._value.errors import TransformationError
+from gradtx._value.floating import root
 
 Tree = Any
 

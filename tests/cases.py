@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 import gradtx as gx
-from gradtx._trials import default_params
+from gradtx._testing.trials import default_params
 
 
 class Case(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gradtx as gx
-from gradtx._averages import decay_of_half_life, effective_window, ewma_weights, half_life
+from gradtx._schedules.averages import decay_of_half_life, effective_window, ewma_weights, half_life
 
 SERIES = [3.0, 5.0, 6.0, 2.0, 4.0, 8.0]
 TABLES = {

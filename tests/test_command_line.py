@@ -38,7 +38,7 @@ def test_show_prints_the_formula_and_the_links():
 
 
 def test_every_name_can_be_shown():
-    from gradtx import _catalogue as catalogue
+    from gradtx._cli import catalogue
 
     for names in catalogue.catalogue().values():
         for name in names:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradtx
-from gradtx._fit import chunks, fit_steps
+from gradtx._training.fit import chunks, fit_steps
 
 
 def squares(params, batch):

@@ -27,7 +27,7 @@ FLOORS = [
         "tree",
         "_frozen",
         "_links",
-        "_call",
+        "call",
         "_value",
         "_schedule",
         "_schedules",

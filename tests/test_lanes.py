@@ -9,8 +9,7 @@ import pytest
 
 import gradtx
 from gradtx import sweep
-from gradtx.sweep import _course as course
-from gradtx.sweep import _lanes as lanes
+from gradtx.sweep._engine import course, lanes
 
 from .test_fit import START, line, squares
 

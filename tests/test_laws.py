@@ -56,7 +56,7 @@ def assert_equal(found, expected):
 
 
 def name_of(tx):
-    return tx._call.name
+    return tx.call.name
 
 
 def state_of(tx):

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import gradtx as gx
 from gradtx import TransformationError, pack
-from gradtx._elementwise import check_elementwise
+from gradtx._rules.elementwise import check_elementwise
 from tests.cases import CASES
 
 PARAMS = {

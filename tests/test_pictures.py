@@ -7,7 +7,7 @@ import pytest
 
 import gradtx
 from gradtx import plot
-from gradtx._surfaces import SURFACES
+from gradtx._cli.surfaces import SURFACES
 
 plt = pytest.importorskip("matplotlib.pyplot")
 

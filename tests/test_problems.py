@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import gradtx
-from gradtx import _own_problems as own_problems
-from gradtx import _problems as problems
+from gradtx._cli import own_problems, problems
 
 SHAPES = {  # rows to train, rows held out, numbers a row, classes
     "digits": (1437, 360, 64, 10),

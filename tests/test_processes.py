@@ -25,7 +25,7 @@ jax.distributed.initialize(f"localhost:{port}", 2, number)
 import os, signal
 import numpy as np
 from gradtx import sweep
-from gradtx.sweep import _storage
+from gradtx.sweep._disk import storage as _storage
 from tests.test_progress_on_disk import run
 assert jax.process_count() == 2
 SELECT = {"none": None, "halving": sweep.halving(2), "population": sweep.population_based(15)}

@@ -15,7 +15,8 @@ import pytest
 
 import gradtx
 from gradtx import sweep
-from gradtx.sweep import _run, _storage
+from gradtx.sweep import _run
+from gradtx.sweep._disk import storage as _storage
 
 from .test_fit import line, squares
 from .test_lanes import assert_same_bits
@@ -112,7 +113,7 @@ import os, signal, sys, threading
 import numpy as np
 import gradtx
 from gradtx import sweep
-from gradtx.sweep import _storage
+from gradtx.sweep._disk import storage as _storage
 from tests.test_progress_on_disk import run
 
 folder, moment, number = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -326,7 +326,7 @@ def test_words_and_functions_are_hyperparameters_too(results, tmp_path):
 
 
 def test_the_pace_is_of_what_was_done_here_and_the_best_of_all():
-    from gradtx._progress import Pace
+    from gradtx._training.progress import Pace
 
     pace = Pace(total=1000, done=600, best=0.5)
     pace.began -= 20.0
@@ -345,7 +345,7 @@ def test_a_terminal_shows_a_bar_and_keeps_its_last_line(monkeypatch):
 
     from rich.console import Console
 
-    from gradtx import _progress
+    from gradtx._training import progress as _progress
 
     class Screen(io.StringIO):
         def isatty(self):

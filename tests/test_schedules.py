@@ -14,7 +14,10 @@ import optax
 import pytest
 
 import gradtx as gx
-from gradtx import _cycles, _schedule, _schedules, _warmups
+from gradtx._schedules import cycles as _cycles
+from gradtx._schedules import decays as _schedules
+from gradtx._schedules import schedule as _schedule
+from gradtx._schedules import warmups as _warmups
 
 
 class Case(NamedTuple):
@@ -870,7 +873,7 @@ def test_a_schedule_of_a_run_of_length_one_stretches_to_the_run():
             _cycles.sgdr_schedule([{**CYCLES[0], "warmup_steps": 250, "decay_steps": 500}] * 2),
         ),
     ],
-    ids=lambda schedule: schedule._call.name,
+    ids=lambda schedule: schedule.call.name,
 )
 def test_lengths_may_be_fractions_of_the_run(fractions, steps):
     at = np.arange(0, 1_200, 25.0)

@@ -184,7 +184,7 @@ def test_what_fails_in_training_leaves_no_trial_running(tmp_path):
             space={"learning_rate": uniform(0, 1)},
         )  # fmt: skip
     study = optuna.load_study(
-        study_name="gradtx", storage=gradtx.sweep._study.open_storage(optuna, tmp_path / "study.db")
+        study_name="gradtx", storage=gradtx.sweep._disk.study.open_storage(optuna, tmp_path / "study.db")
     )
     assert {t.state.name for t in study.trials} == {"FAIL"}
     assert len(gradtx.sweep.search(
@@ -265,7 +265,7 @@ def test_two_processes_share_a_study_and_one_that_is_killed_blocks_nobody(tmp_pa
 
 def test_what_another_process_has_ended_is_not_told_twice():
     study = optuna.create_study()
-    work = gradtx.sweep._study.Work(optuna, study, 4, 2, 0, {}, fixed=False)
+    work = gradtx.sweep._disk.study.Work(optuna, study, 4, 2, 0, {}, fixed=False)
     mine, other = work.claim()
     study.tell(mine, state=optuna.trial.TrialState.FAIL)
     work._end(mine, values=1.0)

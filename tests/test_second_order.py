@@ -9,10 +9,11 @@ import optax
 import pytest
 
 import gradtx as gx
-from gradtx._optimizers.second_order import lbfgs, newton, newton_cg
-from gradtx._primitives.lbfgs import scale_by_lbfgs
-from gradtx._primitives.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
-from gradtx._primitives.newton import scale_by_newton, scale_by_newton_cg
+from gradtx._links.lbfgs import scale_by_lbfgs
+from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
+from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
+from gradtx._optimizers.lbfgs import lbfgs
+from gradtx._optimizers.newton import newton, newton_cg
 
 SEARCH = scale_by_zoom_linesearch(20, initial_guess_strategy="one")
 RNG = np.random.default_rng(0)

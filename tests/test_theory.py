@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import MinMaxScaler
 
 import gradtx
-from gradtx._problems import perceptron
+from gradtx._cli.problems import perceptron
 
 
 @pytest.fixture(autouse=True)

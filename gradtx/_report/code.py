@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx._axes import short
-from gradtx._errors import TransformationError
-from gradtx._frozen import Frozen
-from gradtx._numbers import SplitDecay
-from gradtx._schedules import piecewise_constant_schedule
-from gradtx._value import Value
+from gradtx._report.axes import short
+from gradtx._schedules.decays import piecewise_constant_schedule
+from gradtx._value.decay import SplitDecay
+from gradtx._value.errors import TransformationError
+from gradtx._value.frozen import Frozen
+from gradtx._value.value import Value
 
 WIDTH = 88
 ROUNDING = 2.0**-49  # of a decay that travels as two float32
@@ -171,7 +171,7 @@ def _pretty(node: ast.AST, begun: int, depth: int) -> str:
 
 def _factories(tx: Any) -> Iterator[tuple[str, str]]:
     """The factories of a value and of its parts, each with the module that it is from."""
-    yield tx._call.name, tx._call.function.__module__
+    yield tx.call.name, tx.call.function.__module__
     for _, part in tx.parts():
         if isinstance(part, Value):
             yield from _factories(part)
@@ -179,8 +179,8 @@ def _factories(tx: Any) -> Iterator[tuple[str, str]]:
 
 def _functions(tx: Any) -> Iterator[tuple[str, Any]]:
     """The functions in the structure of a value and of its parts, each with the name that it stands under."""
-    for name in tx._call.structure:
-        given = tx._given[name]
+    for name in tx.call.structure:
+        given = tx.given[name]
         leaves = jax.tree.leaves(given.value if isinstance(given, Frozen) else given)
         yield from ((name, x) for x in leaves if callable(x) and hasattr(x, "__qualname__"))
     for name, part in tx.parts():

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._axes import short, spans_far, title
+from gradtx._report.axes import short, spans_far, title
 from gradtx._report.figures import CURVES, Figure, chosen, layout, numbers, scale_of, text_of
 
 Rows = list[list[str]]

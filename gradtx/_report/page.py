@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._axes import TRANSFORMATION, Axis, axes_of, short, title, transformations, word_of, words
 from gradtx._report import course, figures
+from gradtx._report.axes import TRANSFORMATION, Axis, axes_of, short, title, transformations, word_of, words
 from gradtx._report.code import as_code
 from gradtx._report.parallel import parallel
 

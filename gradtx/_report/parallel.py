@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._axes import Axis, short, spans_far, title
+from gradtx._report.axes import Axis, short, spans_far, title
 from gradtx._report.figures import Figure, Shades, cut, from_one, layout, log_ticks, numbers, text_of
 
 LABELS = 24  # words of an axis that have a tick

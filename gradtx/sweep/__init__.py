@@ -12,13 +12,13 @@ lanes at once, on the same data, batches and initial parameters.
 ((6, 60), {'learning_rate': 0.1, 'b1': 0.5})
 """
 
+from gradtx.sweep._choice.evolution import population_based
+from gradtx.sweep._choice.selection import halving, hyperband
 from gradtx.sweep._distributions import Distribution, choice, integers, log_uniform, normal, one_minus, uniform
-from gradtx.sweep._evolution import population_based
 from gradtx.sweep._population import Group, Population, grid, points, sample, stack, zipped
 from gradtx.sweep._result import History, Lane, Sweep
 from gradtx.sweep._run import run
 from gradtx.sweep._search import Search, search
-from gradtx.sweep._selection import halving, hyperband
 
 __all__ = [
     "Distribution",

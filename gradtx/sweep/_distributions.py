@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._errors import TransformationError, within
+from gradtx._value.errors import TransformationError, within
 
 
 @dataclass(frozen=True)

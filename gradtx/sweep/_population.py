@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._errors import TransformationError, within
-from gradtx._transformation import GradientTransformation, hyperparameters
+from gradtx._rules.transformation import GradientTransformation, hyperparameters
+from gradtx._value.errors import TransformationError, within
 from gradtx.sweep._distributions import Distribution
 
 Point = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx._errors import TransformationError, suggest
-from gradtx._transformation import GradientTransformation
+from gradtx._rules.transformation import GradientTransformation
+from gradtx._value.errors import TransformationError, suggest
 from gradtx.sweep._population import Point, Population
 
 Tree = Any
@@ -152,7 +152,7 @@ class Sweep:
 
     def transformation(self, n: int) -> GradientTransformation:
         """The transformation of a lane, as a call that can be written down: with the numbers of its point."""
-        from gradtx.sweep._evolution import exchanged
+        from gradtx.sweep._choice.evolution import exchanged
 
         tx = self.population.lane(n)
         return tx if self.history is None else exchanged(tx, {k: x[-1, n] for k, x in self.history.numbers.items()})
@@ -280,7 +280,7 @@ class Sweep:
 
         Runs of lanes that an earlier sweep left in the folder are replaced or removed. Needs tensorboardX.
         """
-        from gradtx import _tensorboard
+        from gradtx._report import tensorboard as _tensorboard
 
         return _tensorboard.write(self, Path(folder))
 

@@ -11,20 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from gradtx._errors import TransformationError, suggest
-from gradtx._fit import check_data
-from gradtx._progress import progress as progress_bar
-from gradtx.sweep._course import Course
-from gradtx.sweep._evolution import Evolution
-from gradtx.sweep._lanes import ALL, Program
-from gradtx.sweep._plan import Plan, records_per_stride
+from gradtx._training.fit import check_data
+from gradtx._training.progress import progress as progress_bar
+from gradtx._value.errors import TransformationError, suggest
+from gradtx.sweep._choice.evolution import Evolution
+from gradtx.sweep._choice.selection import Halving, Hyperband
+from gradtx.sweep._disk.snapshot import restore, snapshot
+from gradtx.sweep._disk.storage import Storage, digest_of, program_of, transformations_of
+from gradtx.sweep._engine.course import Course
+from gradtx.sweep._engine.lanes import ALL, Program
+from gradtx.sweep._engine.plan import Plan, records_per_stride
+from gradtx.sweep._engine.processes import agreed
+from gradtx.sweep._engine.units import memory_of
 from gradtx.sweep._population import Population
-from gradtx.sweep._processes import agreed
 from gradtx.sweep._result import Sweep
-from gradtx.sweep._selection import Halving, Hyperband
-from gradtx.sweep._snapshot import restore, snapshot
-from gradtx.sweep._storage import Storage, digest_of, program_of, transformations_of
-from gradtx.sweep._units import memory_of
 
 Tree = Any
 TILE = 4  # lanes that one vmap takes on a CPU, where more gain nothing

@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._errors import TransformationError, within
-from gradtx._progress import progress as progress_bar
-from gradtx._transformation import GradientTransformation
-from gradtx.sweep._distributions import Distribution
-from gradtx.sweep._evolution import Evolution
-from gradtx.sweep._population import Population, points
-from gradtx.sweep._run import run
-from gradtx.sweep._study import (
+from gradtx._rules.transformation import GradientTransformation
+from gradtx._training.progress import progress as progress_bar
+from gradtx._value.errors import TransformationError, within
+from gradtx.sweep._choice.evolution import Evolution
+from gradtx.sweep._disk.study import (
     Point,
     Work,
     best_of,
@@ -28,6 +25,9 @@ from gradtx.sweep._study import (
     open_study,
     value_of,
 )
+from gradtx.sweep._distributions import Distribution
+from gradtx.sweep._population import Population, points
+from gradtx.sweep._run import run
 
 WAIT = 0.5  # seconds between looks at what other processes do
 

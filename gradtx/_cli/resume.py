@@ -1,0 +1,98 @@
+"""What stands in the folder of a sweep before it is run: progress to go on with, to read back, or to delete."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from gradtx._value.errors import TransformationError
+from gradtx.sweep import Population
+from gradtx.sweep._disk import storage
+from gradtx.sweep._engine.plan import ends_of
+
+
+def prepare(
+    folder: Path, population: Population, run: Mapping[str, Any], console: Console, *, resume: bool, fresh: bool
+) -> bool:
+    """Say what will be gone on with, or delete it. Returns whether all of it is done already.
+
+    Raises `click.UsageError`: ``resume`` where there is nothing.
+    """
+    place = folder / "progress"
+    if fresh:
+        _delete(place)
+        return False
+    found = _standing(place)
+    if found is None:
+        if resume:
+            raise click.UsageError(f"--resume: there is no progress in {folder}: leave --resume out to start there")
+        return False
+    where, settings = found
+    if not _is_this(settings, population, run):
+        return False  # the run itself will say what is different
+    if where is None:
+        console.print(f"{place} has no checkpoint yet: starting from step 0", markup=False)
+        return False
+    if where["round"] >= len(ends_of(run["select"], run["steps"], population.size)):
+        console.print(f"this sweep was finished: reading it back from {place}", markup=False)
+        return True
+    at = f"step {where['spent'] // population.size} of {run['steps']}"
+    if run["select"] is not None:
+        at = f"the {where['spent']:,}th step of all lanes together"
+    console.print(f"going on from {at}, found in {place}", markup=False)
+    return False
+
+
+@contextmanager
+def hints(folder: Path) -> Iterator[None]:
+    """Errors of the run about what is in the folder name the options that help."""
+    try:
+        yield
+    except TransformationError as error:
+        if str(folder.absolute() / "progress") in str(error):
+            raise TransformationError(f"{error} (--fresh does that; --out names another folder)") from None
+        raise
+
+
+def _standing(place: Path) -> tuple[dict[str, Any] | None, dict[str, Any]] | None:
+    """Where the newest checkpoint stands, and of which sweep; None where there is nothing."""
+    try:
+        settings = json.loads((place / "settings.json").read_text(encoding="utf-8"))
+        done = sorted((int(file.stem) for file in place.glob("*.json") if file.stem.isdigit()), reverse=True)
+        where = json.loads((place / f"{done[0]}.json").read_text(encoding="utf-8"))["where"] if done else None
+        return where, dict(settings)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return None, {}
+
+
+def _is_this(settings: Mapping[str, Any], population: Population, run: Mapping[str, Any]) -> bool:
+    """Whether progress is of this sweep, as far as can be told before it runs."""
+    here = {name: run[name] for name in ("steps", "batch_size", "seed", "patience")}
+    here |= {"lanes": population.size, "select": repr(run["select"])}
+    here |= {"transformations": storage.transformations_of(population)}
+    return all(settings.get(name) == x for name, x in here.items())
+
+
+def _delete(place: Path) -> None:
+    """Delete progress, and nothing that is none; a process that is running keeps its own."""
+    if not place.is_dir():
+        return
+    strange = [path.name for path in place.iterdir() if not _ours(path.name)]
+    if strange:
+        raise TransformationError(
+            f"--fresh: {place} holds {strange[0]!r}, which is no progress of a sweep: nothing was deleted"
+        )
+    storage._locked(place / "lock").close()
+    shutil.rmtree(place)
+
+
+def _ours(name: str) -> bool:
+    first = name.lstrip(".").partition(".")[0]
+    return first in ("settings", "lock") or first.isdigit()

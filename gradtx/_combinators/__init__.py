@@ -1,1 +1,0 @@
-"""What is made of transformations: chains, forks, groups."""

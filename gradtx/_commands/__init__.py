@@ -1,1 +1,0 @@
-"""The commands of ``python -m gradtx``, and how their words are read."""

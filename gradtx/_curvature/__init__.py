@@ -1,0 +1,1 @@
+"""What second derivatives are computed with."""

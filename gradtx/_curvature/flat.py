@@ -1,0 +1,101 @@
+"""A loss and its parameters, looked at as a function of one vector: what second derivatives are written in."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from gradtx import tree as trees
+from gradtx._value.errors import TransformationError
+from gradtx._value.floating import real_dtype, wide
+
+Tree = Any
+Loss = Callable[..., Any]
+
+dot = functools.partial(jnp.vdot, precision=jax.lax.Precision.HIGHEST)
+matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+
+def product(loss: Loss, params: Tree, vector: Tree, args: Any) -> Tree:
+    """The Hessian-vector product, forward over reverse."""
+    return jax.jvp(lambda x: jax.grad(loss)(x, *args), (params,), (vector,))[1]
+
+
+def real_of(params: Tree) -> Any:
+    """The real dtype in which a tree is computed with."""
+    return real_dtype(*(x.dtype for x in jax.tree.leaves(params)))
+
+
+def ravel(tree: Tree) -> jax.Array:
+    """All leaves as one vector."""
+    real = real_of(tree)
+    return jnp.concatenate([x.astype(real).ravel() for x in jax.tree.leaves(tree)])
+
+
+def unravel(vector: jax.Array, like: Tree) -> Tree:
+    """A vector as a tree like another."""
+    leaves, treedef = jax.tree.flatten(like)
+    ends = np.cumsum([x.size for x in leaves]).tolist()
+    parts = [vector[end - x.size : end].reshape(x.shape).astype(x.dtype) for x, end in zip(leaves, ends, strict=True)]
+    return treedef.unflatten(parts)
+
+
+def unravel_rows(rows: jax.Array, like: Tree) -> Tree:
+    """The rows of a matrix as trees, stacked."""
+    return jax.vmap(lambda row: unravel(row, like))(rows)
+
+
+def prepare(who: str, loss: Loss, params: Tree, args: tuple[Any, ...]) -> tuple[Tree, tuple[Any, ...]]:
+    """Parameters and arguments in float32 at least; or a `TransformationError`."""
+    for path, x in zip(trees.paths(params), trees.flatten(params)[0], strict=True):
+        if x is not None and not (hasattr(x, "dtype") or isinstance(x, float)):
+            raise TransformationError(f"{who}: leaf {path}: expected an array, found {x!r}")
+        if x is not None and not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+            raise TransformationError(f"{who}: leaf {path}: expected real numbers, found {jnp.result_type(x)}")
+    if not trees.size(params):
+        raise TransformationError(f"{who}: params: expected a tree of arrays, found no numbers in it")
+    params = jax.tree.map(lambda x: wide(jnp.asarray(x)), params)
+    args = jax.tree.map(lambda x: wide(jnp.asarray(x)) if _is_half(x) else x, args)
+    value = jax.eval_shape(loss, params, *args)
+    if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        found = value if hasattr(value, "shape") else f"{type(value).__name__}"
+        raise TransformationError(f"{who}: loss: expected one real number, found {found}")
+    return params, args
+
+
+def _is_half(x: Any) -> bool:
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
+
+
+def like(who: str, name: str, tree: Tree, params: Tree) -> Tree:
+    """The tree in the dtypes of the parameters; or a `TransformationError`."""
+    if jax.tree.structure(tree) != jax.tree.structure(params):
+        raise TransformationError(
+            f"{who}: {name}: expected a tree like {jax.tree.structure(params)}, found {jax.tree.structure(tree)}"
+        )
+    for path, x, y in zip(trees.paths(params), trees.flatten(params)[0], trees.flatten(tree)[0], strict=True):
+        if x is not None and jnp.shape(y) != x.shape:
+            raise TransformationError(f"{who}: {name}: leaf {path}: expected shape {x.shape}, found {jnp.shape(y)}")
+    return trees.cast_like(tree, params)
+
+
+def no_tracers(who: str, tree: Any) -> None:
+    """Raise `TransformationError` where numbers are traced."""
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves(tree)):
+        raise TransformationError(f"{who}: expected numbers, found traced ones: call it outside of jit, grad and vmap")
+
+
+def place(i: int, params: Tree) -> str:
+    """The leaf, and the index in it, of a number among all parameters."""
+    for path, leaf in zip(trees.paths(params), trees.flatten(params)[0], strict=True):
+        size = trees.size(leaf)
+        if leaf is not None and i < size:
+            index = ", ".join(str(n) for n in np.unravel_index(i, leaf.shape))
+            return path + (f"[{index}]" if leaf.ndim else "")
+        i -= size
+    raise IndexError(i)

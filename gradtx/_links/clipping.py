@@ -1,0 +1,52 @@
+"""Clipping: by value and by norm."""
+
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._rules.per_leaf import per_leaf
+from gradtx._rules.protocol import Rule, whole_tree
+from gradtx._rules.transformation import transformation
+from gradtx._value.errors import TransformationError
+from gradtx._value.marks import Limit
+
+
+@transformation
+def clip(max_delta: Limit) -> Rule:
+    """Every coordinate, brought into an interval around zero.
+
+        u ← min(max(uₜ, −max_delta), max_delta)
+
+    State: none. Raises `TransformationError`: a complex leaf, which has no order.
+
+    >>> clip(1.0).update(jnp.array([4.0, -0.5]), {})[0]
+    Array([ 1. , -0.5], dtype=float32)
+    """
+
+    def formula(u):
+        if jnp.iscomplexobj(u):
+            raise TransformationError("complex numbers have no order: use clip_by_global_norm")
+        return jnp.clip(u, -max_delta, max_delta)
+
+    return per_leaf(formula, conditions=True)
+
+
+@transformation
+def clip_by_global_norm(max_norm: Limit) -> Rule:
+    """All leaves together, shortened to a norm where they are longer.
+
+        u ← uₜ · min(1, max_norm/‖uₜ‖),   ‖u‖ = √Σ|u|² over all leaves
+
+    The norm is accumulated in float32 at least, over the leaves that are trained: frozen ones do not count. Source:
+    Pascanu, Mikolov & Bengio 2013, Algorithm 1. State: none.
+
+    >>> clip_by_global_norm(1.0).update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, {})[0]
+    {'a': Array([0.6], dtype=float32), 'b': Array([0.8], dtype=float32)}
+    """
+
+    def update(updates, state):
+        norm = trees.norm(updates)
+        long = norm > max_norm
+        factor = jnp.where(long, max_norm / jnp.where(long, norm, 1), 1)
+        return trees.map(lambda u: u * factor.astype(u.dtype), updates), state
+
+    return whole_tree(update, conditions=True, packs=True)

@@ -1,0 +1,107 @@
+"""Limited-memory BFGS: the inverse Hessian, as far as the last steps tell."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._rules.objective import at_least_one, dot, precision, step_along
+from gradtx._rules.per_leaf import zeros
+from gradtx._rules.protocol import Rule, Tree, whole_tree
+from gradtx._rules.transformation import transformation
+
+
+@transformation
+def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) -> Rule:
+    """The direction of L-BFGS: the update times an inverse Hessian that the last ``memory_size`` steps suggest.
+
+        u ← Puₜ;   sₖ = θₖ₊₁ − θₖ,   yₖ = uₖ₊₁ − uₖ,   ρₖ = 1/sₖᵀyₖ
+        P ← σI, then for each pair that is kept, oldest first:  P ← (I − ρsyᵀ)P(I − ρysᵀ) + ρssᵀ
+
+    computed by two loops over the pairs. With ``scale_init_precond`` σ = sᵀy/yᵀy of the newest pair, and
+    1/max(1, ‖uₜ‖) where there is none; otherwise σ = 1. A pair is kept if sᵀy > 0, so P is positive definite and the
+    direction descends; Optax keeps all, and may ascend after a step through negative curvature. The trap: it promises
+    such curvature only after a line search with Wolfe's conditions, `scale_by_zoom_linesearch`; and noise in the
+    gradients of mini-batches is taken for curvature. Source: Nocedal & Wright 2006, Algorithms 7.4 and 7.5, eq. 7.20.
+
+    State: ``params`` and ``updates``, those of the last update, like the parameters; ``diff_params_memory`` (s) and
+    ``diff_updates_memory`` (y), with an axis of ``memory_size`` before those of the parameters; ``weights_memory`` (ρ);
+    ``pairs``, how many have been kept so far, −1 before the first update. Raises `TransformationError`: no ``params``,
+    a ``memory_size`` below 1.
+
+    >>> tx, x = scale_by_lbfgs(), jnp.array([3.0])  # f = 2x², whose inverse Hessian is 1/4
+    >>> u, state = tx.update(4 * x, tx.init(x), x)  # no pair yet: 12/‖12‖
+    >>> u
+    Array([1.], dtype=float32)
+    >>> tx.update(4 * (x - u), state, x - u)[0]  # Newton's step from 2
+    Array([2.], dtype=float32)
+    """
+
+    def init(params: Tree) -> Any:
+        size = at_least_one("memory_size", memory_size)
+        memory = trees.map(lambda x: jnp.broadcast_to(zeros(x)[None], (size, *x.shape)), params)
+        return {
+            "params": trees.map(zeros, params),
+            "updates": trees.map(zeros, params),
+            "diff_params_memory": memory,
+            "diff_updates_memory": trees.map(jnp.copy, memory),
+            "weights_memory": jnp.zeros(size, precision(params)),
+            "pairs": jnp.full([], -1, jnp.int32),
+        }
+
+    def update(updates: Tree, state: Any, *, params: Tree) -> Any:
+        now = {
+            "params": trees.cast_like(params, state["params"]),
+            "updates": trees.cast_like(updates, state["updates"]),
+        }
+        memory, pairs = remember(state, now)
+        newest = (pairs - 1) % memory_size
+        scale = _initial_scale(trees.map(lambda x: x[newest], memory[1]), memory[2][newest], now["updates"], pairs)
+        direction = two_loops(now["updates"], *memory, scale if scale_init_precond else jnp.ones_like(scale), pairs)
+        names = ("diff_params_memory", "diff_updates_memory", "weights_memory")
+        return trees.cast_like(direction, updates), {**now, **dict(zip(names, memory, strict=True)), "pairs": pairs}
+
+    return whole_tree(update, init=init, packs=True)
+
+
+def remember(state: Any, now: Any) -> tuple[tuple[Tree, Tree, jax.Array], jax.Array]:
+    """The memory with the newest pair, if its curvature is positive, and how many pairs have been kept so far."""
+    s, y = (trees.map(lambda a, b: a - b, now[name], state[name]) for name in ("params", "updates"))
+    sy, yy = dot(s, y), dot(y, y)
+    tiny = jnp.finfo(sy.dtype).tiny
+    kept = (state["pairs"] >= 0) & (sy > tiny) & (yy > tiny) & jnp.isfinite(sy) & jnp.isfinite(yy)
+    rho = 1 / jnp.where(kept, sy, 1)
+    before = jnp.maximum(state["pairs"], 0)
+    olds = state["diff_params_memory"], state["diff_updates_memory"], state["weights_memory"]
+    slot = before % olds[2].shape[0]
+    put = jax.tree.map(
+        lambda old, new: old.at[slot].set(jnp.where(kept, new.astype(old.dtype), old[slot])), olds, (s, y, rho)
+    )
+    return put, before + kept.astype(jnp.int32)
+
+
+def _initial_scale(y: Tree, rho: jax.Array, updates: Tree, pairs: jax.Array) -> jax.Array:
+    """The σ of the newest pair, eq. 7.20, and where there is none what makes the first direction no longer than 1."""
+    known = pairs > 0
+    yy, size = dot(y, y), trees.norm(updates)
+    return jnp.where(known, 1 / jnp.where(known, rho * yy, 1), 1 / jnp.maximum(size, 1).astype(rho.dtype))
+
+
+def two_loops(u: Tree, s: Tree, y: Tree, rho: jax.Array, scale: jax.Array, pairs: jax.Array) -> Tree:
+    """The product Pu: Algorithm 7.4, from the newest pair to the oldest and back; a weight of 0 is no pair."""
+    size = rho.shape[0]
+    order = (pairs + jnp.arange(size, dtype=pairs.dtype)) % size  # from the oldest
+
+    def down(q: Tree, n: jax.Array) -> Any:
+        alpha = rho[n] * dot(trees.map(lambda x: x[n], s), q)
+        return step_along(q, -alpha, trees.map(lambda x: x[n], y)), alpha
+
+    def up(r: Tree, row: Any) -> Any:
+        n, alpha = row
+        beta = rho[n] * dot(trees.map(lambda x: x[n], y), r)
+        return step_along(r, alpha - beta, trees.map(lambda x: x[n], s)), None
+
+    q, alphas = jax.lax.scan(down, u, order, reverse=True)
+    r = trees.map(lambda x: scale.astype(x.dtype) * x, q)
+    return jax.lax.scan(up, r, (order, alphas))[0]

@@ -1,0 +1,217 @@
+"""Second moments: the sizes of past gradients, which the update is divided by.
+
+All of them look at the gradient that entered the chain, not at the update that they divide. So a first moment may stand
+before them (Adam) or after them (LaProp), and exchanging one for another makes RMSProp of AdaGrad, or AMSGrad of Adam.
+"""
+
+import functools
+from typing import Any, Literal
+
+import jax.numpy as jnp
+
+from gradtx._rules.per_leaf import full, per_leaf, real_zeros, zeros
+from gradtx._rules.protocol import Rule
+from gradtx._rules.transformation import transformation
+from gradtx._value.floating import abs_sq, ewma, root
+from gradtx._value.marks import Decay, Dtype, NonNegative
+
+
+@transformation
+def scale_by_rms(
+    decay: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    initial_scale: NonNegative = 0.0,
+    *,
+    bias_correction: bool = True,
+    nu_dtype: Dtype = None,
+) -> Rule:
+    """Adam's denominator: the root of a corrected moving average of the squared gradients.
+
+        νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale;   u ← uₜ/(√(νₜ/(1 − βᵗ) + eps_root) + eps)
+
+    β is ``decay``, g the gradient that entered the chain; ``bias_correction=False`` leaves 1 − βᵗ out. The trap:
+    Optax's link of this name has other defaults (decay 0.9, eps inside the root, no correction); those are in
+    `rmsprop`. Source: Kingma & Ba 2015, Algorithm 1; Tieleman & Hinton 2012. State: ``nu``, real, shaped like the
+    parameters.
+
+    >>> tx = scale_by_rms(eps=0.0)
+    >>> tx.update(jnp.array([-4.0]), tx.init(jnp.zeros(1)))[0]
+    Array([-1.], dtype=float32)
+    """
+
+    def corrected(u, nu, *, gradient, t):
+        nu = ewma(decay, nu, abs_sq(gradient))
+        return u / (root(nu / (1 - decay**t) + eps_root) + eps), nu
+
+    def raw(u, nu, *, gradient):
+        nu = ewma(decay, nu, abs_sq(gradient))
+        return u / (root(nu + eps_root) + eps), nu
+
+    return per_leaf(corrected if bias_correction else raw, nu=_start(initial_scale, nu_dtype))
+
+
+@transformation
+def scale_by_stddev(
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    initial_scale: NonNegative = 0.0,
+    *,
+    bias_correction: bool = False,
+) -> Rule:
+    """Centred RMSProp: the root of a moving variance of the gradients.
+
+        μₜ = βμₜ₋₁ + (1 − β)gₜ;   νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale
+        u ← uₜ/(√(νₜ − |μₜ|² + eps_root) + eps)
+
+    β is ``decay``, g the gradient that entered the chain; ``bias_correction`` divides both averages by 1 − βᵗ. Here
+    Optax adds its eps inside the root: that is ``eps_root``. The trap: the corrected variance of one gradient is 0, so
+    with ``bias_correction`` the first update is uₜ/(√eps_root + eps). Source: Graves 2013, eqs. 38 to 45. State:
+    ``mu``, ``nu``, like the parameters, the second real.
+
+    >>> tx = scale_by_stddev(0.5, eps=0.0)
+    >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0]  # 2/√(2 − 1)
+    Array([2.], dtype=float32)
+    """
+
+    def moments(mu, nu, gradient):
+        return ewma(decay, mu, gradient), ewma(decay, nu, abs_sq(gradient))
+
+    def divided(u, mu, nu):  # the variance is not negative, whatever rounding says
+        return u / (root(jnp.maximum(nu - abs_sq(mu), 0) + eps_root) + eps)
+
+    def corrected(u, mu, nu, *, gradient, t):
+        mu, nu = moments(mu, nu, gradient)
+        return divided(u, mu / (1 - decay**t), nu / (1 - decay**t)), mu, nu
+
+    def raw(u, mu, nu, *, gradient):
+        mu, nu = moments(mu, nu, gradient)
+        return divided(u, mu, nu), mu, nu
+
+    return per_leaf(corrected if bias_correction else raw, mu=zeros, nu=_start(initial_scale))
+
+
+@transformation
+def scale_by_max_rms(
+    decay: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    *,
+    maximum: Literal["corrected", "raw"] = "corrected",
+    bias_correction: bool = True,
+) -> Rule:
+    """AMSGrad's denominator: the largest that `scale_by_rms` has had so far.
+
+        νₜ = βνₜ₋₁ + (1 − β)|gₜ|²;   ν̄ₜ = max(ν̄ₜ₋₁, νₜ/(1 − βᵗ));   u ← uₜ/(√(ν̄ₜ + eps_root) + eps)
+
+    ``maximum="corrected"`` takes the maximum of the corrected average (Optax), ``"raw"`` of the raw one, and corrects
+    that (PyTorch); ``bias_correction=False`` corrects neither (the paper). Source: Reddi, Kale & Kumar 2018,
+    Algorithm 2. State: ``nu``, ``nu_max``, real, shaped like the parameters.
+
+    >>> tx = scale_by_max_rms(0.5, eps=0.0)
+    >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))
+    >>> tx.update(jnp.array([1.0]), state)[0]  # ν̄ stays 16
+    Array([0.25], dtype=float32)
+    """
+
+    def of_corrected(u, nu, nu_max, *, gradient, t):
+        nu = ewma(decay, nu, abs_sq(gradient))
+        nu_max = jnp.maximum(nu_max, nu / (1 - decay**t))
+        return u / (root(nu_max + eps_root) + eps), nu, nu_max
+
+    def of_raw(u, nu, nu_max, *, gradient, t):
+        nu = ewma(decay, nu, abs_sq(gradient))
+        nu_max = jnp.maximum(nu_max, nu)
+        return u / (root(nu_max / (1 - decay**t) + eps_root) + eps), nu, nu_max
+
+    def uncorrected(u, nu, nu_max, *, gradient):
+        nu = ewma(decay, nu, abs_sq(gradient))
+        nu_max = jnp.maximum(nu_max, nu)
+        return u / (root(nu_max + eps_root) + eps), nu, nu_max
+
+    corrected = of_corrected if maximum == "corrected" else of_raw
+    return per_leaf(corrected if bias_correction else uncorrected, nu=real_zeros, nu_max=real_zeros)
+
+
+@transformation
+def scale_by_infinity_norm(decay: Decay = 0.999, eps: NonNegative = 1e-8) -> Rule:
+    """AdaMax's denominator: a decaying maximum of the sizes of the gradients.
+
+        νₜ = max(βνₜ₋₁, |gₜ| + eps);   u ← uₜ/νₜ
+
+    β is ``decay``, g the gradient that entered the chain. Source: Kingma & Ba 2015, Algorithm 2. State: ``nu``, real,
+    shaped like the parameters.
+
+    >>> tx = scale_by_infinity_norm(0.5, eps=0.0)
+    >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))
+    >>> tx.update(jnp.array([1.0]), state)[0]  # ν = max(2, 1)
+    Array([0.5], dtype=float32)
+    """
+
+    def formula(u, nu, *, gradient):
+        nu = jnp.maximum(decay * nu, jnp.abs(gradient) + eps)
+        return u / nu, nu
+
+    return per_leaf(formula, nu=real_zeros)
+
+
+@transformation
+def scale_by_rss(
+    initial_accumulator_value: NonNegative = 0.1, eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True
+) -> Rule:
+    """AdaGrad's denominator: the root of the sum of all squared gradients.
+
+        rₜ = rₜ₋₁ + |gₜ|²,   r₀ = initial_accumulator_value;   u ← uₜ/√(rₜ + eps)
+
+    With ``eps_in_sqrt=False`` it is uₜ/(√rₜ + eps), PyTorch's. g is the gradient that entered the chain. A coordinate
+    whose gradients have all been zero does not move. Source: Duchi, Hazan & Singer 2011, Figure 1. State: ``nu``, real,
+    shaped like the parameters.
+
+    >>> tx = scale_by_rss(0.0, 0.0)
+    >>> _, state = tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))
+    >>> tx.update(jnp.array([4.0]), state)[0]
+    Array([0.8], dtype=float32)
+    """
+
+    def formula(u, nu, *, gradient):
+        nu = nu + abs_sq(gradient)
+        return _over_root(u, nu, eps, eps_in_sqrt), nu
+
+    return per_leaf(formula, nu=_start(initial_accumulator_value))
+
+
+@transformation
+def scale_by_mean_squares(eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True) -> Rule:
+    """The root of the mean of all squared gradients: AdaGrad without its falling rate.
+
+        rₜ = (|g₁|² + ... + |gₜ|²)/t;   u ← uₜ/√(rₜ + eps)        (eps_in_sqrt=False: uₜ/(√rₜ + eps))
+
+    g is the gradient that entered the chain. With a learning rate ε/√t it is AdaGrad with ε, from r₀ = 0. A coordinate
+    whose gradients have all been zero does not move. Source: Duchi, Hazan & Singer 2011, Figure 1, with the mean in
+    place of the sum. State: ``nu``, real, shaped like the parameters.
+
+    >>> tx = scale_by_mean_squares(0.0)
+    >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
+    >>> tx.update(jnp.array([7.0]), state)[0]  # r = (1 + 49)/2
+    Array([1.4], dtype=float32)
+    """
+
+    def formula(u, nu, *, gradient, t):
+        nu = nu + (abs_sq(gradient) - nu) / t
+        return _over_root(u, nu, eps, eps_in_sqrt), nu
+
+    return per_leaf(formula, nu=real_zeros)
+
+
+def _over_root(u: Any, nu: Any, eps: Any, eps_in_sqrt: bool) -> Any:
+    """u/√(ν + eps) or u/(√ν + eps); 0 where ν is."""
+    seen = jnp.where(nu > 0, nu, 1)
+    return jnp.where(nu > 0, u / (root(seen + eps) if eps_in_sqrt else root(seen) + eps), 0)
+
+
+def _start(value: Any, dtype: Any = None) -> Any:
+    """A real second moment that starts at a number."""
+    if isinstance(value, float) and value == 0.0:
+        return functools.partial(real_zeros, dtype=dtype)
+    return lambda param: full(jnp.real(param), value, dtype)

@@ -1,0 +1,43 @@
+"""Adam with decoupled weight decay."""
+
+from typing import Any
+
+from gradtx._links.decay import add_decayed_weights
+from gradtx._links.moments import bias_correction, scale_by_ewma
+from gradtx._links.scaling import scale_by_learning_rate
+from gradtx._links.second_moments import scale_by_rms
+from gradtx._rules.transformation import GradientTransformation, transformation
+from gradtx._value.marks import Decay, Dtype, NonNegative
+from gradtx._wrappers.chain import chain
+
+
+@transformation
+def adamw(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    weight_decay: NonNegative = 1e-4,
+    *,
+    mu_dtype: Dtype = None,
+    mask: Any = None,
+) -> GradientTransformation:
+    """Adam with decoupled weight decay.
+
+        θ ← θ − ε (m̂/(√(ν̂ + eps_root) + eps) + λθ)
+
+    λ is ``weight_decay``; ``mask`` chooses the leaves that decay (see `gradtx.add_decayed_weights`). Source:
+    Loshchilov & Hutter 2019, Algorithm 2.
+
+    >>> tx = adamw(0.5, weight_decay=0.25)
+    >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)), jnp.array([4.0]))[0]
+    Array([-1.], dtype=float32)
+    """
+    return chain(
+        scale_by_ewma(b1, accumulator_dtype=mu_dtype),
+        bias_correction(b1),
+        scale_by_rms(b2, eps, eps_root),
+        add_decayed_weights(weight_decay, mask=mask),
+        scale_by_learning_rate(learning_rate),
+    )

@@ -1,1 +1,0 @@
-"""The links: one formula each."""

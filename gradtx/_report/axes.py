@@ -1,0 +1,187 @@
+"""The points of a sweep as the axes of a picture: numbers or words, linear or logarithmic, what varies and what not."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SPAN = 30.0  # an axis whose largest value is more than so many times its smallest is logarithmic
+TRANSFORMATION = "transformation"
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What lanes differ in. ``values``: a float a lane; ``labels``: the words that these count, none for numbers.
+
+    A lane that has no number of this name is not a number here.
+    """
+
+    name: str
+    values: np.ndarray
+    labels: tuple[str, ...] = ()
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the values are numbers, and not words."""
+        return not self.labels
+
+    @property
+    def log(self) -> bool:
+        """Whether it is to be drawn on a log scale."""
+        if not self.numeric or not spans_far(self.values):
+            return False
+        ends = np.unique(self.values[np.isfinite(self.values)])
+        low, high = np.quantile(ends, 0.1, method="lower"), np.quantile(ends, 0.9, method="higher")
+        return bool(high / low > SPAN)  # not for a few small values of many, as even draws have them
+
+
+def axes_of(result: Any) -> list[Axis]:
+    """The axes in which the lanes of a sweep differ, in the order of the points; seeds only if there is nothing else.
+
+    Where lanes are of several factories, the first axis is which. Of a population that evolved: its numbers at the end.
+    """
+    if result.history is not None:
+        ended = {name: rows[-1].tolist() for name, rows in result.history.numbers.items()}
+        return [axis for name, column in ended.items() if (axis := _axis(name, _numbers_in(column))) is not None]
+    names = dict.fromkeys(name for point in result.points for name in point)
+    columns = {name: [point.get(name, MISSING) for point in result.points] for name in names}
+    seeds = columns.pop("seed", None) if result.population.seeds is not None else None
+    kinds = transformations(result)
+    found = [_counted(TRANSFORMATION, kinds)] if len(set(kinds)) > 1 and TRANSFORMATION not in columns else []
+    found += [axis for name, column in columns.items() if (axis := _axis(name, column)) is not None]
+    if not found and seeds is not None and len(set(seeds)) > 1:
+        return [_counted("seed", [str(seed) for seed in seeds])]
+    return found
+
+
+def transformations(result: Any) -> list[str]:
+    """The name of the factory of every lane; of a chain, the names of its links."""
+    words = [""] * len(result.points)
+    for group in result.population.groups:
+        tx = group.tx
+        word = " → ".join(name for name, _ in tx.parts()) if tx.call.associative else tx.link_name
+        for lane in group.lanes:
+            words[lane] = word
+    return words
+
+
+def grid_axes(axes: Sequence[Axis], lanes: int) -> tuple[Axis, Axis] | None:
+    """The two axes of a full grid of numbers with one lane a cell, or None where the lanes are something else."""
+    if len(axes) != 2 or not all(axis.numeric and np.isfinite(axis.values).all() for axis in axes):
+        return None
+    x, y = axes
+    cells = set(zip(x.values.tolist(), y.values.tolist(), strict=True))
+    full = len(np.unique(x.values)) * len(np.unique(y.values))
+    return (x, y) if len(cells) == full == lanes else None
+
+
+def _axis(name: str, column: list[Any]) -> Axis | None:
+    """A column as an axis, or None where all lanes have the same there."""
+    numbers = {float(x) for x in column if _is_number(x)}
+    if len(numbers) > 1 and all(_is_number(x) or x is None or x is MISSING for x in column):
+        return Axis(name, np.array([float(x) if _is_number(x) else math.nan for x in column]))
+    words = _distinct(column)
+    return _counted(name, words) if len(set(words)) > 1 else None
+
+
+def _numbers_in(column: list[float]) -> list[Any]:
+    return [MISSING if math.isnan(x) else x for x in column]
+
+
+def _counted(name: str, words: Sequence[str]) -> Axis:
+    place = {word: n for n, word in enumerate(dict.fromkeys(words))}
+    return Axis(name, np.array([float(place[word]) for word in words]), tuple(place))
+
+
+def _distinct(column: list[Any]) -> list[str]:
+    """Words for the values of a column; two functions of one name are told apart."""
+    known: dict[Any, str] = {}
+    taken: dict[str, int] = {}
+    for x in column:
+        if (key := _key(x)) not in known:
+            word = word_of(x)
+            taken[word] = taken.get(word, 0) + 1
+            known[key] = word if taken[word] == 1 else f"{word} ({taken[word]})"
+    return [known[_key(x)] for x in column]
+
+
+def _key(x: Any) -> Any:
+    return id(x) if callable(x) and hasattr(x, "__name__") else (type(x).__name__, repr(x))
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+# Numbers and words ----------------------------------------------------------------------------------------------------
+
+
+def spans_far(values: np.ndarray) -> bool:
+    """Whether numbers are all positive and far apart."""
+    finite = values[np.isfinite(values)]
+    return finite.size > 0 and bool(finite.min() > 0) and bool(finite.max() / finite.min() > SPAN)
+
+
+def word_of(x: Any) -> str:
+    """A value in a word: a number short, a function by its name."""
+    if x is MISSING:
+        return "–"
+    if _is_number(x):
+        return short(float(x))
+    return x if isinstance(x, str) else str(getattr(x, "__name__", x))
+
+
+def short(value: float) -> str:
+    """A number to read: 0.9, 0.0016 as 1.6e-3.
+
+    >>> short(0.9), short(0.00163), short(20000.0), short(float("nan"))
+    ('0.9', '1.63e-3', '2e4', 'nan')
+    """
+    if not math.isfinite(value) or value == 0 or 0.01 <= abs(value) < 1e4:
+        return f"{value:.4g}"
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{digits.rstrip('0').removesuffix('.')}e{int(exponent)}"
+
+
+def title(name: str) -> str:
+    """A name of the table as a title."""
+    return name.replace("_", " ")
+
+
+def words(point: dict[str, Any], most: int = 4) -> str:
+    """A point in words, its first few names."""
+    return ", ".join(f"{name} = {word_of(x)}" for name, x in list(point.items())[:most])
+
+
+# Losses and scores ----------------------------------------------------------------------------------------------------
+
+
+def smooth(loss: np.ndarray, record_every: int, points: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Means over equal parts of the run, and the steps in the middle of each; of what is a finite number there."""
+    parts = np.array_split(np.arange(loss.shape[1]), min(points, loss.shape[1]))
+    steps = np.array([(part[0] + part[-1] + 1) / 2 for part in parts]) * record_every
+    finite = np.where(np.isfinite(loss), loss, np.nan).astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a part in which the lane had stopped: not a number
+        return steps, np.stack([np.nanmean(finite[:, part], axis=1) for part in parts], axis=1)
+
+
+def shades_of(score: np.ndarray, better: str) -> tuple[float, float]:
+    """From which score to which colours go: the worst tenth shares one, so that it does not squeeze the others."""
+    finite = score[np.isfinite(score)]
+    if not finite.size:
+        return 0.0, 1.0
+    bad, good = np.quantile(finite, [0.9, 0.0] if better == "lower" else [0.1, 1.0])
+    low, high = float(min(bad, good)), float(max(bad, good))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def logarithmic(losses: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Losses for a log scale, without their zeros, and whether that can be: none is negative, and not all are zero."""
+    finite = losses[np.isfinite(losses)]
+    possible = finite.size > 0 and bool(finite.min() >= 0) and bool(finite.max() > 0)
+    return (np.where(losses > 0, losses, np.nan) if possible else losses), possible

@@ -1,0 +1,1 @@
+"""How transformations act on trees."""

@@ -1,0 +1,1 @@
+"""What the conformance kit is made of."""

@@ -1,0 +1,73 @@
+"""Assertions about trees, whose errors say which leaf, what was expected there and what was found."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx import tree as trees
+from gradtx._value.errors import TransformationError
+
+Tree = Any
+
+ULPS = 8  # how far two orders of the same arithmetic may be apart, relative to the largest number of a leaf
+
+
+def expect(holds: Any, where: str, expected: Any, found: Any) -> None:
+    """Raise `AssertionError` unless it holds."""
+    if not holds:
+        raise AssertionError(f"{where}: expected {expected}, found {found}")
+
+
+def expect_same_kind(expected: Tree, found: Tree, where: str = "") -> None:
+    """Equal structure, and the same shape and dtype in every leaf."""
+    (wanted, structure), (got, found_structure) = trees.flatten(expected), trees.flatten(found)
+    expect(structure == found_structure, f"{where}the tree", structure, found_structure)
+    for path, x, y in zip(trees.paths(expected), wanted, got, strict=True):
+        kinds = [None if leaf is None else (str(leaf.dtype), tuple(leaf.shape)) for leaf in (x, y)]
+        expect(kinds[0] == kinds[1], f"{where}leaf {path}", *kinds)
+
+
+def expect_close(expected: Tree, found: Tree, where: str = "") -> None:
+    """The same kind, and the same numbers to a few roundings of the largest of the leaf."""
+    expect_same_kind(expected, found, where)
+    for path, x, y in _present(expected, found):
+        exact = not jnp.issubdtype(x.dtype, jnp.inexact)
+        rounding = 0.0 if exact else ULPS * float(jnp.finfo(x.dtype).eps)
+        a, b = (np.asarray(leaf).astype(np.complex128) for leaf in (x, y))
+        bound = rounding * np.max(np.abs(a), initial=0, where=np.isfinite(a))
+        expect(np.allclose(b, a, rtol=0, atol=bound, equal_nan=True), f"{where}leaf {path}", x, y)
+
+
+def expect_equal(expected: Tree, found: Tree, where: str = "") -> None:
+    """The same kind, and exactly the same numbers."""
+    expect_same_kind(expected, found, where)
+    for path, x, y in _present(expected, found):
+        expect(np.asarray(x).tobytes() == np.asarray(y).tobytes(), f"{where}leaf {path}", x, y)
+
+
+def expect_finite(tree: Tree, where: str = "") -> None:
+    """No infinities, and nothing that is not a number."""
+    for path, x, _ in _present(tree, tree):
+        expect(
+            not jnp.issubdtype(x.dtype, jnp.inexact) or jnp.isfinite(x).all(),
+            f"{where}leaf {path}",
+            "finite numbers",
+            x,
+        )
+
+
+def expect_located(call: Callable[[], Any], path: str, what: str) -> None:
+    """Raises a `TransformationError` that names the leaf."""
+    try:
+        call()
+    except TransformationError as error:
+        expect(f"leaf {path}" in str(error), what, f"an error that names leaf {path}", error)
+    else:
+        raise AssertionError(f"{what}: expected an error, found none")
+
+
+def _present(expected: Tree, found: Tree) -> list[tuple[str, Any, Any]]:
+    rows = zip(trees.paths(expected), trees.flatten(expected)[0], trees.flatten(found)[0], strict=True)
+    return [row for row in rows if row[1] is not None]

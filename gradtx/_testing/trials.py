@@ -1,0 +1,79 @@
+"""What the contracts try a transformation with: parameters, gradients, precisions, and numbers near its own."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx import tree as trees
+from gradtx._rules.transformation import GradientTransformation, hyperparameters
+from gradtx._value.errors import TransformationError
+from gradtx._value.value import Value
+
+Tree = Any
+
+UPDATES = 2  # the second is the first that sees a state
+
+
+def default_params() -> Tree:
+    """A small tree, for who gives none."""
+    return {"w": jnp.array([0.5, -1.0, 2.0]), "b": {"c": jnp.array([[1.5, -0.5, 0.25], [-2.0, 1.0, 0.75]])}}
+
+
+def ordinary_gradients(params: Tree) -> list[Tree]:
+    """Ordinary gradients for a few updates, the same ones every time; zeros for leaves of integers."""
+
+    def one(param: jax.Array, rng: np.random.Generator) -> jax.Array:
+        if not jnp.issubdtype(param.dtype, jnp.inexact):
+            return jnp.zeros_like(param)
+        drawn = rng.normal(size=param.shape)
+        drawn = drawn + 1j * rng.normal(size=param.shape) if jnp.iscomplexobj(param) else drawn
+        return jnp.asarray(drawn, param.dtype)
+
+    rngs = [np.random.default_rng(seed) for seed in range(UPDATES)]
+    return [trees.map(lambda param, rng=rng: one(param, rng), params) for rng in rngs]
+
+
+@contextmanager
+def precision_of(dtype: str) -> Iterator[None]:
+    """Where float64 exists if the dtype is that. Numbers that are float32 arrays then meet float64, as they may."""
+    if dtype != "float64":
+        yield
+        return
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def lanes_of(tx: GradientTransformation) -> dict[str, list[GradientTransformation]]:
+    """For each number of a transformation, by name, the transformation with two or three values of it."""
+    found = {}
+    for name, value in _numbers("", hyperparameters(tx)).items():
+        lanes = []
+        for scale in (1.0, 0.75, 0.5):
+            try:
+                lanes.append(tx.replace({name: jax.tree.map(lambda x, scale=scale: _near(x, scale), value)}))
+            except TransformationError:  # out of its range
+                continue
+        found[name] = lanes
+    return found
+
+
+def _near(x: Any, scale: float) -> Any:
+    """A number of the same kind, nearby."""
+    if not np.all(np.isfinite(x)):
+        return x if scale == 1 else scale * np.ones_like(x)[()]
+    return x * scale if np.all(x != 0) else x + (1 - scale)
+
+
+def _numbers(prefix: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers by name, those inside schedules too."""
+    found = {}
+    for name, part in parts.items():
+        if isinstance(part, Value):
+            found |= _numbers(f"{prefix}{name}.", dict(part.parts()))
+        elif part is not None:
+            found[prefix + name] = part
+    return found

@@ -1,0 +1,1 @@
+"""A call of a factory, kept as a pytree."""

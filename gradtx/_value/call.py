@@ -1,0 +1,214 @@
+"""What is known of a factory: its parameters, and how a call of it is checked and kept."""
+
+import builtins
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import jax.numpy as jnp
+
+from gradtx._value.errors import TransformationError, suggest, within
+from gradtx._value.frozen import Frozen
+from gradtx._value.marks import Interval, Kept
+from gradtx._value.named_links import Links
+
+MARKS = ("Decay", "NonNegative", "Limit", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
+TAKEN = ("init", "update", "replace", "parts")
+
+
+class Parameter(NamedTuple):
+    """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
+
+    ``interval`` is where a number must lie; ``check`` raises where structure is not one of a ``Literal``, or no dtype.
+    """
+
+    kind: str
+    interval: Interval | None
+    default: Any
+    check: Callable[[Any], None] | None = None
+
+
+class Call:
+    """What is known of a factory: its body, its parameters, and how a call of it is checked and kept."""
+
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        cls: Any,
+        *,
+        associative: bool = False,
+        symbol: str = "",
+        names_link: bool = False,
+    ):
+        self.body, self.cls, self.associative, self.symbol, self.names_link = body, cls, associative, symbol, names_link
+        self.name = body.__name__
+        self.function: Callable[..., Any] = body
+        code = body.__code__
+        taken = [name for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if name in TAKEN]
+        if taken:
+            raise TransformationError(f"{self.name}: no parameter may be called {taken[0]!r}: that is a method")
+
+    # What follows is read at the first call, so that importing a hundred factories is cheap.
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The signature of the body."""
+        return inspect.signature(self.body)
+
+    @cached_property
+    def plain(self) -> inspect.Signature:
+        """The same without annotations, to print."""
+        bare = [p.replace(annotation=p.empty) for p in self.signature.parameters.values()]
+        return self.signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters by name, all links as one, ``links``."""
+        return _parameters(self.body, self.signature)
+
+    @cached_property
+    def children(self) -> list[str]:
+        """What is a subtree of the value."""
+        return [name for name, p in self.parameters.items() if p.kind != "structure"]
+
+    @cached_property
+    def structure(self) -> list[str]:
+        """What is static."""
+        return [name for name, p in self.parameters.items() if p.kind == "structure"]
+
+    @cached_property
+    def ahead(self) -> list[str]:
+        """What stands before ``*links``, where there are any."""
+        order = list(self.parameters)
+        return order[: order.index("links")] if "links" in order else []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        bound = self._bind(args, kwargs)
+        given = {}
+        for name, parameter in self.parameters.items():
+            if parameter.kind == "links":
+                given["links"] = self._links(*bound[name])
+            else:
+                given[name] = within(f"{self.name}: {name}", self._accept)(parameter, bound[name])
+        return self.cls._make(self, given)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            known = [n for n, p in self.signature.parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            unknown = [name for name in kwargs if name not in known]
+            keyword = [name for name, p in self.signature.parameters.items() if p.kind == p.KEYWORD_ONLY]
+            what = str(error)
+            if unknown:
+                what = f"no argument {unknown[0]!r}{suggest(unknown[0], known)}"
+            elif "too many" in what and keyword:
+                what = f"{what}; {', '.join(keyword)} must be given by keyword"
+            raise TransformationError(f"{self.name}: {what}; it takes {self.name}{self.plain}") from None
+        bound.apply_defaults()
+        star = [
+            (p.kind, n) for n, p in self.signature.parameters.items() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
+        together = {kind: bound.arguments.pop(name) for kind, name in star}
+        if together:
+            kinds = inspect.Parameter
+            bound.arguments["links"] = (together.get(kinds.VAR_POSITIONAL, ()), together.get(kinds.VAR_KEYWORD, {}))
+        return bound.arguments
+
+    def _accept(self, parameter: Parameter, x: Any) -> Any:
+        if parameter.kind == "structure":
+            if parameter.check is not None:
+                parameter.check(x)
+            return Frozen(x)
+        if parameter.kind == "link":
+            return self.cls._link(x)
+        if parameter.kind == "group":
+            if not isinstance(x, Mapping):
+                raise TransformationError(f"expected a mapping from labels to transformations, found {x!r}")
+            if len({str(name) for name in x}) < len(x):
+                raise TransformationError(f"two labels read the same: {', '.join(map(repr, x))}")
+            return _named({str(name): within(str(name), self.cls._link)(link) for name, link in x.items()})
+        if x is None and parameter.default is None:
+            return None
+        return self._number(x, parameter, deep=parameter.kind != "number")
+
+    def _number(self, x: Any, parameter: Parameter, *, deep: bool) -> Any:
+        if not deep or not isinstance(x, list | tuple | Mapping):
+            return self.cls._number(x, parameter.interval)
+        entries = sorted(x.items()) if isinstance(x, Mapping) else x
+        return tuple(self._number(entry, parameter, deep=True) for entry in entries)
+
+    def _links(self, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
+        pairs: list[tuple[str | None, Any]] = []
+        for link in links:
+            link = within(self.name, self.cls._link)(link)
+            spliced = self.associative and link.call is self
+            pairs += link.given["links"].pairs if spliced else [(None, link)]
+        pairs += [(name, within(f"{self.name}: {name}", self.cls._link)(link)) for name, link in named.items()]
+        names = [name for name, _ in pairs if name is not None]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise TransformationError(f"{self.name}: two links are named {twice!r}")
+        return within(self.name, _named)(Links([name for name, _ in pairs], [link for _, link in pairs]))
+
+    def rebuild(self, given: dict[str, Any]) -> Any:
+        return self.cls._make(self, given)
+
+
+def _named(links: Links | Mapping[str, Any]) -> Links:
+    """The links, if none takes the place where the step is kept."""
+    links = links if isinstance(links, Links) else Links.of((), links)
+    for name in links.names():
+        if name == "count" or name in TAKEN:
+            what = "that is where the step is kept" if name == "count" else "that is a method"
+            raise TransformationError(f"no link may be named {name!r}: {what}")
+    return links
+
+
+def _one_of(choices: tuple[Any, ...], x: Any) -> None:
+    if x not in choices:
+        raise TransformationError(f"expected {' or '.join(map(repr, choices))}, found {x!r}")
+
+
+def _floating(x: Any) -> None:
+    try:
+        right = x is None or jnp.issubdtype(jnp.dtype(x), jnp.floating)
+    except TypeError:
+        right = False
+    if not right:
+        raise TransformationError(f"expected a floating-point dtype such as 'bfloat16', found {x!r}")
+
+
+def _parameters(body: Callable[..., Any], signature: inspect.Signature) -> dict[str, Parameter]:
+    found = {}
+    for name, p in signature.parameters.items():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            found["links"] = Parameter("links", None, p.empty)
+            continue
+        bare, marks = _hint(body, name, p.annotation)
+        kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
+        interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
+        check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
+        check = _floating if kept == "dtype" else check
+        kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
+        found[name] = Parameter(kind, interval, p.default, check)
+    return found
+
+
+def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What an annotation says: the type, and the marks on it (also inside a union with None)."""
+    if isinstance(hint, str):
+        closure = inspect.getclosurevars(body)
+        try:
+            hint = eval(hint, {**vars(builtins), **body.__globals__}, dict(closure.nonlocals))
+        except Exception as error:
+            if any(mark in hint for mark in MARKS):
+                raise TransformationError(
+                    f"{body.__name__}: {name}: the annotation {hint!r} cannot be read: {error}"
+                ) from None
+            return None, ()
+    if get_origin(hint) in (Union, UnionType):
+        hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
+    return (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())

@@ -1,0 +1,63 @@
+"""Marks on the parameters of a factory: what may be given for each, and how it is kept."""
+
+import math
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+
+
+class Interval(NamedTuple):
+    """What a number may be; checked where it is a concrete Python or NumPy number."""
+
+    low: float
+    high: float
+    closed: bool
+
+    def __contains__(self, x: Any) -> bool:
+        values = np.asarray(x, np.float64)
+        return bool(np.all((values >= self.low) & ((values <= self.high) if self.closed else (values < self.high))))
+
+    def __str__(self) -> str:
+        return f"[{self.low:g}, {self.high:g}{']' if self.closed else ')'}"
+
+
+class Kept(NamedTuple):
+    """Marks a parameter before the star that is no number: structure, a schedule kept whole, a link, a group."""
+
+    kind: str
+
+
+Decay = Annotated[Any, Interval(0.0, 1.0, closed=False)]
+"""A decay in [0, 1), carried to better than float32 (see `gradtx.transformation`)."""
+
+
+NonNegative = Annotated[Any, Interval(0.0, math.inf, closed=False)]
+"""A finite number ≥ 0, such as a learning rate."""
+
+
+Limit = Annotated[Any, Interval(0.0, math.inf, closed=True)]
+"""A number ≥ 0 that may be infinite, such as a norm to clip to."""
+
+
+Static = Annotated[Any, Kept("structure")]
+"""Structure that stands before the star: a mask, a label tree, a function that joins."""
+
+
+Numbers = Annotated[Any, Kept("numbers")]
+"""A number, or a tuple of numbers, however deep."""
+
+
+Dtype = Annotated[Any, Kept("dtype")]
+"""A floating-point dtype or its name, or None."""
+
+
+OfStep = Annotated[Any, Kept("whole")]
+"""A schedule that is not replaced by its value at the step."""
+
+
+Link = Annotated[Any, Kept("link")]
+"""A transformation."""
+
+
+Group = Annotated[Any, Kept("group")]
+"""A mapping from names to transformations."""

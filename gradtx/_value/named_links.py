@@ -1,0 +1,73 @@
+"""Transformations in order, some under names of their own: what ``*links`` and ``**named_links`` are kept as."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Links:
+    """Transformations in order, some under a name that the user gave. The names are structure."""
+
+    __slots__ = ("given_names", "values")
+
+    def __init__(self, given_names: Iterable[str | None], values: Iterable[Any]):
+        self.given_names, self.values = tuple(given_names), tuple(values)
+
+    @classmethod
+    def of(cls, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
+        links = list(links)
+        return cls([None] * len(links) + list(named), links + list(named.values()))
+
+    @property
+    def pairs(self) -> list[tuple[str | None, Any]]:
+        return list(zip(self.given_names, self.values, strict=True))
+
+    def names(self) -> list[str]:
+        """One name a link: the given one, or its factory's, numbered from the second on (``scale``, ``scale_1``)."""
+        taken = {name for name in self.given_names if name}
+        found = []
+        for given, link in self.pairs:
+            name, n = given or link.link_name, 0
+            base = name
+            while given is None and name in taken:
+                n += 1
+                name = f"{base}_{n}"
+            taken.add(name)
+            found.append(name)
+        return found
+
+    def triples(self) -> list[tuple[str, str | None, Any]]:
+        """Of each link its name, the name that was given to it if any, and the link."""
+        return list(zip(self.names(), self.given_names, self.values, strict=True))
+
+    def words(self, factory: str) -> list[str]:
+        """How they are written in the call; what ends with a named link before an unnamed one is a call of its own."""
+        words = [repr(link) if name is None else f"{name}={link!r}" for name, link in self.pairs]
+        last = max((n for n, name in enumerate(self.given_names) if name is None), default=-1)
+        early = next((n for n, name in enumerate(self.given_names) if name is not None), len(words))
+        if early > last:
+            return words
+        return [
+            f"{factory}({', '.join(Links(self.given_names[:last], self.values[:last]).words(factory))})",
+            *words[last:],
+        ]
+
+    def __reduce__(self) -> Any:
+        return Links, (self.given_names, self.values)
+
+    def tree_flatten_with_keys(self) -> Any:
+        return tuple(
+            (jax.tree_util.GetAttrKey(n), v) for n, v in zip(self.names(), self.values, strict=True)
+        ), self.given_names
+
+    def tree_flatten(self) -> Any:
+        return self.values, self.given_names
+
+    @classmethod
+    def tree_unflatten(cls, names: Any, values: Any) -> "Links":
+        return cls(names, values)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{n!r}: {v!r}" for n, v in zip(self.names(), self.values, strict=True)) + "}"

@@ -1,0 +1,1 @@
+"""Transformations around, beside and after other transformations."""

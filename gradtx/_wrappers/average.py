@@ -1,0 +1,30 @@
+"""Averages of the parameters themselves."""
+
+import jax.numpy as jnp
+
+from gradtx._rules.per_leaf import per_leaf, zeros
+from gradtx._rules.protocol import Rule
+from gradtx._rules.transformation import transformation
+from gradtx._value.marks import NonNegative
+
+
+@transformation
+def average_params(t0: NonNegative = 1e6) -> Rule:
+    """The average of the parameters since step ``t0``, for deployment; the update passes through.
+
+        aₜ = aₜ₋₁ + μₜ(θₜ − aₜ₋₁),   θₜ = θₜ₋₁ + uₜ,   μₜ = 1/max(1, t − 1 − t0);   u ← uₜ
+
+    It stands last in its chain; `gradtx.eval_params` is a. Before ``t0`` the average is the parameters themselves.
+    Source: Polyak & Juditsky 1992 (the weights are those of PyTorch's ASGD). State: ``average``, like the parameters.
+
+    >>> tx = average_params(0.0)
+    >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))
+    >>> state["average"]
+    Array([1.], dtype=float32)
+    """
+
+    def formula(u, average, *, param, t):
+        average = average + (param + u - average) / jnp.maximum(1, t - 1 - t0)
+        return u, average
+
+    return per_leaf(formula, eval_params=lambda param, average: average, average=zeros)

@@ -1,0 +1,230 @@
+"""Progress of a sweep on disk: what is needed to go on as if nothing had happened.
+
+A folder holds ``sweep.json`` files of results beside ``progress/``; in there stand
+
+- ``settings.json``: what sweep it is. Another sweep is refused.
+- ``<n>/``: a checkpoint (written by Orbax), and ``<n>.json``, written after it: where the sweep stands, and a digest of
+  every file of the checkpoint. Without the latter a checkpoint does not count: it was not finished.
+- ``lock``: held by the process that runs the sweep.
+
+Every file appears whole or not at all (written beside, then renamed), so the process may be killed at any moment.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradtx._value.errors import TransformationError
+from gradtx.sweep._engine.rows import is_key
+from gradtx.sweep._population import Population
+
+FORMAT = 1
+
+
+class Storage:
+    """The progress of one sweep in a folder. ``settings`` say which sweep it is; only ``writes`` writes files."""
+
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any], *, writes: bool = True):
+        self.place = Path(folder).absolute() / "progress"
+        self.settings, self.writes = {"format": FORMAT, **settings}, writes
+        self.number, self.lock = 0, None
+        self._check()
+
+    # Opening ----------------------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Raise unless the folder is empty of progress, or holds progress of this sweep."""
+        file = self.place / "settings.json"
+        if not file.exists():
+            others = sorted(path.name for path in self.place.iterdir()) if self.place.is_dir() else []
+            if any(name.removesuffix(".json").isdigit() for name in others):
+                raise _damaged(file, "it is gone, but there are checkpoints")
+            return
+        found = self._read(file)
+        names = [name for name in {**self.settings, **found} if found.get(name) != self.settings.get(name)]
+        if names:
+            what = "; ".join(_difference(name, found.get(name), self.settings.get(name)) for name in names[:3])
+            raise TransformationError(
+                f"sweep.run: {self.place.parent} holds another sweep: {what}. Nothing was changed: give another "
+                f"folder, or delete {self.place} to start anew"
+            )
+
+    def open(self) -> None:
+        """Take the folder, and write down which sweep it is. Raises where another process has it."""
+        if not self.writes:
+            return
+        self.place.mkdir(parents=True, exist_ok=True)
+        self.lock = _locked(self.place / "lock")
+        if not (self.place / "settings.json").exists():
+            _write(self.place / "settings.json", json.dumps(self.settings, indent=1))
+
+    def close(self) -> None:
+        """Give the folder back."""
+        if self.lock is not None:
+            self.lock.close()
+            self.lock = None
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(file, str(error)) from None
+        if not isinstance(found, dict):
+            raise _damaged(file, "it is no mapping")
+        return found
+
+    # Saving and loading -----------------------------------------------------------------------------------------------
+
+    def save(self, where: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Write a checkpoint, then that it is whole; then remove the one before it."""
+        if not self.writes:
+            return
+        self.number += 1
+        folder = self.place / str(self.number)
+        shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed while saving
+        with _checkpointer() as checkpointer:
+            checkpointer.save(folder, args=_as_saved({name: x for name, x in arrays.items() if x.size}))
+        digests = {str(file.relative_to(folder)): _digest(file) for file in _files(folder)}
+        shapes = {name: [x.dtype.name, list(x.shape)] for name, x in arrays.items()}
+        _write(self.place / f"{self.number}.json", json.dumps({"where": where, "arrays": shapes, "files": digests}))
+        for path in self.place.iterdir():
+            name = path.name.partition(".")[0]
+            if name.isdigit() and int(name) != self.number:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def load(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """Where the newest whole checkpoint stands, and its arrays; None where there is none yet."""
+        done = sorted((int(p.stem) for p in self.place.glob("*.json") if p.stem.isdigit()), reverse=True)
+        if not done:
+            return None
+        self.number = done[0]
+        marker, folder = self.place / f"{self.number}.json", self.place / str(self.number)
+        found = self._read(marker)
+        digests = found.get("files")
+        if not isinstance(digests, dict) or not isinstance(found.get("where"), dict) or "arrays" not in found:
+            raise _damaged(marker, "it does not say what it should")
+        for name, digest in digests.items():
+            file = folder / name
+            if not file.is_file():
+                raise _damaged(file, "it is gone")
+            if _digest(file) != digest:
+                raise _damaged(file, "it is not as it was written")
+        with _checkpointer() as checkpointer:
+            arrays = checkpointer.restore(
+                folder, args=_as_numpy(n for n, (_, shape) in found["arrays"].items() if 0 not in shape)
+            )
+        empty = {n: np.zeros(shape, dtype) for n, (dtype, shape) in found["arrays"].items() if 0 in shape}
+        return found["where"], empty | {name: np.asarray(x) for name, x in arrays.items()}
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    def short(x: Any) -> str:
+        return f"{str(x)[:60]}..." if len(str(x)) > 60 else str(x)
+
+    return f"{name} is {short(there)} there and {short(here)} here"
+
+
+def _damaged(file: Path, what: str) -> TransformationError:
+    return TransformationError(
+        f"sweep.run: {file} is damaged: {what}. Nothing was changed: put back a copy of it, or delete {file.parent} to "
+        "start anew"
+    )
+
+
+def _checkpointer() -> Any:
+    try:
+        import orbax.checkpoint as orbax
+    except ImportError:
+        raise ImportError(
+            "to keep the progress of a sweep needs orbax-checkpoint: pip install 'gradtx[sweep]'"
+        ) from None
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    own = jax.process_index()  # one process reads or writes by itself, and waits for no other
+    alone = orbax.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
+    )
+    handler = orbax.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return orbax.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _as_saved(arrays: Mapping[str, np.ndarray]) -> Any:
+    import orbax.checkpoint as orbax
+
+    return orbax.args.PyTreeSave(dict(arrays))
+
+
+def _as_numpy(names: Iterable[str]) -> Any:
+    import orbax.checkpoint as orbax
+
+    return orbax.args.PyTreeRestore(restore_args={name: orbax.RestoreArgs(restore_type=np.ndarray) for name in names})
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _write(file: Path, text: str) -> None:
+    """The whole file or none of it."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    with open(beside, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(beside, file)
+
+
+def _locked(file: Path) -> Any:
+    """The file, held until the process ends, however it ends."""
+    handle = open(file, "w")  # noqa: SIM115
+    try:
+        import fcntl
+    except ImportError:  # no locks on this system
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise TransformationError(f"sweep.run: another process is running the sweep in {file.parent.parent}") from None
+    return handle
+
+
+def digest_of(tree: Any) -> str:
+    """A digest of a tree of arrays: paths, shapes, dtypes and every byte."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        found.update(jax.tree_util.keystr(path).encode())
+        x = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+        found.update(f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes())
+    return found.hexdigest()[:16]
+
+
+def transformations_of(population: Population) -> list[list[str]]:
+    """Of each structure its first transformation as it prints, and a digest of the numbers of all."""
+    return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
+
+
+def _without_addresses(text: str) -> str:
+    """What a function prints as, in whatever process."""
+    return re.sub(r"0x[0-9a-f]+", "", text)
+
+
+def program_of(function: Any, *args: Any) -> str:
+    """A digest of what a function computes: the program that it is traced to, and the constants in it."""
+    if function is None:
+        return "none"
+    traced = jax.make_jaxpr(function)(*args)
+    text = _without_addresses(str(traced.jaxpr))
+    return hashlib.sha256((text + digest_of(traced.consts)).encode()).hexdigest()[:16]

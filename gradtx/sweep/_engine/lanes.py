@@ -1,0 +1,242 @@
+"""The compiled part of a sweep: lanes that train side by side, in tiles, on one device or on several.
+
+Lanes stand in *slots*, one row each of stacked arrays. A *tile* is ``width`` slots that one ``vmap`` takes through the
+steps together; tiles follow each other in a loop whose length is a number like any other, so fewer lanes are less work
+and no new compilation. What a lane computes depends on the width in its last bits, and on nothing else: not on its
+neighbours, its slot, how many tiles there are, or on which device. Every device runs the same program on slots of its
+own: there is nothing that it could wait for in another.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx._rules.transformation import GradientTransformation, eval_params
+from gradtx._training.fit import advance, batch_rows, next_order, order_of
+
+Tree = Any
+ALL = -1  # a width: all slots of a device are one tile
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is compiled: everything about a training step that is no number.
+
+    ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``.
+    ``records``: entries of the loss that one call may touch, each of ``every`` steps. ``patience``: records without a
+    new best after which a lane stops. ``metrics``: the names of what ``evaluate`` returns.
+    """
+
+    loss: Callable[..., Any]
+    evaluate: Callable[..., Any] | None
+    batch_size: int | None
+    every: int
+    records: int
+    width: int
+    metrics: tuple[str, ...]
+    stop_diverged: bool
+    patience: int | None
+
+    @property
+    def stops(self) -> bool:
+        """Whether a lane may stop before the others."""
+        return self.stop_diverged or self.patience is not None
+
+
+class Settings(NamedTuple):
+    """What tells lanes from each other, one row a slot: transformation, numbers of the loss; seed, if they have one."""
+
+    tx: GradientTransformation
+    numbers: dict[str, jax.Array]
+    seed: jax.Array
+
+
+class Lanes(NamedTuple):
+    """What training changes, one row a slot. ``best``, ``since`` and ``sum`` serve the patience."""
+
+    params: Tree
+    state: Tree
+    alive: jax.Array
+    taken: jax.Array
+    best: jax.Array
+    since: jax.Array
+    sum: jax.Array
+
+
+def lane_loss(program: Program, numbers: dict[str, jax.Array]) -> Callable[..., Any]:
+    """The loss with the numbers of a lane."""
+    return functools.partial(program.loss, **numbers) if numbers else program.loss
+
+
+# Start ----------------------------------------------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnames=("program", "make"))
+def start(program: Program, settings: Settings, params: Tree, *, make: Callable[..., Any] | None, slots: Any) -> Lanes:
+    """Every slot before its first step. ``make(key)`` makes initial parameters of a seed, where ``params`` is None."""
+    many = slots.shape[0]
+    if make is not None:
+        made = functools.partial(_made, make)
+        params = jax.lax.map(made, settings.seed) if settings.seed.ndim else _rows(made(settings.seed), many)
+    else:
+        params = _rows(params, many)
+    state = jax.vmap(lambda tx, params: tx.init(params))(settings.tx, params)
+    zeros = jnp.zeros(many)
+    infinite = jnp.full_like(zeros, jnp.inf)
+    count = jnp.zeros(many, jnp.int32)
+    return Lanes(params, state, jnp.ones(many, bool), count, infinite, count, zeros)
+
+
+def _made(make: Callable[..., Any], seed: jax.Array) -> Tree:
+    return jax.tree.map(jnp.asarray, make(jax.random.key(seed)))
+
+
+def _rows(tree: Tree, many: int) -> Tree:
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (many, *jnp.shape(x))), tree)
+
+
+@jax.jit
+def take(tree: Tree, index: jax.Array) -> Tree:
+    """Rows by their slots: what selection moves."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnames=("program",), donate_argnames=("lanes",))
+def train(
+    program: Program, settings: Settings, data: Tree, lanes: Lanes, first: Any, count: Any, active: jax.Array
+) -> tuple[Lanes, jax.Array]:
+    """``count`` steps from step ``first`` on, of the ``active`` slots in front.
+
+    Returns the lanes, and the sum of the losses of every record that was touched, slots × records.
+    """
+    sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
+
+    def body(t: Any, carry: Any) -> Any:
+        lanes, sums = carry
+        own = _settings_of(program, settings, t), _tile_of(program, lanes, t)
+        made, losses = _steps(program, *own, data, first, count)
+        return _put(program, lanes, made, t), _put(program, sums, losses, t)
+
+    return _each_tile(program, active, body, (lanes, sums))
+
+
+@functools.partial(jax.jit, static_argnames=("program",))
+def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array) -> dict[str, jax.Array]:
+    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` says of them, slot by slot."""
+    real = lanes.sum.dtype
+
+    def one(settings: Settings, params: Tree, state: Tree, data: Tree) -> dict[str, jax.Array]:
+        params = eval_params(settings.tx, params, state)
+        found = {} if program.evaluate is None else dict(program.evaluate(params))
+        found["final_loss"] = lane_loss(program, settings.numbers)(params, data)
+        return {name: jnp.asarray(x).astype(real) for name, x in found.items()}
+
+    own = (lanes.params, lanes.state)
+    each = _vmapped(program, one, _axes(settings), 0, 0, None)
+    blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in ("final_loss", *program.metrics)}
+
+    def body(t: Any, out: Any) -> Any:
+        made = each(_settings_of(program, settings, t), *_tile_of(program, own, t), data)
+        return _put(program, out, made, t)
+
+    return _each_tile(program, active, body, blank)
+
+
+def _steps(
+    program: Program, settings: Settings, lanes: Lanes, data: Tree, first: Any, count: Any
+) -> tuple[Lanes, jax.Array]:
+    """Steps of one tile (or of one lane, unmapped)."""
+    rows, size = len(jax.tree.leaves(data)[0]), program.batch_size or 0
+    seeded = program.width != 0 and settings.seed.ndim > 0
+    of_lane = jax.vmap if seeded else lambda function: function
+    own_batch = 0 if seeded and size else None
+    step = _vmapped(program, functools.partial(_step, program), _axes(settings), 0, own_batch, None)
+    keys = of_lane(jax.random.key)(settings.seed)
+
+    def body(carry: Any) -> Any:
+        i, lanes, order, sums = carry
+        n, batch = first + i, data
+        if size:
+            order = of_lane(lambda order, key: next_order(order, key, n, rows, size))(order, keys)
+            chosen = of_lane(lambda order: batch_rows(order, n, size))(order)
+            batch = jax.tree.map(lambda x: x[chosen], data)
+        lanes, values = step(settings, lanes, batch, n)
+        return i + 1, lanes, order, sums.at[..., n // program.every - first // program.every].add(values)
+
+    def going(carry: Any) -> Any:
+        return (carry[0] < count) & jnp.any(carry[1].alive) if program.stops else carry[0] < count
+
+    order = None
+    if size:
+        epoch = first // (rows // size)
+        order = of_lane(lambda key: order_of(key, epoch, rows))(keys)
+    sums = jnp.zeros((*lanes.alive.shape, program.records), lanes.sum.dtype)
+    _, lanes, _, sums = jax.lax.while_loop(going, body, (jnp.zeros_like(first), lanes, order, sums))
+    return lanes, sums
+
+
+def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any) -> tuple[Lanes, jax.Array]:
+    """One step of one lane; a lane that has stopped stays as it is."""
+    loss = lane_loss(program, settings.numbers)
+    params, state, value, *_ = advance(loss, settings.tx, lane.params, lane.state, batch)
+    value = value.astype(lane.sum.dtype)
+    if not program.stops:
+        return lane._replace(params=params, state=state, taken=lane.taken + 1), value
+    goes = lane.alive & jnp.isfinite(value) if program.stop_diverged else lane.alive
+    params, state = jax.tree.map(lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state))
+    total = lane.sum + value
+    ends = (n + 1) % program.every == 0
+    better = total < lane.best
+    since = jnp.where(ends, jnp.where(better, 0, lane.since + 1), lane.since)
+    lasts = goes if program.patience is None else goes & (since < program.patience)
+    value = jnp.where(lane.alive, value, 0)
+    best = jnp.where(ends & better, total, lane.best)
+    return Lanes(
+        params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)
+    ), value
+
+
+# Tiles ----------------------------------------------------------------------------------------------------------------
+
+
+def _axes(settings: Settings) -> Settings:
+    return Settings(0, 0, 0 if settings.seed.ndim else None)  # pyright: ignore[reportArgumentType]
+
+
+def _vmapped(program: Program, function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:
+    return jax.vmap(function, axes) if program.width else function
+
+
+def _tile_of(program: Program, tree: Tree, t: Any) -> Tree:
+    if program.width == ALL:
+        return tree
+    if not program.width:
+        return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, t, keepdims=False), tree)
+    return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, t * program.width, program.width), tree)
+
+
+def _settings_of(program: Program, settings: Settings, t: Any) -> Settings:
+    own = _tile_of(program, settings if settings.seed.ndim else settings._replace(seed=None), t)
+    return own if settings.seed.ndim else own._replace(seed=settings.seed)
+
+
+def _put(program: Program, tree: Tree, tile: Tree, t: Any) -> Tree:
+    if program.width == ALL:
+        return tile
+    at = t * max(program.width, 1)
+    wide = tile if program.width else jax.tree.map(lambda x: x[None], tile)
+    return jax.tree.map(lambda x, own: jax.lax.dynamic_update_slice_in_dim(x, own, at, 0), tree, wide)
+
+
+def _each_tile(program: Program, active: jax.Array, body: Callable[..., Any], carry: Any) -> Any:
+    width = max(program.width, 1)
+    if program.width == ALL:
+        return body(jnp.zeros([], jnp.int32), carry)
+    return jax.lax.fori_loop(jnp.zeros([], jnp.int32), (active + width - 1) // width, body, carry)

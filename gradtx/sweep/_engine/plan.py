@@ -1,0 +1,83 @@
+"""What a sweep was asked for, and how its steps are divided: rounds between selections, strides in a round."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gradtx._training.fit import CHUNKS
+from gradtx.sweep._choice.evolution import Evolution
+from gradtx.sweep._choice.selection import Cut, Halving, Hyperband
+from gradtx.sweep._engine.lanes import Program
+from gradtx.sweep._population import Population
+
+Tree = Any
+
+
+def cuts_of(select: Any, steps: int, lanes: int) -> list[Cut]:
+    """The cuts of a selection, if it is one that drops lanes."""
+    if not isinstance(select, Halving | Hyperband):
+        return []
+    return [cut for cut in select.cuts(steps, lanes) if cut.step < steps]
+
+
+def ends_of(select: Any, steps: int, lanes: int) -> list[int]:
+    """After which steps the rounds of a run end, the last step included."""
+    turns = select.turns(steps) if isinstance(select, Evolution) else []
+    return sorted({*(cut.step for cut in cuts_of(select, steps, lanes)), *turns, steps})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a sweep was asked for."""
+
+    program: Program
+    population: Population
+    params: Tree
+    make: Callable[..., Any] | None
+    data: Tree
+    steps: int
+    seed: int
+    select: Halving | Hyperband | Evolution | None
+    metric: str
+    better: str
+    devices: tuple[Any, ...]
+    lanes_at_once: int | None
+    memory: int | None
+    save_every: float
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """The cuts of a selection that drops lanes."""
+        return cuts_of(self.select, self.steps, self.population.size)
+
+    @property
+    def ends(self) -> list[int]:
+        """After which steps a round ends, the last step included."""
+        return ends_of(self.select, self.steps, self.population.size)
+
+    @property
+    def total(self) -> int:
+        """How many steps all lanes will take together, if none stops by itself."""
+        training, total, before = set(range(self.population.size)), 0, 0
+        for end in self.ends:
+            total, before = total + len(training) * (end - before), end
+            for cut in self.cuts:
+                if cut.step == end:
+                    training -= set([lane for lane in cut.lanes if lane in training][cut.keep :])
+        return total
+
+
+def strides(first: int, last: int, plan: Plan) -> list[tuple[int, int]]:
+    """Where each stride of a round begins, and its length: about `CHUNKS` in the run, no record cut but by a round."""
+    every, found = plan.program.every, []
+    length = records_per_stride(plan.steps, every) * every
+    while first < last:
+        end = min(last, first // every * every + length)
+        found.append((first, end - first))
+        first = end
+    return found
+
+
+def records_per_stride(steps: int, every: int) -> int:
+    """How many records a stride is long; it may touch one more, where a round begins inside of one."""
+    return max(1, steps // CHUNKS // every)
