@@ -51,18 +51,14 @@ from gradtx._optimizers.newton import newton, newton_cg
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.sgd import nesterov, sgd
+from gradtx._rules.around import around
+from gradtx._rules.fields import real_zeros, zeros
+from gradtx._rules.functions import apply_updates, eval_params, gradient_params, hyperparameters
 from gradtx._rules.packing import Packed, pack
-from gradtx._rules.per_leaf import per_leaf, real_zeros, zeros
-from gradtx._rules.protocol import Rule, whole_tree
-from gradtx._rules.transformation import (
-    GradientTransformation,
-    apply_updates,
-    eval_params,
-    foreign,
-    gradient_params,
-    hyperparameters,
-    transformation,
-)
+from gradtx._rules.per_leaf import per_leaf
+from gradtx._rules.protocol import Rule
+from gradtx._rules.transformation import GradientTransformation, foreign, transformation
+from gradtx._rules.whole_tree import whole_tree
 from gradtx._schedules.averages import decay_of_half_life, effective_window, ewma_weights, half_life
 from gradtx._schedules.cycles import cosine_onecycle_schedule, cyclic_schedule, linear_onecycle_schedule, sgdr_schedule
 from gradtx._schedules.decays import (
@@ -120,6 +116,7 @@ __all__ = [
     "add_decayed_weights",
     "amsgrad",
     "apply_updates",
+    "around",
     "asgd",
     "average_params",
     "bias_correction",

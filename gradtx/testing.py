@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree as trees
-from gradtx._rules.transformation import GradientTransformation, apply_updates, hyperparameters
+from gradtx._rules.functions import apply_updates, hyperparameters
+from gradtx._rules.transformation import GradientTransformation
 from gradtx._testing.assertions import (
     expect,
     expect_close,

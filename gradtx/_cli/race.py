@@ -9,7 +9,8 @@ import numpy as np
 
 import gradtx
 from gradtx._cli.surfaces import Surface
-from gradtx._rules.transformation import GradientTransformation, apply_updates, gradient_params
+from gradtx._rules.functions import apply_updates, gradient_params
+from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, suggest
 
 

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.per_leaf import per_leaf
-from gradtx._rules.protocol import Rule, whole_tree
+from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
+from gradtx._rules.whole_tree import whole_tree
 from gradtx._value.errors import TransformationError
 from gradtx._value.marks import Limit
 

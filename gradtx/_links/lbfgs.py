@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
+from gradtx._rules.fields import zeros
 from gradtx._rules.objective import at_least_one, dot, precision, step_along
-from gradtx._rules.per_leaf import zeros
-from gradtx._rules.protocol import Rule, Tree, whole_tree
+from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
+from gradtx._rules.whole_tree import whole_tree
 
 
 @transformation

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.checks import check_like
+from gradtx._rules.fields import zeros
 from gradtx._rules.objective import alike, at_least_one, precision, step_along, with_objective
-from gradtx._rules.per_leaf import zeros
-from gradtx._rules.protocol import Rule, Tree, whole_tree
+from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
+from gradtx._rules.whole_tree import whole_tree
 from gradtx._value.errors import within
 from gradtx._value.marks import Limit, NonNegative, Static
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 import jax.numpy as jnp
 
-from gradtx._rules.per_leaf import per_leaf, zeros
+from gradtx._rules.fields import zeros
+from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
 from gradtx._value.floating import ewma, real_dtype
@@ -108,10 +109,10 @@ def bias_correction(decay: Decay = 0.9) -> Rule:
     Array([3.], dtype=float32)
     """
 
-    def formula(u, *, t):
-        return u / (1 - decay**t)
+    def formula(u, *, correction):
+        return u / correction
 
-    return per_leaf(formula)
+    return per_leaf(formula, once={"correction": lambda t: 1 - decay**t})
 
 
 @transformation
@@ -151,10 +152,10 @@ def nesterov_bias_correction(decay: Decay = 0.9) -> Rule:
     Array([4.], dtype=float32)
     """
 
-    def formula(u, *, gradient, t):
-        return decay * u / (1 - decay ** (t + 1)) + (1 - decay) * gradient / (1 - decay**t)
+    def formula(u, *, gradient, now, ahead):
+        return decay * u / ahead + (1 - decay) * gradient / now
 
-    return per_leaf(formula)
+    return per_leaf(formula, once={"now": lambda t: 1 - decay**t, "ahead": lambda t: 1 - decay ** (t + 1)})
 
 
 @transformation

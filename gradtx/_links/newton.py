@@ -8,8 +8,9 @@ from jax.flatten_util import ravel_pytree
 
 from gradtx import tree as trees
 from gradtx._rules.objective import alike, at_least_one, dot, step_along, with_objective
-from gradtx._rules.protocol import Rule, Tree, whole_tree
+from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
+from gradtx._rules.whole_tree import whole_tree
 from gradtx._value.errors import TransformationError
 from gradtx._value.marks import NonNegative
 

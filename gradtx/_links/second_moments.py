@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 
-from gradtx._rules.per_leaf import full, per_leaf, real_zeros, zeros
+from gradtx._rules.fields import full, real_zeros, zeros
+from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
 from gradtx._value.floating import abs_sq, ewma, root
@@ -40,15 +41,17 @@ def scale_by_rms(
     Array([-1.], dtype=float32)
     """
 
-    def corrected(u, nu, *, gradient, t):
+    def corrected(u, nu, *, gradient, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
-        return u / (root(nu / (1 - decay**t) + eps_root) + eps), nu
+        return u / (root(nu / correction + eps_root) + eps), nu
 
     def raw(u, nu, *, gradient):
         nu = ewma(decay, nu, abs_sq(gradient))
         return u / (root(nu + eps_root) + eps), nu
 
-    return per_leaf(corrected if bias_correction else raw, nu=_start(initial_scale, nu_dtype))
+    if not bias_correction:
+        return per_leaf(raw, nu=_start(initial_scale, nu_dtype))
+    return per_leaf(corrected, once={"correction": lambda t: 1 - decay**t}, nu=_start(initial_scale, nu_dtype))
 
 
 @transformation
@@ -81,15 +84,17 @@ def scale_by_stddev(
     def divided(u, mu, nu):  # the variance is not negative, whatever rounding says
         return u / (root(jnp.maximum(nu - abs_sq(mu), 0) + eps_root) + eps)
 
-    def corrected(u, mu, nu, *, gradient, t):
+    def corrected(u, mu, nu, *, gradient, correction):
         mu, nu = moments(mu, nu, gradient)
-        return divided(u, mu / (1 - decay**t), nu / (1 - decay**t)), mu, nu
+        return divided(u, mu / correction, nu / correction), mu, nu
 
     def raw(u, mu, nu, *, gradient):
         mu, nu = moments(mu, nu, gradient)
         return divided(u, mu, nu), mu, nu
 
-    return per_leaf(corrected if bias_correction else raw, mu=zeros, nu=_start(initial_scale))
+    if not bias_correction:
+        return per_leaf(raw, mu=zeros, nu=_start(initial_scale))
+    return per_leaf(corrected, once={"correction": lambda t: 1 - decay**t}, mu=zeros, nu=_start(initial_scale))
 
 
 @transformation
@@ -115,23 +120,25 @@ def scale_by_max_rms(
     Array([0.25], dtype=float32)
     """
 
-    def of_corrected(u, nu, nu_max, *, gradient, t):
+    def of_corrected(u, nu, nu_max, *, gradient, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
-        nu_max = jnp.maximum(nu_max, nu / (1 - decay**t))
+        nu_max = jnp.maximum(nu_max, nu / correction)
         return u / (root(nu_max + eps_root) + eps), nu, nu_max
 
-    def of_raw(u, nu, nu_max, *, gradient, t):
+    def of_raw(u, nu, nu_max, *, gradient, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu)
-        return u / (root(nu_max / (1 - decay**t) + eps_root) + eps), nu, nu_max
+        return u / (root(nu_max / correction + eps_root) + eps), nu, nu_max
 
     def uncorrected(u, nu, nu_max, *, gradient):
         nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu)
         return u / (root(nu_max + eps_root) + eps), nu, nu_max
 
-    corrected = of_corrected if maximum == "corrected" else of_raw
-    return per_leaf(corrected if bias_correction else uncorrected, nu=real_zeros, nu_max=real_zeros)
+    if not bias_correction:
+        return per_leaf(uncorrected, nu=real_zeros, nu_max=real_zeros)
+    corrected, once = of_corrected if maximum == "corrected" else of_raw, {"correction": lambda t: 1 - decay**t}
+    return per_leaf(corrected, once=once, nu=real_zeros, nu_max=real_zeros)
 
 
 @transformation

@@ -3,16 +3,9 @@
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_zoom_linesearch
 from gradtx._links.scaling import scale, scale_by_learning_rate
-from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
-from gradtx._value.marks import Link, NonNegative, Static
+from gradtx._value.marks import Link, NonNegative
 from gradtx._wrappers.chain import chain
-
-
-@transformation
-def _search(rule: Static) -> Rule:
-    """The link that a recipe was given, as one of its own."""
-    return rule
 
 
 @transformation
@@ -41,4 +34,4 @@ def lbfgs(
     """
     direction = scale_by_lbfgs(memory_size=memory_size, scale_init_precond=scale_init_precond)
     sign = scale(-1.0) if learning_rate is None else scale_by_learning_rate(learning_rate)
-    return chain(direction, sign, linesearch=_search(linesearch))
+    return chain(direction, sign, linesearch=linesearch)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from gradtx._links.decay import add_decayed_weights
 from gradtx._links.scaling import scale_by_learning_rate
-from gradtx._rules.per_leaf import per_leaf, zeros
+from gradtx._rules.fields import zeros
+from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.floating import ewma

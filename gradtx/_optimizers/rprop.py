@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 from gradtx._links.scaling import scale
-from gradtx._rules.per_leaf import full, per_leaf, zeros
+from gradtx._rules.fields import full, zeros
+from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.marks import NonNegative

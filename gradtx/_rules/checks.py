@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx import tree as trees
 from gradtx._value.errors import TransformationError
@@ -95,12 +96,48 @@ def as_arrays(tree: Tree) -> Tree:
 
 
 def _as_array(leaf: Any) -> Any:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jnp.zeros(leaf.shape, leaf.dtype, device=leaf.sharding)
     if not isinstance(leaf, jax.Array):
         try:
             leaf = jnp.asarray(leaf)
         except (TypeError, ValueError):
             return leaf
     return leaf.astype(leaf.dtype) if leaf.weak_type else leaf  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def as_state(state: Any) -> Any:
+    """The state with arrays of JAX for those of NumPy; ``{}`` for what other libraries have for no state."""
+    if not isinstance(state, Mapping) and not jax.tree.leaves(state) and not isinstance(state, str):
+        return {}
+    return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x, state)
+
+
+def in_wider_dtype(updates: Tree, gradients: Tree, params: Tree) -> Tree:
+    """The updates in the dtypes of the gradients, or of the parameters where those are wider."""
+    leaves, treedef = trees.flatten(updates)
+    beside = trees.flatten(gradients)
+    if beside[1] != treedef:  # what a link of another library made
+        return updates
+    own = trees.flatten(params)[0] if params is not None and trees.flatten(params)[1] == treedef else beside[0]
+    return treedef.unflatten([_wider(*row) for row in zip(leaves, beside[0], own, strict=True)])
+
+
+def _wider(u: Any, gradient: Any, param: Any) -> Any:
+    if u is None or not hasattr(u, "dtype"):
+        return u
+    wanted = jnp.promote_types(gradient.dtype, param.dtype)
+    if jnp.issubdtype(wanted, jnp.complexfloating) and not jnp.iscomplexobj(u):
+        wanted = jnp.finfo(wanted).dtype
+    return u if u.dtype == wanted else u.astype(wanted)
+
+
+def still(update: Any) -> Any:
+    """No update of a frozen leaf, whatever comes in for one: zeros, or what has no numbers as it is."""
+    dtype = getattr(update, "dtype", None)
+    if dtype is not None and (dtype == jax.dtypes.float0 or jnp.issubdtype(dtype, jax.dtypes.extended)):
+        return update
+    return jnp.zeros_like(update)
 
 
 def check_state(state: Any, known: Any, path: str = "") -> None:

@@ -4,98 +4,110 @@ Formulas compose to a formula (`fuse`), so neighbours in a chain are lifted once
 ``jit`` for every distinct kind of leaf that repeats, which makes tracing cheap.
 """
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx import tree as trees
-from gradtx._rules.checks import check_gradients, complex_error, leaf_error, structure_error
+from gradtx._rules.checks import check_gradients
 from gradtx._rules.elementwise import check_elementwise
+from gradtx._rules.fields import column, file, find, narrowed, reals_in, widened_state
 from gradtx._rules.packing import is_packed
 from gradtx._rules.protocol import (
     Context,
     LeafRule,
     NamedRule,
+    Names,
+    Path,
     Points,
     Rule,
     Signals,
     State,
     Surroundings,
     Tree,
-    keywords,
     missing,
+    widened,
 )
-from gradtx._value.decay import SharedPowers
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.floating import real_dtype, wide
 
-# Initialisers of state fields -----------------------------------------------------------------------------------------
-
-
-def zeros(param: Any, dtype: Any = None) -> jax.Array:
-    """Zeros like ``param``, in ``dtype`` or in float32 at least, and sharded as it is; complex where it is."""
-    if dtype is not None and jnp.iscomplexobj(param):
-        dtype = jnp.complex128 if jnp.finfo(dtype).bits == 64 else jnp.complex64
-    return full(param, 0, dtype)
-
-
-def real_zeros(param: Any, dtype: Any = None) -> jax.Array:
-    """Zeros like ``param``, real also where it is complex: the start of a second moment."""
-    return full(param, 0, real_dtype(param.dtype) if dtype is None else dtype)
-
-
-def full(param: Any, value: Any, dtype: Any = None) -> jax.Array:
-    """``value`` everywhere, shaped and sharded like ``param``, in ``dtype`` or in float32 at least."""
-    made = jnp.full_like(param, value, dtype=jax.eval_shape(wide, param).dtype if dtype is None else dtype)
-    if isinstance(param, Tracer) and param.ndim:  # under jit a constant is tied to no sharding, so it depends on param
-        made = made + jnp.zeros((), made.dtype) * jnp.isfinite(jax.lax.stop_gradient(param)).astype(made.dtype)
-    return made
-
-
-# Formulas for one array -----------------------------------------------------------------------------------------------
+REFUSED = {"params": "a formula is given one parameter: ask for 'param'", "updates": "that is its first argument"}
+OF_TREES = {"updates", "gradient"}  # what a function for all leaves may ask for that the links before it have made
 
 
 def per_leaf(
     formula: Callable[..., Any],
     *,
     conditions: bool = False,
+    once: Mapping[str, Callable[..., Any]] | None = None,
+    seed: Any = None,
+    measure: Mapping[str, Callable[..., Any]] | None = None,
     gradient_params: Callable[..., jax.Array] | None = None,
     eval_params: Callable[..., jax.Array] | None = None,
-    **fields: Callable[..., jax.Array],
+    **fields: Callable[..., Any],
 ) -> Rule:
     """A rule from a formula for one array.
 
     ``formula(u, *state, *, <names>) -> (u, *state)``, or just ``u`` where there is no state. ``fields`` name the
-    state and say how each field starts, ``nu=real_zeros``: a function of one parameter. By keyword the formula asks
-    for what it needs: ``gradient`` (what entered the chain), ``param``, ``t`` (1 at the first update), or an extra
-    keyword of ``update``. It computes in float32 or float64; trees, dtypes, counts and checks are not its business.
-    ``conditions=True`` says that it rewrites the gradient itself (see `gradtx.chain`). ``gradient_params(param,
-    *state)`` and ``eval_params(param, *state)`` are formulas too, for rules that want the gradient taken elsewhere
-    than at the parameters, or deploy others (see `gradtx.gradient_params`).
+    state and say how each field starts, ``nu=real_zeros``: a function of one parameter, which returns an array or a
+    tree of arrays (a tuple of factors, codes and scales). By keyword the formula asks for what it needs: ``gradient``
+    (what entered the chain), ``param``, ``t`` (1 at the first update), ``key`` (a random key of this step, this link
+    and this leaf, from ``seed``), or an extra keyword of ``update``; one that is a tree like the parameters comes leaf
+    by leaf. A name with a default is left out where it is not there. The formula computes in float32 or float64;
+    trees, dtypes, counts and checks are not its business.
+
+    ``once`` names what all leaves need alike, and is computed outside of the loop over them: ``once={"correction":
+    lambda t: 1 - decay**t}``. Such a function may ask for ``t``, ``updates``, ``gradient`` and ``params`` (trees), or
+    an extra keyword. ``conditions=True`` says that the formula rewrites the gradient itself (see `gradtx.chain`).
+    ``gradient_params(param, *state)`` and ``eval_params(param, *state)`` are formulas too, for rules that want the
+    gradient taken elsewhere than at the parameters, or deploy others. ``measure`` maps names to functions
+    ``(before, after)`` of the update of one leaf, which `gradtx.measured` calls.
+
+    Raises `TransformationError`: a field or a name that stands for something else.
     """
-    needs = keywords(formula)
+    once, measures = once or {}, measure or {}
+    names = Names.of(formula, refuse=REFUSED)
+    for name in ("count", "key", "inner"):
+        if name in fields:
+            raise TransformationError(f"no field may be called {name!r}: that is where time, keys and links are kept")
 
     def leaf(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
-        asked = around.ask(needs)
+        asked = around.ask(names)
         if around.packed:
             check_elementwise(formula, u, *state, **asked)
         made = formula(u, *state, **asked)
-        made = made if isinstance(made, tuple) else (made,)
+        made = made if isinstance(made, tuple) and fields else (made,)
         if len(made) != 1 + len(fields):
             wanted = ", ".join(["the update", *fields])
             raise TransformationError(f"expected the formula to return {wanted}; found {len(made)} values")
+        if around.probe is not None:
+            for name, of in measures.items():
+                around.probe[".".join((*around.root, *around.path, name))] = of(u, made[0])
         return made[0], tuple(made[1:])
 
-    asked = dict.fromkeys(needs, ())
-    rule = lift(LeafRule(leaf, {(name,): start for name, start in fields.items()}, conditions, asked))
-    if gradient_params is None and eval_params is None:
-        return rule
-    return rule._replace(points=Points(_at(gradient_params, list(fields)), _at(eval_params, list(fields))))
+    needs = dict.fromkeys([name for name in names.needed if name not in once], ())
+    needs |= {name: () for of in once.values() for name in _parameters(of) if name not in OF_TREES | {"params"}}
+    needs |= {"t": ()} if "t" in names.all else {}
+    needs |= {"params": ()} if any("params" in _parameters(of) for of in once.values()) else {}
+    paths = {(name,): start for name, start in fields.items()}
+    rule = lift(LeafRule(leaf, paths, conditions, needs, {(name,): of for name, of in once.items()}))
+    if any(OF_TREES & set(_parameters(of)) for of in once.values()):
+        rule = rule._replace(leaf=None)  # the links before it must have run, on all leaves
+    if "key" in names.all:
+        rule = rule._replace(timed=True, seeds=(0.0 if seed is None else seed,))
+    if gradient_params is not None or eval_params is not None:
+        rule = rule._replace(points=Points(_at(gradient_params, list(fields)), _at(eval_params, list(fields))))
+    return rule._replace(measures=dict.fromkeys(measures, True))
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
 
 
 def _at(formula: Callable[..., jax.Array] | None, fields: list[str]) -> Callable[[Tree, State], Tree]:
@@ -105,176 +117,219 @@ def _at(formula: Callable[..., jax.Array] | None, fields: list[str]) -> Callable
         if formula is None:
             return params
         packed, at = is_packed(params), formula
+        leaves, treedef = trees.flatten(params)
+        columns = [column(find(state, (name,)), params, None) for name in fields]
 
-        def of_leaf(param: jax.Array, *state: jax.Array) -> jax.Array:
-            real = real_dtype(param.dtype, *(x.dtype for x in state))
-            widened = [wide(x, real) for x in (param, *state)]
+        def of_leaf(param: jax.Array, *state: Any) -> jax.Array:
+            real = real_dtype(*reals_in((param, state)))
+            values = [wide(param, real), *(widened_state(x, real) for x in state)]
             if packed:
-                check_elementwise(at, *widened)
-            return at(*widened).astype(param.dtype)
+                check_elementwise(at, *values)
+            return at(*values).astype(param.dtype)
 
-        return trees.map(of_leaf, params, *(_find(state, (name,)) for name in fields))
+        return treedef.unflatten(
+            [None if row[0] is None else of_leaf(*row) for row in zip(leaves, *columns, strict=True)]
+        )
 
     return point
 
 
+# Formulas in order ----------------------------------------------------------------------------------------------------
+
+
 def fuse(neighbours: Sequence[NamedRule]) -> LeafRule:
     """The formulas of neighbouring links as one; the state of each is filed under its name."""
-    links = [(name, rule.leaf) for name, rule in neighbours if rule.leaf]
-    formulas = [(len(link.fields), link.conditions, within(name, link.formula)) for name, link in links]
+    links = [(named.name, named.rule.leaf) for named in neighbours if named.rule.leaf]
+    formulas = [(name, len(link.fields), link.conditions, within(name, link.formula)) for name, link in links]
 
     def formula(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
-        rest, made, shared = list(state), [], around.gradient is u
-        for width, conditions, link in formulas:
+        rest, made, shared, gradient = list(state), [], around.gradient is u, around.gradient
+        for name, width, conditions, link in formulas:
             own, rest = tuple(rest[:width]), rest[width:]
-            u, own = link(u, own, around)
+            u, own = link(u, own, around._replace(gradient=gradient, path=(*around.path, name)))
             made += own
             shared = shared and conditions
-            around = around._replace(gradient=u) if shared else around
+            gradient = u if shared else gradient
         return u, tuple(made)
 
-    fields = {(name, *path): start for name, link in links for path, start in link.fields.items()}
-    needs = {asked: (name, *path) for name, link in reversed(links) for asked, path in link.needs.items()}
-    culprit = next(((name, *link.blame) for name, link in links if link.fields), (links[0][0], *links[0][1].blame))
-    return LeafRule(formula, fields, all(link.conditions for _, link in links), needs, culprit)
+    return LeafRule(formula, conditions=all(link.conditions for _, link in links), **merged(links))
+
+
+def merged(links: Sequence[tuple[str, LeafRule]]) -> dict[str, Any]:
+    """What the formulas of several links need and keep, each under the name of its link."""
+    return {
+        "fields": {(name, *path): start for name, link in links for path, start in link.fields.items()},
+        "needs": {asked: (name, *path) for name, link in reversed(links) for asked, path in link.needs.items()},
+        "once": {(name, *path): of for name, link in links for path, of in link.once.items()},
+        "blame": next(((name, *link.blame) for name, link in links if link.fields), (links[0][0], *links[0][1].blame)),
+    }
+
+
+# Formulas on trees ----------------------------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """What belongs to one leaf: update, gradient and parameter (where they are needed), key, keywords, state."""
+
+    update: Any
+    gradient: Any
+    param: Any
+    key: Any
+    extra: dict[str, Any]
+    state: tuple[Any, ...]
 
 
 def lift(leaf: LeafRule) -> Rule:
     """The rule on trees that applies a formula leaf by leaf."""
 
-    def init(params: Tree) -> State:
+    def init(params: Tree, context: Context) -> State:
         state: State = {}
         packed = is_packed(params)
         for path, start in leaf.fields.items():
             if packed:
                 check = within(": ".join(path), check_elementwise)
                 trees.map(lambda param, start=start, check=check: check(start, param), params)
-            _file(state, path, trees.map(start, params))
+            file(state, path, trees.map(start, params))
         return state
 
-    def checked(signals: Signals, state: State, context: Context) -> tuple[Any, list[tuple[Any, ...]]]:
-        """The rows of the table that has a leaf in each row: gradient, parameter, update, state."""
+    def rows_of(signals: Signals, state: State, context: Context) -> tuple[Any, list[Row]]:
         check_gradients(signals.updates, context.params)
         updates, treedef = trees.flatten(signals.updates)
         nothing = [None] * len(updates)
         gradients = nothing if signals.gradient is signals.updates else trees.flatten(signals.gradient)[0]
         params = trees.flatten(context.params)[0] if "param" in leaf.needs and context.params is not None else nothing
-        fields = (_column(_find(state, path), signals.updates, start) for path, start in leaf.fields.items())
-        return treedef, list(zip(gradients, params, updates, *fields, strict=True))
+        keys = nothing
+        if "key" in leaf.needs:
+            keys = [None if u is None else jax.random.fold_in(context.key, n) for n, u in enumerate(updates)]
+        extras = _split(context.extra, treedef, len(updates), [name for name in context.extra if name in leaf.needs])
+        fields = [column(find(state, path), signals.updates, start) for path, start in leaf.fields.items()]
+        states = zip(*fields, strict=True) if fields else ((),) * len(updates)
+        return treedef, [Row(*row) for row in zip(updates, gradients, params, keys, extras, states, strict=True)]
 
     for name in reversed(leaf.blame):
-        checked = within(name, checked)
+        rows_of = within(name, rows_of)
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
-        there = {"gradient", "t", *context.extra} | ({"param"} if context.params is not None else set())
+        there = {"gradient", "t", "key", *context.extra}
+        there |= {"param", "params"} if context.params is not None else set()
         for asked, path in leaf.needs.items():
             if asked not in there:
                 raise TransformationError(": ".join([*path, str(missing(asked))]))
-        treedef, rows = checked(signals, state, context)
+        treedef, rows = rows_of(signals, state, context)
+        lifted = _Lifted(leaf, signals, context)
         if is_packed(signals.updates):
-            _try(leaf, context, rows)
-        made = _each(leaf, context, rows, signals.updates)
+            lifted.check(rows)
+        made = lifted.each(rows, signals.updates)
         new: State = {}
         for n, path in enumerate(leaf.fields):
-            _file(new, path, treedef.unflatten([row[n + 1] for row in made]))
-        return signals.then(treedef.unflatten([row[0] for row in made]), conditions=leaf.conditions), new
+            file(new, path, treedef.unflatten([state[n] for _, state in made]))
+        return signals.then(treedef.unflatten([u for u, _ in made]), conditions=leaf.conditions), new
 
     return Rule(init, update, "t" in leaf.needs, leaf)
 
 
-def _try(leaf: LeafRule, context: Context, rows: list[tuple[Any, ...]]) -> None:
-    """Raise `TransformationError` where a formula is not elementwise: once for every combination of dtypes."""
-    kinds = {tuple(getattr(x, "dtype", None) for x in row): row for row in rows if row[2] is not None}
-    for row in kinds.values():
-        jax.eval_shape(_on_arrays(leaf, context, _times(leaf, context), packed=True), *row)
+def _split(extra: Mapping[str, Any], treedef: Any, count: int, asked: list[str]) -> list[dict[str, Any]]:
+    """The keywords leaf by leaf: of a tree like the parameters its leaf, everything else whole."""
+    rows: list[dict[str, Any]] = [{} for _ in range(count)]
+    for name in asked:
+        leaves, structure = trees.flatten(extra[name])
+        whole = structure != treedef
+        for n, row in enumerate(rows):
+            row[name] = extra[name] if whole else leaves[n]
+    return rows
 
 
-def _times(leaf: LeafRule, context: Context) -> dict[Any, jax.Array]:
-    """The time, in the dtypes in which formulas may ask for it: made outside the inner jit, once."""
-    reals = {jnp.dtype(real): real for real in (jnp.float32, jnp.result_type(float)) if "t" in leaf.needs}
-    return {dtype: context.t.astype(real) for dtype, real in reals.items()}
+class _Lifted:
+    """A formula at work on the rows of one update: its casts, and what is computed once for all of them."""
 
+    def __init__(self, leaf: LeafRule, signals: Signals, context: Context):
+        self.leaf, self.signals, self.context = leaf, signals, context
+        self.made: dict[Any, tuple[Any, dict[Path, Any]]] = {}
 
-def _on_arrays(
-    leaf: LeafRule, context: Context, times: Mapping[Any, jax.Array], *, packed: bool = False
-) -> Callable[..., Any]:
-    """The formula with its casts: at the widest precision of what it is given, state back in the dtype that it had."""
+    def shared(self, real: Any) -> tuple[Any, dict[Path, Any]]:
+        """The time, and what is said once, at a precision: made outside of the inner jit."""
+        if real not in self.made:
+            context = self.context
+            t = context.t.astype(real) if "t" in self.leaf.needs and context.t is not None else None
+            given = {**context.extra, "t": t}
+            trees_asked = {name for of in self.leaf.once.values() for name in _parameters(of)}
+            for name, tree in (
+                ("updates", self.signals.updates),
+                ("gradient", self.signals.gradient),
+                ("params", context.params),
+            ):
+                if name in trees_asked:
+                    given[name] = widened(tree)
+            once = {path: of(**{n: given[n] for n in _parameters(of)}) for path, of in self.leaf.once.items()}
+            self.made[real] = t, once
+        return self.made[real]
 
-    def step(gradient: Any, param: Any, u: jax.Array, *state: jax.Array) -> tuple[jax.Array, ...]:
-        present = [x for x in (gradient, param, u, *state) if x is not None]
-        real = real_dtype(*(x.dtype for x in present if jnp.issubdtype(x.dtype, jnp.inexact)))
-        u, *old = (wide(x, real) for x in (u, *state))
-        gradient, param = (None if x is None else wide(x, real) for x in (gradient, param))
-        t = times.get(jnp.dtype(real))
-        around = Surroundings(u if gradient is None else gradient, param, t, context.extra, packed)
-        mixed = any(jnp.iscomplexobj(x) for x in present)  # complex numbers are scaled by real ones
-        with jax.numpy_dtype_promotion("standard") if mixed else nullcontext():
-            new, made = leaf.formula(u, tuple(old), around)
-        for before, after in zip((u, *old), (new, *made), strict=True):
-            if jnp.shape(after) != before.shape:
-                raise TransformationError(
-                    f"a formula made shape {jnp.shape(after)} of an array of shape {before.shape}"
-                )
-        return new.astype(u.dtype), *(x.astype(was.dtype) for x, was in zip(made, state, strict=True))
+    def at(self, real: Any, probe: dict[str, Any] | None = None, *, packed: bool = False) -> Callable[[Row], Any]:
+        """The formula with its casts: at one precision, state back in the dtypes that it had."""
+        t, once = self.shared(real)
+        leaf, context = self.leaf, self.context
 
-    return step
+        def step(row: Row) -> tuple[jax.Array, tuple[Any, ...]]:
+            u, old = wide(row.update, real), tuple(widened_state(x, real) for x in row.state)
+            gradient = u if row.gradient is None else wide(row.gradient, real)
+            param = None if row.param is None else wide(row.param, real)
+            extra = {
+                name: widened_state(x, real) if x is not context.extra[name] else x for name, x in row.extra.items()
+            }
+            around = Surroundings(gradient, param, t, extra, row.key, context.path, (), once, probe, packed)
+            mixed = any(jnp.iscomplexobj(x) for x in (row.update, row.gradient, row.param, *jax.tree.leaves(old)))
+            with jax.numpy_dtype_promotion("standard") if mixed else nullcontext():  # complex times real
+                new, made = leaf.formula(u, old, around)
+            if jnp.shape(new) != u.shape:
+                raise TransformationError(f"a formula made shape {jnp.shape(new)} of an array of shape {u.shape}")
+            state = tuple(narrowed(x, was) for x, was in zip(made, row.state, strict=True))
+            return new.astype(u.dtype) if new.dtype != u.dtype else new, state
 
+        return step
 
-def _each(leaf: LeafRule, context: Context, rows: list[tuple[Any, ...]], tree: Tree) -> list[tuple[Any, ...]]:
-    """The formula on every row; under a trace, rows of a kind that repeats share one inner jit, and all share powers.
+    def check(self, rows: Sequence[Row]) -> None:
+        """Raise `TransformationError` where a formula is not elementwise: once for every combination of dtypes."""
+        present = [row for row in rows if row.update is not None]
+        for row in {tuple(x.dtype for x in jax.tree.leaves(row)): row for row in present}.values():
+            jax.eval_shape(self.at(real_dtype(*reals_in(row)), packed=True), row)
 
-    Powers of decays are scalars, but as many operations as the rest of Adam: a trial on one row says which there are.
-    """
-    times = _times(leaf, context)
-    step, powers = _on_arrays(leaf, context, times), SharedPowers(times.values())
-    kinds = [None if row[2] is None else tuple(x if x is None else jax.typeof(x) for x in row) for row in rows]
-    often = Counter(kinds)
-    traced = any(isinstance(row[2], Tracer) for row in rows)
-    shared = jax.jit(step) if traced else step
-    made = []
-    with powers.used():
+    def each(self, rows: Sequence[Row], tree: Tree) -> list[tuple[Any, tuple[Any, ...]]]:
+        """The formula on every row; under a trace, rows of a kind that repeats share one inner jit."""
+        probing = self.context.probe is not None
+        traced = not probing and len(rows) > 1 and any(isinstance(row.update, Tracer) for row in rows)
+        kinds = [_kind(row) if traced else None for row in rows]
+        often, steps = Counter(kinds), {}
+        made, probes = [], []
         for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
+            probes.append({})
+            if row.update is None:
+                made.append((None, row.state))
+                continue
+            repeats = kind is not None and often[kind] > 1
+            real = real_dtype(*reals_in(row))
             try:
-                if n == 0 and kind and times and traced and len(rows) > 1:
-                    jax.eval_shape(lambda *row: step(*row), *row)  # not step itself: jit would find that trace again
-                    powers.make()
-                made.append(row[2:] if kind is None else (shared if often[kind] > 1 else step)(*row))
+                if (real, repeats) not in steps or probing:
+                    formula = self.at(real, probes[-1] if probing else None)
+                    steps[real, repeats] = jax.jit(formula) if repeats else formula
+                made.append(steps[real, repeats](row))
             except TransformationError as error:
                 raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
-    return made
+        if probing:
+            self.measured(probes, tree)
+        return made
+
+    def measured(self, probes: list[dict[str, Any]], tree: Tree) -> None:
+        """Put what was measured of each leaf where it was asked for, as a tree."""
+        treedef = trees.flatten(tree)[1]
+        for name in dict.fromkeys(name for found in probes for name in found):
+            values = [None if name not in found else jnp.asarray(found[name], jnp.float32) for found in probes]
+            assert self.context.probe is not None
+            self.context.probe[name] = treedef.unflatten(values)
 
 
-# State by path -------------------------------------------------------------------------------------------------------
-
-
-def _find(state: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        if not isinstance(state, Mapping) or name not in state:
-            raise TransformationError(f"the state has no {'.'.join(path)!r}: it was made by another transformation")
-        state = state[name]
-    return state
-
-
-def _file(state: State, path: tuple[str, ...], entry: Any) -> None:
-    for name in path[:-1]:
-        state = state.setdefault(name, {})
-    state[path[-1]] = entry
-
-
-def _column(field: Tree, updates: Tree, start: Callable[..., jax.Array]) -> list[Any]:
-    """The leaves of a state field, beside those of the updates that they belong to."""
-    (leaves, structure), (found, treedef) = trees.flatten(field), trees.flatten(updates)
-    if structure != treedef:
-        raise structure_error(field, updates)
-    for n, (leaf, update) in enumerate(zip(leaves, found, strict=True)):
-        if leaf is None and update is None:
-            continue
-        if leaf is None or update is None:
-            raise leaf_error(trees.paths(updates)[n], leaf, update)
-        alike = leaf.shape == update.shape and jnp.iscomplexobj(leaf) == jnp.iscomplexobj(update)
-        expected = leaf if alike else jax.eval_shape(start, update)
-        if leaf.shape != expected.shape:
-            raise leaf_error(trees.paths(updates)[n], leaf, update)
-        if jnp.iscomplexobj(leaf) != jnp.iscomplexobj(expected):
-            raise complex_error(trees.paths(updates)[n], update)
-    return leaves
+def _kind(row: Row) -> Any:
+    """What rows have in common that may share a program; None where there is no leaf."""
+    if row.update is None:
+        return None
+    leaves, treedef = jax.tree.flatten(row)
+    return treedef, tuple(jax.typeof(x) for x in leaves)

@@ -1,25 +1,28 @@
-"""Rules: what the body of a factory returns, and how transformations act on trees.
+"""The protocol between links: what a rule is, and what it is handed.
 
 A chain carries two signals: the *update*, which flows from link to link, and the *gradient*, which is what entered the
 chain. A rule that *conditions* gradients (clipping, decay, scaling ...) rewrites both while they are still the same
 tree; after the first rule that does not, it changes the update alone.
+
+Who writes a transformation sees none of this. There are three ways to make a rule, `per_leaf`, `whole_tree` and
+`around`, and they hand over what is asked for by name.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._rules.checks import check_gradients, check_like
-from gradtx._rules.packing import refuse_packed
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
 Tree = Any
 State = dict[str, Any]
+Path = tuple[str, ...]
 
 
 class Signals(NamedTuple):
@@ -29,35 +32,39 @@ class Signals(NamedTuple):
     gradient: Tree
 
     def then(self, updates: Tree, *, conditions: bool) -> "Signals":
+        """The signals after a link that made ``updates`` of the update."""
         return Signals(updates, updates if conditions and self.updates is self.gradient else self.gradient)
 
 
 class Context(NamedTuple):
-    """What an update was called with besides the signals: parameters, t (None where no link needs it), keywords.
+    """What a rule is called with besides the signals.
 
-    ``followed``: links behind this one may look at the gradient, so it must come out as they are to see it.
+    ``params``; ``t``, 1 at the first update (None where no link needs it); ``extra``, the keywords of ``update``;
+    ``key``, of this step and the scope that owns the clock (at ``init``: what keys are made of); ``path``, the names of
+    the links from that scope to here; ``probe``, where measurements are put, if anybody asks for them. ``followed``:
+    links behind this one may look at the gradient, so it must come out as they are to see it.
     """
 
-    params: Tree
-    t: Any
-    extra: Mapping[str, Any]
+    params: Tree = None
+    t: Any = None
+    extra: Mapping[str, Any] = {}
+    key: Any = None
+    path: Path = ()
+    probe: dict[str, Any] | None = None
     followed: bool = False
 
+    def at(self, name: str) -> "Context":
+        """The context of a link of that name."""
+        return self._replace(path=(*self.path, name))
 
-class Rule(NamedTuple):
-    """How a transformation acts on trees: ``init(params)``, ``update(signals, state, context)``.
+    def own_key(self) -> Any:
+        """The key of this link at this step."""
+        return key_at(self.key, self.path)
 
-    ``timed``: needs the step. ``leaf``: the formula for one array, where there is one. ``frozen``: which leaves of a
-    tree have no state and no update, where there are such. ``points``: where the gradient is to be taken and which
-    parameters to deploy, where that is not at the parameters themselves.
-    """
-
-    init: Callable[[Tree], State]
-    update: Callable[[Signals, State, Context], tuple[Signals, State]]
-    timed: bool = False
-    leaf: "LeafRule | None" = None
-    frozen: Callable[[Tree], Tree] | None = None
-    points: "Points | None" = None
+    def measured(self, name: str, value: Any) -> None:
+        """Put a measurement where it was asked for."""
+        if self.probe is not None:
+            self.probe[".".join((*self.path, name))] = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), value)
 
 
 class Points(NamedTuple):
@@ -67,45 +74,136 @@ class Points(NamedTuple):
     eval_params: Callable[[Tree, State], Tree]
 
 
+class Place(NamedTuple):
+    """A link that a rule is made of: the value, its state, and the step that its schedules are at."""
+
+    link: Any
+    state: Any
+    step: Any
+
+
+def nowhere(state: Any, step: Any) -> Iterator[Place]:
+    """The links of a rule that is made of none."""
+    return iter(())
+
+
+class Rule(NamedTuple):
+    """How a transformation acts on trees: ``init(params, context)``, ``update(signals, state, context)``.
+
+    ``timed``: needs the step. ``leaf``: the formula for one array, where there is one. ``frozen``: which leaves of a
+    tree have no state and no update, where there are such. ``points``: where the gradient is to be taken and which
+    parameters to deploy, where that is not at the parameters themselves. ``seeds``: of the links that draw at random.
+    ``measures``: the dotted names of what its links measure, True where there is a number a leaf. ``places``: the links
+    that it is made of. ``foreign``: trees may be of any kind, because a link of another library takes them.
+    """
+
+    init: Callable[[Tree, Context], State]
+    update: Callable[[Signals, State, Context], tuple[Signals, State]]
+    timed: bool = False
+    leaf: "LeafRule | None" = None
+    frozen: Callable[[Tree], Tree] | None = None
+    points: Points | None = None
+    seeds: tuple[Any, ...] = ()
+    measures: Mapping[str, bool] = {}
+    places: Callable[[Any, Any], Iterator[Place]] = nowhere
+    foreign: bool = False
+
+
+Make = Callable[..., Rule]
+
+
+class Late(NamedTuple):
+    """A rule that is made of links: ``rule(make)``, where ``make(link, step=None)`` is the rule of a link.
+
+    Without a step, ``make`` takes the one that is in force. Links stay values until then.
+    """
+
+    rule: Callable[[Make], Rule]
+
+
 class NamedRule(NamedTuple):
-    """A link as the body of a combinator gets it."""
+    """A link among others: its name, its rule, and the value that it was."""
 
     name: str
     rule: Rule
+    link: Any = None
+
+    def places(self, state: Any, step: Any) -> Iterator[Place]:
+        """This link, and those that it is made of."""
+        own = state.get(self.name, {}) if isinstance(state, Mapping) else {}
+        yield Place(self.link, own, step)
+        yield from self.rule.places(own, step)
 
 
 class LeafRule(NamedTuple):
     """A formula for one array, and what it takes.
 
     ``fields`` maps the path of each state field to how it starts, ``needs`` what the formula asks for to the path of
-    the link that asks; ``blame`` is the path of the link that is named when trees do not fit.
+    the link that asks, ``once`` the path of what is computed once for all leaves to the function that does; ``blame``
+    is the path of the link that is named when trees do not fit.
     """
 
     formula: Callable[[jax.Array, tuple[Any, ...], "Surroundings"], tuple[jax.Array, tuple[Any, ...]]]
-    fields: dict[tuple[str, ...], Callable[[jax.Array], jax.Array]]
+    fields: dict[Path, Callable[[jax.Array], Any]]
     conditions: bool
-    needs: dict[str, tuple[str, ...]]
-    blame: tuple[str, ...] = ()
+    needs: dict[str, Path]
+    once: Mapping[Path, Callable[..., Any]] = {}
+    blame: Path = ()
 
 
 class Surroundings(NamedTuple):
-    """What a formula may ask for by name; ``packed``: it is being tried, and must be elementwise."""
+    """What a formula may ask for by name. ``packed``: it is being tried, and must be elementwise."""
 
     gradient: Any
     param: Any
     t: Any
     extra: Mapping[str, Any]
+    key: Any = None
+    root: Path = ()
+    path: Path = ()
+    once: Mapping[Path, Any] = {}
+    probe: dict[str, Any] | None = None
     packed: bool = False
 
-    def ask(self, names: Iterable[str]) -> dict[str, Any]:
+    def ask(self, names: "Names") -> dict[str, Any]:
         """What is asked for, by name."""
-        own = ("gradient", "param", "t")
-        return {name: getattr(self, name) if name in own else self.extra[name] for name in names}
+        found = {}
+        for name in names.all:
+            if (*self.path, name) in self.once:
+                found[name] = self.once[(*self.path, name)]
+            elif name in ("gradient", "param", "t"):
+                found[name] = getattr(self, name)
+            elif name == "key":
+                found[name] = key_at(self.key, (*self.root, *self.path))
+            elif name in self.extra:
+                found[name] = self.extra[name]
+        return {name: x for name, x in found.items() if not (x is None and name in names.optional)}
 
 
-def keywords(function: Callable[..., Any]) -> list[str]:
-    """The names that a formula asks for: its keyword-only parameters."""
-    return [p.name for p in inspect.signature(function).parameters.values() if p.kind == p.KEYWORD_ONLY]
+class Names(NamedTuple):
+    """The names that a function asks for: its keyword-only parameters, those with a default being optional."""
+
+    all: tuple[str, ...]
+    optional: frozenset[str]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *, refuse: Mapping[str, str] = {}) -> "Names":
+        """The names, if there is none that stands for another: ``refuse`` maps such to what is meant."""
+        asked = [p for p in inspect.signature(function).parameters.values() if p.kind == p.KEYWORD_ONLY]
+        for p in asked:
+            if p.name in refuse:
+                raise TransformationError(f"it asks for {p.name!r}: {refuse[p.name]}")
+        return cls(tuple(p.name for p in asked), frozenset(p.name for p in asked if p.default is not p.empty))
+
+    @property
+    def needed(self) -> list[str]:
+        """The names that must be there."""
+        return [name for name in self.all if name not in self.optional]
+
+
+def key_at(key: Any, path: Iterable[str]) -> Any:
+    """The key of a link: folded by a number that is made of its path, so the same in every process."""
+    return jax.random.fold_in(key, zlib.crc32(".".join(path).encode()))
 
 
 def missing(name: str) -> TransformationError:
@@ -116,58 +214,42 @@ def missing(name: str) -> TransformationError:
 
 
 def widened(tree: Tree) -> Tree:
-    """Every leaf in float32 at least."""
+    """Every leaf in float32 at least; what is not in floating point as it is."""
     return trees.map(lambda x: wide(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
 
-def whole_tree(
-    update: Callable[..., Any],
-    *,
-    init: Callable[[Tree], State] | None = None,
-    conditions: bool = False,
-    packs: bool = False,
-) -> Rule:
-    """A rule from a function of trees, for what needs all leaves at once, such as a norm.
+def asked_of(names: Names, signals: Signals, context: Context, updates: Tree) -> dict[str, Any]:
+    """What a function of whole trees asks for; trees come in float32 at least.
 
-    ``update(updates, state, *, <names>) -> (updates, state)``; ``init(params)`` returns a mapping of arrays, and
-    there is none where it is not given (``state`` is then ``{}``). Names that may be asked for: ``gradient``,
-    ``params``, ``t``, or an extra keyword of ``update``. Leaves come in float32 or float64 and go out so; ``None``
-    stays ``None``. ``packs=True`` says that nothing depends on where one leaf ends and the next begins, as in a norm
-    over all of them; without it packed parameters (`gradtx.pack`) are refused.
-
-    >>> from gradtx import transformation
-    >>> @transformation
-    ... def divide_by_count_of_leaves():
-    ...     def update(updates, state):
-    ...         return jax.tree.map(lambda u: u / len(jax.tree.leaves(updates)), updates), state
-    ...     return whole_tree(update, conditions=True)
-    >>> divide_by_count_of_leaves().update({"a": jnp.array(4.0), "b": jnp.array(2.0)}, {})[0]["a"]
-    Array(2., dtype=float32)
+    Raises `TransformationError`: a name that is not there.
     """
-    needs = keywords(update)
+    given: dict[str, Any] = {**context.extra, "params": None, "t": None}
+    if "gradient" in names.all:
+        given["gradient"] = updates if signals.gradient is signals.updates else widened(signals.gradient)
+    if "params" in names.all and context.params is not None:
+        given["params"] = widened(context.params)
+    if "t" in names.all:
+        given["t"] = context.t
+    if "key" in names.all:
+        given["key"] = context.own_key()
+    absent = [name for name in names.needed if given.get(name) is None]
+    if absent:
+        raise missing(absent[0])
+    return {name: given[name] for name in names.all if given.get(name) is not None}
 
-    def started(params: Tree) -> State:
-        if not packs:
-            refuse_packed(params, "it looks at whole leaves")
-        return init(params) if init else {}
 
-    def on_trees(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
-        check_gradients(signals.updates, context.params)
-        if not packs:
-            refuse_packed(signals.updates, "it looks at whole leaves")
-        updates = widened(signals.updates)
-        given = {**context.extra, "gradient": updates, "params": None, "t": None}
-        if signals.gradient is not signals.updates:
-            given["gradient"] = widened(signals.gradient)
-        if "params" in needs and context.params is not None:
-            given["params"] = widened(context.params)
-        if "t" in needs:
-            given["t"] = context.t
-        absent = [name for name in needs if given.get(name) is None]
-        if absent:
-            raise missing(absent[0])
-        new, state = update(updates, state, **{name: given[name] for name in needs})
-        check_like(new, updates)
-        return signals.then(new, conditions=conditions), state
+def combined(links: Iterable[NamedRule]) -> dict[str, Any]:
+    """What a rule that is made of links has of theirs, each under its name."""
+    links = list(links)
 
-    return Rule(started, on_trees, "t" in needs)
+    def places(state: Any, step: Any) -> Iterator[Place]:
+        for link in links:
+            yield from link.places(state, step)
+
+    return {
+        "timed": any(link.rule.timed for link in links),
+        "seeds": tuple(seed for link in links for seed in link.rule.seeds),
+        "measures": {f"{link.name}.{name}": kind for link in links for name, kind in link.rule.measures.items()},
+        "places": places,
+        "foreign": any(link.rule.foreign for link in links),
+    }

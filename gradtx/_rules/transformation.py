@@ -1,28 +1,38 @@
-"""The transformation as a value, the decorator that makes factories of them, and the functions that take one.
+"""The transformation as a value, and the decorator that makes factories of them.
 
 A transformation is a call of a factory, kept (see `gradtx._value.value`). Its rule is made each time it is used, from
 the numbers as they are then: traced, swept or scheduled. That is cheap, because it happens while tracing.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradtx import tree as trees
-from gradtx._rules.checks import as_arrays, check_floating, check_gradients, check_like, check_state, check_structure
-from gradtx._rules.compose import fill, keep, located, scope
-from gradtx._rules.packing import refuse_packed
-from gradtx._rules.protocol import Context, NamedRule, Rule, Signals, State, Tree, widened
+from gradtx._rules import clock
+from gradtx._rules.checks import (
+    as_arrays,
+    as_state,
+    check_floating,
+    check_like,
+    check_state,
+    check_structure,
+    in_wider_dtype,
+    still,
+)
+from gradtx._rules.compose import scope
+from gradtx._rules.foreign import foreign_rule
+from gradtx._rules.protocol import Context, Late, Rule, Signals, State, Tree
+from gradtx._rules.restrict import fill, keep, of_some
 from gradtx._schedules.schedule import as_number_or_schedule, at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
-from gradtx._value.floating import real_dtype, wide
 from gradtx._value.marks import Interval, Static
-from gradtx._value.named_links import Links
+from gradtx._value.named_links import NamedLink
 from gradtx._value.value import Value, factory
 
 P = ParamSpec("P")
@@ -35,6 +45,9 @@ class GradientTransformation(Value):
     again), ``vmap`` (one program trains a whole sweep) and ``grad`` (with respect to its numbers); it prints as the
     call that makes it, compares, hashes and pickles. Arguments are attributes (``tx.learning_rate``); `replace`
     exchanges them.
+
+    Outside of a trace, ``init`` and ``update`` are one compiled call each, compiled once for each structure and kind
+    of arguments. `jax.disable_jit` gives the plain evaluation.
     """
 
     __slots__ = ()
@@ -52,71 +65,138 @@ class GradientTransformation(Value):
         hint = f"; call it: {x.__name__}(...)" if callable(x) and hasattr(x, "call") else ""
         raise TransformationError(f"expected a transformation, found {x!r}{hint}")
 
-    def init(self, params: Tree) -> State:
+    def init(self, params: Tree, *, key: Any = None) -> State:
         """The state before the first update: a mapping from names to trees like the parameters, or to scalars.
 
-        ``count`` is the number of updates so far, there only if something depends on it. Leaves that are frozen have no
-        state. Raises `TransformationError`: a leaf that is not in floating point, a stacked transformation.
+        ``count`` is the number of updates so far, there only if something depends on it; ``key`` is a random key, there
+        only if a link draws at random: made of the seeds of those links, and of ``key`` where it is given. Leaves that
+        are frozen have no state. Of shapes (`jax.ShapeDtypeStruct`) it makes the state of zeros. Raises
+        `TransformationError`: a leaf that is not in floating point, a stacked transformation.
         """
-        return self._within(self._init)(params)
+        if _is_concrete((self, params, key)) and self.compiles():
+            made = _compiled(_compiled_init, self, params, key)
+            if made is not None:
+                return made
+        return self._within(self._init)(params, key)
 
-    def _init(self, params: Tree) -> State:
+    def _init(self, params: Tree, key: Any) -> State:
         rule = rule_of(self, jnp.zeros([], jnp.int32))
-        params = _thaw(rule, params, params)
-        check_floating(params, "parameter")
-        state = rule.init(as_arrays(params))
-        return {"count": jnp.zeros([], jnp.int32), **state} if rule.timed else state
+        params = _thaw(rule, as_arrays(params), params)
+        if not rule.foreign:
+            check_floating(params, "parameter")
+        return clock.start(rule, params, Context(params, key=key, path=self._root()))
 
     def update(
         self, updates: Tree, state: State, params: Tree = None, *, step: Any = None, **extra: Any
     ) -> tuple[Tree, State]:
         """From gradients to updates, which `apply_updates` adds to the parameters; and the next state.
 
-        The updates have the dtypes of the gradients. ``step`` replaces the count of the state (0 is the first update).
-        Extra keywords go to the links that ask for them. Raises `TransformationError`, at trace time: a leaf that is
-        missing, of another shape or not in floating point; parameters or a keyword that a link needs and did not get.
+        The updates have the dtypes of the gradients, or of the parameters where those are wider. ``step`` replaces the
+        count of the state (0 is the first update). Extra keywords go to the links that ask for them. Raises
+        `TransformationError`, at trace time: a leaf that is missing, of another shape or not in floating point;
+        parameters or a keyword that a link needs and did not get.
         """
+        if step is not None:
+            _check_step(step)
+        if _is_concrete((self, updates, state, params, step, extra)) and self.compiles():
+            made = _compiled(_compiled_update, self, updates, state, params, step, extra)
+            if made is not None:
+                return made
         return self._within(self._update)(updates, state, params, step, extra)
 
     def _update(self, updates: Tree, state: State, params: Tree, step: Any, extra: Mapping[str, Any]) -> Any:
-        if step is not None:
-            _check_step(step)
-        elif isinstance(state, Mapping):
-            step = state.get("count")
+        state = as_state(state)
+        step = clock.count_of(state) if step is None else step
         rule = rule_of(self, jnp.asarray(0 if step is None else step))
-        if rule.timed and step is None:
-            raise TransformationError("the state has no 'count': it was made by another transformation")
         if rule.frozen is not None and params is not None:
             check_structure(updates, params)
-        gradients, given, params = _thaw(rule, updates, params), params, _thaw(rule, params, params)
-        check_floating(params, "parameter")
-        arrays = as_arrays(gradients)
-        params = None if params is None else as_arrays(params)
-        context = Context(params, None if step is None else _next(jnp.asarray(step)), extra)
-        signals, new = rule.update(Signals(arrays, arrays), state, context)
-        out = trees.map(lambda u, g: u if u.dtype == g.dtype else u.astype(g.dtype), signals.updates, arrays)
+        thawed, given = _thaw(rule, updates, params), params
         if rule.frozen is not None:
-            out = fill(out, trees.map(jnp.zeros_like, as_arrays(updates)))
-        new = {"count": context.t, **new} if rule.timed else new
+            like = updates if params is None else params
+            extra = of_some(extra, trees.map(lambda frozen: not frozen, rule.frozen(like)), params)
+        gradients = as_arrays(thawed)
+        params = None if params is None else as_arrays(_thaw(rule, params, params))
+        if not rule.foreign:
+            check_floating(params, "parameter")
+        context = Context(params, extra=extra, path=self._root())
+        signals, new = clock.tick(rule, Signals(gradients, gradients), state, context, step)
+        out = in_wider_dtype(signals.updates, gradients, params)
+        if rule.frozen is not None:
+            out = fill(out, trees.map(still, updates))
         check_state(state, new)
-        check_floating(gradients, "gradient")  # also what no link has looked at
-        if given is not None:
-            check_like(updates, given)
+        if not rule.foreign:
+            check_floating(thawed, "gradient")  # also what no link has looked at
+            if given is not None:
+                check_like(updates, given)
         return out, new
+
+    def compiles(self) -> bool:
+        """Whether an update outside of a trace may be one compiled call: no link may have effects that are not seen."""
+        return not any(part.call.opaque for part in self.walk())
+
+    def _root(self) -> tuple[str, ...]:
+        return () if self.call.associative else (self.link_name,)
 
     def _within(self, method: Callable[..., Any]) -> Callable[..., Any]:
         return method if self.call.associative else within(self.link_name, method)
+
+
+@jax.jit
+def _compiled_init(tx: GradientTransformation, params: Tree, key: Any) -> State:
+    return tx._within(tx._init)(params, key)
+
+
+@jax.jit
+def _compiled_update(
+    tx: GradientTransformation, updates: Tree, state: State, params: Tree, step: Any, extra: Mapping[str, Any]
+) -> Any:
+    return tx._within(tx._update)(updates, state, params, step, extra)
+
+
+LOOKED_AT = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+_PLAIN: set[Any] = set()  # structures whose functions look at numbers in Python
+
+
+def _compiled(call: Callable[..., Any], tx: GradientTransformation, *args: Any) -> Any:
+    """What one compiled call makes; None where there can be none, so that it runs one operation at a time."""
+    if _PLAIN and jax.tree.structure(tx) in _PLAIN:
+        return None
+    try:
+        return call(tx, *args)
+    except LOOKED_AT:
+        _PLAIN.add(jax.tree.structure(tx))
+    except ValueError as error:
+        if "incompatible devices" not in str(error):  # leaves on different devices
+            raise
+    return None
+
+
+_CONCRETE: dict[type, bool] = {float: True}
+
+
+def _is_concrete(tree: Any) -> bool:
+    """Whether all leaves are arrays or numbers that are known, so that a compiled call can take them."""
+    for x in jax.tree.leaves(tree):
+        kind = type(x)
+        known = _CONCRETE.get(kind)
+        if known is None:
+            known = issubclass(kind, np.ndarray | np.generic) or (
+                isinstance(x, jax.Array) and not isinstance(x, Tracer)
+            )
+            _CONCRETE[kind] = known
+        if not known or (kind is np.ndarray and x.dtype.kind not in "fciub"):
+            return False
+    return True
 
 
 def _check_step(step: Any) -> None:
     x = step if hasattr(step, "dtype") else np.asarray(step)
     if np.ndim(x) or not jnp.issubdtype(x.dtype, jnp.integer) or (isinstance(step, int | np.integer) and step < 0):
         raise TransformationError(f"step: expected one whole number, 0 or more, found {step!r}")
-
-
-def _next(step: jax.Array) -> jax.Array:
-    top = jnp.iinfo(jnp.int32).max
-    return jnp.where(step < top, step + 1, top).astype(jnp.int32)
 
 
 def _thaw(rule: Rule, tree: Tree, like: Tree) -> Tree:
@@ -131,35 +211,36 @@ def _thaw(rule: Rule, tree: Tree, like: Tree) -> Tree:
 
 def rule_of(tx: GradientTransformation, step: Any) -> Rule:
     """The rule of a transformation, with its schedules at ``step``. A recipe opens a scope of its own."""
+    return _rule(tx, step, tx.given)
+
+
+def _rule(tx: GradientTransformation, step: Any, children: Mapping[str, Any]) -> Rule:
+    def make(link: Any, at: Any = None) -> Rule:
+        return link if isinstance(link, Rule) else rule_of(link, step if at is None else at)
+
     given: dict[str, Any] = {}
-    links: list[NamedRule] = []
+    links: list[Any] = []
     timed = False
     for name, parameter in tx.call.parameters.items():
-        child = tx.given[name]
-        if isinstance(child, Links):
-            named = [_named(own, link, step, scoped=alias is not None) for own, alias, link in child.triples()]
-            timed = timed or any(link.rule.timed for link in named)
-            if parameter.kind == "links":
-                links = named
-            else:
-                given[name] = {link.name: link.rule for link in named}
+        child = children[name]
+        if parameter.kind == "links":
+            links = [link if alias is None else NamedLink(alias, link) for alias, link in child.pairs]
+        elif parameter.kind == "group":
+            given[name] = dict(zip(child.names(), child.values, strict=True))
         elif parameter.kind == "link":
-            given[name] = located(child.link_name, within(child.link_name, rule_of)(child, step))
-            timed = timed or given[name].timed
+            given[name] = child
         elif parameter.kind == "structure":
             given[name] = child.value
         else:
             timed = timed or is_scheduled(child)
-            given[name] = _one(name, child if parameter.kind == "whole" else within(name, at_step)(child, step))
+            number = _one(name, child if parameter.kind == "whole" else within(name, at_step)(child, step))
+            given[name] = number.at_hand() if isinstance(number, SplitDecay) else number
     ahead = [given.pop(name) for name in tx.call.ahead]
     made = tx.call.body(*ahead, *links, **given)
-    rule = made if isinstance(made, Rule) else scope(rule_of(GradientTransformation._link(made), step))
+    if isinstance(made, Late):
+        made = made.rule(make)
+    rule = made if isinstance(made, Rule) else scope(make(GradientTransformation._link(made)))
     return rule._replace(timed=True) if timed else rule
-
-
-def _named(name: str, link: GradientTransformation, step: Any, *, scoped: bool) -> NamedRule:
-    rule = within(name, rule_of)(link, step)
-    return NamedRule(name, scope(rule) if scoped else rule)
 
 
 def _one(name: str, x: Any) -> Any:
@@ -187,9 +268,11 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
     that ``1 - b``, ``b * x``, ``b**t`` and ``1 - b**t`` are exact to rounding; `gradtx.NonNegative` is finite and ≥
     0.
 
-    The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`) or another transformation: a recipe. A body
-    with ``*links`` gets them as pairs of a name and a rule. With ``associative=True`` a call of the factory among its
-    own unnamed links is spliced into them.
+    A transformation among the arguments is annotated `gradtx.Link` (``*links`` and ``**named_links`` are
+    transformations by themselves). The function gets it as it is, to chain it, to wrap it or to ask it.
+
+    The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`, `gradtx.around`) or another transformation: a
+    recipe. With ``associative=True`` a call of the factory among its own unnamed links is spliced into them.
 
     Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no
     number.
@@ -218,7 +301,7 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
 # Transformations of other libraries -----------------------------------------------------------------------------------
 
 
-@factory(GradientTransformation, names_link=True)
+@factory(GradientTransformation, names_link=True, opaque=True)
 def foreign(transformation: Static, *, name: str = "foreign"):
     """Anything with ``init`` and ``update``, such as a transformation of Optax, as a link.
 
@@ -235,131 +318,9 @@ def foreign(transformation: Static, *, name: str = "foreign"):
     >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0]
     Array([-0.5], dtype=float32)
     """
-    takes_extra = any(p.kind == p.VAR_KEYWORD for p in inspect.signature(transformation.update).parameters.values())
-
-    def init(params: Tree) -> Any:
-        refuse_packed(params, "it may look at leaves")
-        state = transformation.init(params)
-        return state if jax.tree.leaves(state) else {}
-
-    def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
-        params, updates = context.params, signals.updates
-        check_gradients(updates, params)
-        refuse_packed(updates, "it may look at leaves")
-        given = updates if params is None else trees.cast_like(updates, params)
-        if state == {}:
-            stateless = jax.eval_shape(transformation.init, given if params is None else params)
-            if jax.tree.leaves(stateless):
-                raise TransformationError("it has no entry in the state: it was made by another transformation")
-            new, _ = transformation.update(given, stateless, params, **(context.extra if takes_extra else {}))
-            return signals.then(widened(new), conditions=True), {}
-        new, after = transformation.update(given, state, params, **(context.extra if takes_extra else {}))
-        after = jax.tree.map(lambda x, was: x.astype(was.dtype) if hasattr(was, "dtype") else x, after, state)
-        return signals.then(widened(new), conditions=False), after
-
-    return Rule(init, update)
+    return foreign_rule(transformation)
 
 
 def _foreign(x: Any) -> GradientTransformation:
     maker, _, local = getattr(x.init, "__qualname__", "").partition(".")
     return foreign(x, name=maker if local and maker.isidentifier() else "foreign")
-
-
-# Functions of a transformation ----------------------------------------------------------------------------------------
-
-
-def apply_updates(params: Tree, updates: Tree) -> Tree:
-    """The sum of parameters and updates, leaf by leaf, in the dtype of the parameters. ``None`` is no update.
-
-    Raises `TransformationError`: trees that differ, or a leaf that would broadcast.
-
-    >>> apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])})
-    {'w': Array([1.5, 1.5], dtype=float32)}
-    """
-    present = trees.map(lambda u, p: p, updates, params) if _alike(updates, params) else params
-    within("apply_updates", check_like)(updates, present)
-    moved = trees.map(lambda u, p: p if jnp.issubdtype(jnp.result_type(u), jnp.inexact) else None, updates, present)
-    within("apply_updates", check_floating)(moved, "parameter")
-    return jax.tree.map(_moved, updates, params, is_leaf=lambda x: x is None)
-
-
-def _moved(update: Any, param: Any) -> Any:
-    if update is None:
-        return param
-    if not jnp.issubdtype(jnp.result_type(update), jnp.inexact):  # the zeros of a frozen leaf
-        return param + update
-    param, update = jnp.asarray(param), jnp.asarray(update)
-    real = real_dtype(param.dtype, update.dtype)
-    return (wide(param, real) + wide(update, real)).astype(param.dtype)
-
-
-def _alike(a: Tree, b: Tree) -> bool:
-    return trees.flatten(a)[1] == trees.flatten(b)[1]
-
-
-def gradient_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
-    """Where the gradient of the next update is to be taken: the parameters, unless a link says otherwise.
-
-    True Nesterov momentum looks ahead to θ + αv. It composes through chains, scopes and groups.
-
-    >>> from gradtx import nesterov
-    >>> tx, params = nesterov(0.1, 0.5), jnp.array([1.0])
-    >>> state = tx.init(params)
-    >>> updates, state = tx.update(jnp.array([2.0]), state)
-    >>> gradient_params(tx, apply_updates(params, updates), state)  # 0.8 + 0.5·(−0.2)
-    Array([0.7], dtype=float32)
-    """
-    return _point(tx, params, state, "gradient_params")
-
-
-def eval_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
-    """The parameters to deploy: those that are trained, unless a link averages them.
-
-    >>> from gradtx import asgd
-    >>> tx, params = asgd(0.1, lambd=0.0, t0=0.0), jnp.array([1.0])
-    >>> state = tx.init(params)
-    >>> for gradient in (2.0, 2.0, 2.0):
-    ...     updates, state = tx.update(jnp.array([gradient]), state, params)
-    ...     params = apply_updates(params, updates)
-    >>> bool(eval_params(tx, params, state) > params)  # an average lags behind
-    True
-    """
-    return _point(tx, params, state, "eval_params")
-
-
-def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -> Tree:
-    step = state.get("count", 0) if isinstance(state, Mapping) else 0
-    rule = tx._within(rule_of)(tx, jnp.asarray(step))
-    if rule.points is None:
-        return params
-    kept = _thaw(rule, params, params)
-    moved = getattr(rule.points, which)(as_arrays(kept), state)
-    return moved if rule.frozen is None else fill(moved, params)
-
-
-def hyperparameters(tx: GradientTransformation, state: State | None = None) -> dict[str, Any]:
-    """Every number of a transformation by its dotted name, as `GradientTransformation.replace` takes them.
-
-    Without a state, schedules are given as they are; with one, they are resolved to the values of the next update.
-
-    >>> from gradtx import adam, chain, clip_by_global_norm, linear_schedule
-    >>> tx = chain(clip_by_global_norm(1.0), adam(linear_schedule(1.0, 0.0, 10)))
-    >>> hyperparameters(tx)["clip_by_global_norm.max_norm"]
-    1.0
-    >>> float(hyperparameters(tx, tx.init(jnp.zeros(3)))["adam.learning_rate"])
-    1.0
-    """
-    if state is not None and "count" not in state and any(is_scheduled(x) for x in _numbers(tx, "").values()):
-        raise TransformationError("hyperparameters: the state has no 'count': it was made by another transformation")
-    numbers = _numbers(tx, "" if tx.call.associative else f"{tx.link_name}.")
-    return numbers if state is None else {name: at_step(x, state.get("count")) for name, x in numbers.items()}
-
-
-def _numbers(tx: Value, prefix: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, part in tx.parts():
-        if isinstance(part, GradientTransformation):
-            found |= _numbers(part, f"{prefix}{name}.")
-        elif part is not None:
-            found[prefix + name] = part.exact() if isinstance(part, SplitDecay) else part
-    return found

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree as trees
-from gradtx._rules.transformation import GradientTransformation, hyperparameters
+from gradtx._rules.functions import hyperparameters
+from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError
 from gradtx._value.value import Value
 

@@ -15,8 +15,9 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx import tree as trees
-from gradtx._rules.compose import fill
-from gradtx._rules.transformation import GradientTransformation, apply_updates, eval_params, gradient_params
+from gradtx._rules.functions import apply_updates, eval_params, gradient_params
+from gradtx._rules.restrict import fill
+from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.progress import progress
 from gradtx._value.errors import TransformationError, within
 

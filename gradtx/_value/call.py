@@ -15,6 +15,7 @@ from gradtx._value.marks import Interval, Kept
 from gradtx._value.named_links import Links
 
 MARKS = ("Decay", "NonNegative", "Limit", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
+CLOCK = {"count": "the step is", "key": "the random key is"}
 TAKEN = ("init", "update", "replace", "parts")
 
 
@@ -41,8 +42,10 @@ class Call:
         associative: bool = False,
         symbol: str = "",
         names_link: bool = False,
+        opaque: bool = False,
     ):
         self.body, self.cls, self.associative, self.symbol, self.names_link = body, cls, associative, symbol, names_link
+        self.opaque = opaque  # calls of it may have effects that a trace does not see
         self.name = body.__name__
         self.function: Callable[..., Any] = body
         code = body.__code__
@@ -161,8 +164,8 @@ def _named(links: Links | Mapping[str, Any]) -> Links:
     """The links, if none takes the place where the step is kept."""
     links = links if isinstance(links, Links) else Links.of((), links)
     for name in links.names():
-        if name == "count" or name in TAKEN:
-            what = "that is where the step is kept" if name == "count" else "that is a method"
+        if name in CLOCK or name in TAKEN:
+            what = f"that is where {CLOCK[name]} kept" if name in CLOCK else "that is a method"
             raise TransformationError(f"no link may be named {name!r}: {what}")
     return links
 

@@ -5,9 +5,6 @@ off with it. So a decay travels as two numbers, the float32 nearest to it and wh
 things that formulas do with it (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) are computed from both.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -75,10 +72,10 @@ class SplitDecay(ByValue):
     (0.999, True, True)
     """
 
-    __slots__ = ("near", "rest")
+    __slots__ = ("complement", "near", "rest")
 
-    def __init__(self, near: Any, rest: Any):
-        self.near, self.rest = near, rest
+    def __init__(self, near: Any, rest: Any, complement: Any = None):
+        self.near, self.rest, self.complement = near, rest, complement
 
     @classmethod
     def of(cls, x: Any) -> "SplitDecay":
@@ -116,7 +113,13 @@ class SplitDecay(ByValue):
         """What the rounding to float32 lost, without a derivative."""
         return self.rest if is_python(self.rest) else jax.lax.stop_gradient(self.rest)
 
+    def at_hand(self) -> "SplitDecay":
+        """The same decay, with 1 − b computed: here, once, and not in the formula of each leaf."""
+        return self if is_python(self.near, self.rest) else SplitDecay(self.near, self.rest, 1 - self)
+
     def __rsub__(self, other: Any) -> Any:
+        if self.complement is not None and is_python(other) and other == 1:
+            return self.complement
         return (other - self.near) - self.lost
 
     def __mul__(self, x: Any) -> Any:
@@ -156,9 +159,7 @@ class DecayPower(ByValue):
         self.decay, self.t = decay, t
 
     def __rsub__(self, other: Any) -> Any:
-        shared = _sharing.get()
-        lost = shared.look_up(self.decay, self.t) if shared else None
-        lost = _lost(self.decay, self.t) if lost is None else lost
+        lost = _lost(self.decay, self.t)
         return lost if is_python(other) and other == 1 else (other - 1) + lost
 
     @property
@@ -191,34 +192,3 @@ _jitted = jax.jit(_one_minus_power)  # a scalar that many leaves may want: trace
 
 def _lost(decay: SplitDecay, t: Any) -> jax.Array:
     return _jitted(jnp.asarray(1 - decay), jnp.asarray(t))
-
-
-class SharedPowers:
-    """What formulas of many leaves ask for, 1 − bᵗ: noted while one leaf is tried, then made once for all of them."""
-
-    def __init__(self, times: Iterable[Any]):
-        self.times = list(times)
-        self.asked: dict[Any, tuple[SplitDecay, Any]] = {}
-        self.made: dict[Any, jax.Array] = {}
-
-    def look_up(self, decay: SplitDecay, t: Any) -> jax.Array | None:
-        """The power, where it has been made; noted, where it could be: ``t`` is the time of all leaves."""
-        if any(t is time for time in self.times):
-            self.asked[id(decay), id(t)] = decay, t
-        return self.made.get((id(decay), id(t)))
-
-    def make(self) -> None:
-        """Compute what was asked for, here."""
-        self.made = {key: _lost(*pair) for key, pair in self.asked.items()}
-
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """While this lasts, formulas ask here."""
-        token = _sharing.set(self)
-        try:
-            yield
-        finally:
-            _sharing.reset(token)
-
-
-_sharing: ContextVar[SharedPowers | None] = ContextVar("sharing", default=None)

@@ -14,8 +14,9 @@ def real_dtype(*dtypes: Any) -> Any:
 def wide(x: jax.Array, real: Any = None) -> jax.Array:
     """``x`` in float32 at least (complex stays complex), or at the precision of ``real``."""
     real = real_dtype(x.dtype) if real is None else real
-    whole = jnp.complex128 if real == jnp.float64 else jnp.complex64
-    return x.astype(whole if jnp.iscomplexobj(x) else real)
+    complexes = jnp.complex128 if real == jnp.float64 else jnp.complex64
+    dtype = complexes if jnp.issubdtype(x.dtype, jnp.complexfloating) else real
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 @jax.custom_jvp

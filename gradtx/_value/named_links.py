@@ -1,9 +1,16 @@
 """Transformations in order, some under names of their own: what ``*links`` and ``**named_links`` are kept as."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+
+
+class NamedLink(NamedTuple):
+    """A link under the name that it was given, as a body gets it whose links may be in any order."""
+
+    name: str
+    link: Any
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -18,7 +25,9 @@ class Links:
     @classmethod
     def of(cls, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
         links = list(links)
-        return cls([None] * len(links) + list(named), links + list(named.values()))
+        names = [link.name if isinstance(link, NamedLink) else None for link in links]
+        values = [link.link if isinstance(link, NamedLink) else link for link in links]
+        return cls([*names, *named], [*values, *named.values()])
 
     @property
     def pairs(self) -> list[tuple[str | None, Any]]:

@@ -96,6 +96,13 @@ class Value:
             else:
                 yield from _entries(name, child)
 
+    def walk(self) -> Iterator["Value"]:
+        """This value and all values in it."""
+        yield self
+        for _, part in self.parts():
+            if isinstance(part, Value):
+                yield from part.walk()
+
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
             given = self.given.get(name, dict(self.parts()).get(name, _MISSING))

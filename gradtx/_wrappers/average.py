@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from gradtx._rules.per_leaf import per_leaf, zeros
+from gradtx._rules.fields import copied
+from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
 from gradtx._value.marks import NonNegative
@@ -27,4 +28,4 @@ def average_params(t0: NonNegative = 1e6) -> Rule:
         average = average + (param + u - average) / jnp.maximum(1, t - 1 - t0)
         return u, average
 
-    return per_leaf(formula, eval_params=lambda param, average: average, average=zeros)
+    return per_leaf(formula, eval_params=lambda param, average: average, average=copied)

@@ -4,12 +4,13 @@ from typing import Any
 
 from gradtx._rules.compose import serial
 from gradtx._rules.per_leaf import per_leaf
-from gradtx._rules.protocol import Rule
+from gradtx._rules.protocol import Late, Rule
 from gradtx._rules.transformation import transformation
+from gradtx._value.named_links import Links
 
 
 @transformation(associative=True)
-def chain(*links: Any, **named_links: Any) -> Rule:
+def chain(*links: Any, **named_links: Any) -> Late:
     """One transformation after another; order is the algorithm.
 
         (u, g) → link₁ → link₂ → ... → (u, g)
@@ -34,7 +35,7 @@ def chain(*links: Any, **named_links: Any) -> Rule:
     >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0]
     Array([-0.5], dtype=float32)
     """
-    return serial(links)
+    return serial(Links.of(links, named_links))
 
 
 @transformation

@@ -3,13 +3,14 @@
 from typing import Any
 
 from gradtx._rules.compose import parallel
-from gradtx._rules.protocol import Rule
+from gradtx._rules.protocol import Late
 from gradtx._rules.transformation import transformation
 from gradtx._value.marks import Static
+from gradtx._value.named_links import Links
 
 
 @transformation
-def fork(join: Static, *branches: Any, **named_branches: Any) -> Rule:
+def fork(join: Static, *branches: Any, **named_branches: Any) -> Late:
     """Several transformations of the same update, made one by a function.
 
         u ← join(branch₁(u), branch₂(u), ...)   on every leaf
@@ -24,4 +25,4 @@ def fork(join: Static, *branches: Any, **named_branches: Any) -> Rule:
     >>> tx.update(jnp.array([4.0, -3.0]), tx.init(jnp.zeros(2)))[0]
     Array([4., 3.], dtype=float32)
     """
-    return parallel(branches, join)
+    return parallel(Links.of(branches, named_branches), join)

@@ -1,21 +1,25 @@
 """Transformations on some of the leaves: `masked` and `partition`, by path, by function or by label tree."""
 
 import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradtx import tree as trees
 from gradtx._rules.checks import check_gradients
-from gradtx._rules.compose import any_frozen, keep, merge, points_of, restrict
+from gradtx._rules.compose import is_empty, placed, points_of
 from gradtx._rules.packing import choice
 from gradtx._rules.per_leaf import per_leaf
-from gradtx._rules.protocol import Context, NamedRule, Rule, Signals, State, Tree
+from gradtx._rules.protocol import Context, Late, Make, NamedRule, Rule, Signals, State, Tree, combined
+from gradtx._rules.restrict import any_frozen, keep, merge, restrict, restricted
 from gradtx._rules.transformation import transformation
-from gradtx._value.errors import TransformationError, suggest
+from gradtx._value.errors import TransformationError, suggest, within
 from gradtx._value.marks import Group, Link, Static
+
+Choice = Callable[[Tree], Tree]
 
 
 @transformation
-def masked(inner: Link, mask: Static) -> Rule:
+def masked(inner: Link, mask: Static) -> Late:
     """A transformation of the leaves that a mask chooses; the others pass through unchanged.
 
         u ← inner(u) where the mask is True,   u elsewhere
@@ -50,7 +54,7 @@ def set_to_zero() -> Rule:
 
 
 @transformation
-def partition(transforms: Group, param_labels: Static) -> Rule:
+def partition(transforms: Group, param_labels: Static) -> Late:
     """Groups of leaves, each with a transformation of its own.
 
         u ← transforms[label of the leaf](u)
@@ -87,11 +91,19 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
     def group(label: str) -> Any:
         return lambda tree: trees.map(lambda own: str(own) == label, labels(tree))
 
-    parts = {label: restrict(rule, group(label)) for label, rule in transforms.items()}
+    return Late(lambda make: _grouped(transforms, labels, group, make))
 
-    def init(params: Tree) -> State:
-        entries = {label: part.init(params) for label, part in parts.items()}
-        return {label: entry for label, entry in entries.items() if entry != {}}
+
+def _grouped(transforms: Mapping[str, Any], labels: Choice, group: Callable[[str], Choice], make: Make) -> Rule:
+    named = [
+        NamedRule(label, restricted(within(label, make)(link), group(label)), link)
+        for label, link in transforms.items()
+    ]
+    parts = {label: placed(label, rule) for label, rule, _ in named}
+
+    def init(params: Tree, context: Context) -> State:
+        entries = {label: part.init(params, context) for label, part in parts.items()}
+        return {label: entry for label, entry in entries.items() if not is_empty(entry)}
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         check_gradients(signals.updates, context.params)
@@ -103,8 +115,6 @@ def partition(transforms: Group, param_labels: Static) -> Rule:
             updates = keep(after.updates, own)
             shared = after.updates is after.gradient
             merged = merge(Signals(updates, updates if shared else keep(after.gradient, own)), merged)
-        return merged, {k: entry for k, (_, entry) in made.items() if entry != {}}
+        return merged, {k: entry for k, (_, entry) in made.items() if not is_empty(entry)}
 
-    named = [NamedRule(label, part) for label, part in parts.items()]
-    timed, frozen = any(part.timed for part in parts.values()), any_frozen(list(parts.values()))
-    return Rule(init, update, timed, None, frozen, points_of(named))
+    return Rule(init, update, frozen=any_frozen(list(parts.values())), points=points_of(named), **combined(named))

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._rules.transformation import GradientTransformation, hyperparameters
+from gradtx._rules.functions import hyperparameters
+from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, within
 from gradtx.sweep._distributions import Distribution
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx._rules.transformation import GradientTransformation, eval_params
+from gradtx._rules.functions import eval_params
+from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.fit import advance, batch_rows, next_order, order_of
 
 Tree = Any

@@ -1,0 +1,198 @@
+"""Wrappers: what happens before, instead of and after the step of an inner transformation."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._rules import clock
+from gradtx._rules.checks import check_gradients, check_like
+from gradtx._rules.packing import refuse_packed
+from gradtx._rules.protocol import (
+    Context,
+    Late,
+    Make,
+    Names,
+    Place,
+    Points,
+    Rule,
+    Signals,
+    State,
+    Tree,
+    asked_of,
+    widened,
+)
+from gradtx._value.errors import TransformationError, within
+
+REFUSED = {"param": "a wrapper is given the tree: ask for 'params'"}
+
+
+def around(
+    inner: Any,
+    update: Callable[..., Any],
+    *,
+    init: Callable[..., State] | None = None,
+    gradient_params: Callable[..., Tree] | None = None,
+    eval_params: Callable[..., Tree] | None = None,
+    every_step: bool = False,
+    packs: bool = False,
+    seed: Any = None,
+) -> Late:
+    """A rule from a wrapper of another transformation.
+
+    ``update(step, updates, state, *, <names>) -> (updates, state)``. ``step(updates)`` is one step of ``inner``: it
+    returns its updates and its new state. Call it at most once along any path, also inside `jax.lax.cond`. The state
+    of ``inner`` is kept under ``inner``: what is returned has it there, new or as it was. ``step`` takes ``params=``,
+    ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those of
+    `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords.
+
+    ``init(params)`` returns the wrapper's own entries of the state. ``gradient_params(params, state)`` and
+    ``eval_params(params, state)`` start from those of ``inner``.
+
+    Time: inside, everything reads the count of the steps that ``inner`` has taken, which is kept in its state. So an
+    accumulation or a guard is right under schedules. A wrapper that steps ``inner`` at every update may say
+    ``every_step=True``; there is then no count to keep, and the clock outside is read. ``packs=True`` says that the
+    wrapper treats every number by itself (see `gradtx.pack`).
+
+    A wrapper conditions gradients if ``inner`` does (see `gradtx.chain`).
+
+    >>> import jax
+    >>> from gradtx import Link, scale, transformation
+    >>> @transformation
+    ... def twice_as_far(inner: Link):
+    ...     def update(step, updates, state):
+    ...         updates, after = step(updates)
+    ...         return jax.tree.map(lambda u: 2 * u, updates), state | {"inner": after}
+    ...     return around(inner, update)
+    >>> tx = twice_as_far(scale(-0.5))
+    >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0]
+    Array([-4.], dtype=float32)
+    """
+    names = Names.of(update, refuse=REFUSED)
+    wrapper = _Wrapper(inner, update, names, init, every_step, packs)
+
+    def rule(make: Make) -> Rule:
+        inside = wrapper.rule(make, None)
+        random = "key" in names.all
+        seeds = (0.0 if seed is None else seed,) if random else ()
+        own = (gradient_params, eval_params)
+        points = wrapper.points(make, *own) if inside.points is not None or any(own) else None
+        return Rule(
+            lambda params, context: wrapper.start(make, params, context),
+            lambda signals, state, context: wrapper.step(make, signals, state, context),
+            timed="t" in names.all or random or (every_step and inside.timed),
+            frozen=inside.frozen,
+            points=points,
+            seeds=seeds + (inside.seeds if every_step else ()),
+            measures={f"inner.{name}": kind for name, kind in inside.measures.items()} if every_step else {},
+            places=lambda state, step: wrapper.places(make, state, step),
+            foreign=inside.foreign,
+        )
+
+    return Late(rule)
+
+
+class _Wrapper:
+    """A wrapper at work: it hands ``step`` to the function that was written, and keeps the state of what is inside."""
+
+    def __init__(self, inner: Any, update: Any, names: Names, init: Any, every_step: bool, packs: bool):
+        self.inner, self.update, self.names, self.init = inner, update, names, init
+        self.every_step, self.packs = every_step, packs
+
+    def rule(self, make: Make, step: Any) -> Rule:
+        """The rule of what is inside, at a step of its own, or at the one that is in force."""
+        return within(getattr(self.inner, "link_name", "inner"), make)(self.inner, step)
+
+    def start(self, make: Make, params: Tree, context: Context) -> State:
+        """The state: that of what is inside, with its clock if it has one, and the wrapper's own."""
+        if not self.packs:
+            refuse_packed(params, "it looks at whole leaves")
+        inside, within_it = self.rule(make, jnp.zeros([], jnp.int32)), context.at("inner")
+        if self.every_step:
+            state = inside.init(params, within_it)
+        else:
+            state = clock.start(inside, params, within_it, nested=True)
+            if context.probe is not None and inside.measures:
+                state["measured"] = blank(inside, params)
+        own = {} if self.init is None else self.init(widened(params))
+        return {**({"inner": state} if not _is_empty(state) else {}), **own}
+
+    def step(self, make: Make, signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        """One update."""
+        check_gradients(signals.updates, context.params)
+        if not self.packs:
+            refuse_packed(signals.updates, "it looks at whole leaves")
+        updates = widened(signals.updates)
+        before = state.get("inner", {})
+        conditions: list[bool] = []
+
+        def step(updates: Tree, *, params: Tree = context.params, t: Any = None, **extra: Any) -> tuple[Tree, State]:
+            within_it = context.at("inner")._replace(params=params, extra={**context.extra, **extra}, followed=False)
+            after, new = self._inside(make, Signals(updates, updates), before, within_it, t)
+            conditions.append(after.updates is after.gradient)
+            return widened(after.updates), new
+
+        given = asked_of(self.names, signals, context, updates)
+        new, after = self.update(step, updates, {**state, "inner": before}, **given)
+        check_like(new, updates)
+        if "inner" not in after:
+            raise TransformationError(
+                "expected the state that is returned to have 'inner', the state of what is inside"
+            )
+        after = {name: entry for name, entry in after.items() if name != "inner" or not _is_empty(entry)}
+        return signals.then(new, conditions=bool(conditions) and all(conditions)), after
+
+    def _inside(self, make: Make, signals: Signals, state: State, context: Context, t: Any) -> tuple[Signals, State]:
+        name = getattr(self.inner, "link_name", "inner")
+        if self.every_step:
+            rule = self.rule(make, None if t is None else t - 1)
+            return within(name, rule.update)(signals, state, context if t is None else context._replace(t=t))
+        now = clock.count_of(state) if t is None else t - 1
+        rule = self.rule(make, jnp.zeros([], jnp.int32) if now is None else now)
+        context = context._replace(path=(), probe={} if "measured" in state else None)
+        signals, new = within(name, clock.tick)(rule, signals, state, context, now)
+        if "measured" in state:
+            new["measured"] = collected(rule, context)
+        return signals, new
+
+    def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
+        """What is inside, its state, and the step that it is at."""
+        own = state.get("inner", {}) if isinstance(state, Mapping) else {}
+        now = step if self.every_step else clock.count_of(own)
+        yield Place(self.inner, own, now)
+        yield from self.rule(make, jnp.zeros([], jnp.int32) if now is None else now).places(own, now)
+
+    def points(self, make: Make, gradient_params: Any, eval_params: Any) -> Points:
+        """Where what is inside wants the gradient, and then where the wrapper does."""
+
+        def moved(which: str, own: Any) -> Any:
+            def point(params: Tree, state: State) -> Tree:
+                kept = state.get("inner", {})
+                now = None if self.every_step else clock.count_of(kept)
+                points = self.rule(make, now).points
+                at = params if points is None else getattr(points, which)(params, kept)
+                return at if own is None else trees.cast_like(own(widened(at), state), params)
+
+            return point
+
+        return Points(moved("gradient_params", gradient_params), moved("eval_params", eval_params))
+
+
+def _is_empty(state: Any) -> bool:
+    return isinstance(state, dict) and not state
+
+
+# Measurements ---------------------------------------------------------------------------------------------------------
+
+
+def blank(rule: Rule, params: Tree) -> dict[str, Any]:
+    """The measurements of a rule before the first update: zeros, so that the structure is fixed."""
+    zero = jnp.zeros([], jnp.float32)
+    return {name: trees.map(lambda _: zero, params) if by_leaf else zero for name, by_leaf in rule.measures.items()}
+
+
+def collected(rule: Rule, context: Context) -> dict[str, Any]:
+    """The measurements of a rule after an update."""
+    found = context.probe or {}
+    return {name: found[".".join((*context.path, name))] for name in rule.measures}

@@ -1,0 +1,52 @@
+"""The clock of a scope: one count, and one random key where a link draws at random.
+
+It belongs to who sets the pace: the outermost scope has one, and so has what a wrapper steps at another pace.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx._rules.protocol import Context, Rule, Signals, State, Tree, key_at
+from gradtx._value.errors import TransformationError
+
+TOP = 2**31 - 1
+
+
+def start(rule: Rule, params: Tree, context: Context, *, nested: bool = False) -> State:
+    """The state of a scope before the first update. Keys come from that of ``context``, or from the seeds alone."""
+    clock: State = {"count": jnp.zeros([], jnp.int32)} if rule.timed else {}
+    if rule.seeds:
+        key = jax.random.key(0) if context.key is None else context.key
+        for seed in rule.seeds:
+            key = jax.random.fold_in(key, jnp.asarray(seed).astype(jnp.uint32))
+        clock["key"] = key_at(key, context.path) if nested else key
+    return clock | rule.init(params, context)
+
+
+def tick(rule: Rule, signals: Signals, state: State, context: Context, step: Any) -> tuple[Signals, State]:
+    """One update of a scope at ``step`` (0 is the first), None where it has no time."""
+    if rule.timed and step is None:
+        raise TransformationError("the state has no 'count': it was made by another transformation")
+    t, key = None if step is None else following(step), None
+    if rule.seeds:
+        if "key" not in state:
+            raise TransformationError("the state has no 'key': it was made by another transformation")
+        key = jax.random.fold_in(state["key"], jnp.asarray(step).astype(jnp.uint32))
+    signals, new = rule.update(signals, state, context._replace(t=t, key=key))
+    clock = {"count": t} if rule.timed else {}
+    return signals, clock | ({"key": state["key"]} if rule.seeds else {}) | new
+
+
+def count_of(state: Any) -> Any:
+    """The step that a state stands at, None where it has no clock."""
+    return state.get("count") if isinstance(state, Mapping) else None
+
+
+def following(step: Any) -> jax.Array:
+    """The step after a step; the last one that an int32 holds is followed by itself."""
+    step = jnp.asarray(step)
+    step = step.astype(jnp.int32) if step.dtype.itemsize < 4 else step
+    return jnp.where(step < TOP, step + 1, TOP).astype(jnp.int32)

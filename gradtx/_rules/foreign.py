@@ -1,0 +1,57 @@
+"""Transformations of other libraries: the rule that hands them what they would get outside of a chain."""
+
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._rules.checks import check_gradients
+from gradtx._rules.packing import refuse_packed
+from gradtx._rules.protocol import Context, Rule, Signals, Tree, widened
+from gradtx._value.errors import TransformationError
+
+
+def foreign_rule(transformation: Any) -> Rule:
+    """The rule of anything with ``init`` and ``update``."""
+    takes_extra = any(p.kind == p.VAR_KEYWORD for p in inspect.signature(transformation.update).parameters.values())
+
+    def init(params: Tree, context: Context) -> Any:
+        refuse_packed(params, "it may look at leaves")
+        state = transformation.init(params)
+        return state if jax.tree.leaves(state) else {}
+
+    def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+        params, updates, extra = context.params, signals.updates, dict(context.extra) if takes_extra else {}
+        alike = params is None or trees.flatten(params)[1] == trees.flatten(updates)[1]
+        if alike:
+            check_gradients(updates, params)
+        refuse_packed(updates, "it may look at leaves")
+        given = trees.cast_like(updates, params) if alike and params is not None else updates
+        if isinstance(state, dict) and not state:
+            stateless = jax.eval_shape(transformation.init, given if params is None else params)
+            if jax.tree.leaves(stateless):
+                raise TransformationError("it has no entry in the state: it was made by another transformation")
+            new, _ = transformation.update(given, stateless, params, **extra)
+            return signals.then(_widened(new), conditions=True), {}
+        new, after = transformation.update(given, state, params, **extra)
+        return signals.then(_widened(new), conditions=False), _in_the_dtypes_of(state, after)
+
+    return Rule(init, update, foreign=True)
+
+
+def _widened(tree: Tree) -> Tree:
+    return widened(tree) if all(hasattr(x, "dtype") for x in jax.tree.leaves(tree)) else tree
+
+
+def _in_the_dtypes_of(state: Any, after: Any) -> Any:
+    """The new state in the dtypes of the old one, where it is still of the same structure."""
+    if jax.tree.structure(state) != jax.tree.structure(after):
+        return after
+
+    def kept(x: Any, was: Any) -> Any:
+        same = not (hasattr(was, "dtype") and hasattr(x, "dtype")) or x.dtype == was.dtype
+        return x if same or jnp.issubdtype(was.dtype, jax.dtypes.extended) else x.astype(was.dtype)
+
+    return jax.tree.map(kept, after, state)

@@ -1,0 +1,140 @@
+"""What is asked of a transformation: its numbers, and where its parameters are."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._rules import clock
+from gradtx._rules.checks import as_arrays, as_state, check_floating, check_like
+from gradtx._rules.protocol import Place, State, Tree
+from gradtx._rules.restrict import fill, keep
+from gradtx._rules.transformation import GradientTransformation, rule_of
+from gradtx._schedules.schedule import at_step, is_scheduled
+from gradtx._value.decay import SplitDecay
+from gradtx._value.errors import TransformationError, within
+from gradtx._value.floating import real_dtype, wide
+from gradtx._value.value import Value
+
+
+def apply_updates(params: Tree, updates: Tree) -> Tree:
+    """The sum of parameters and updates, leaf by leaf, in the dtype of the parameters. ``None`` is no update.
+
+    A leaf whose update is no number in floating point (that of a frozen integer, or of a random key) stays as it is.
+    Raises `TransformationError`: trees that differ, or a leaf that would broadcast.
+
+    >>> apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])})
+    {'w': Array([1.5, 1.5], dtype=float32)}
+    """
+    present = trees.map(lambda u, p: p, updates, params) if _alike(updates, params) else params
+    within("apply_updates", check_like)(updates, present)
+    moved = trees.map(lambda u, p: p if _is_floating(u) else None, updates, present)
+    within("apply_updates", check_floating)(moved, "parameter")
+    return jax.tree.map(_moved, updates, params, is_leaf=lambda x: x is None)
+
+
+def _moved(update: Any, param: Any) -> Any:
+    if update is None or not _is_floating(update):
+        return param
+    param, update = jnp.asarray(param), jnp.asarray(update)
+    real = real_dtype(param.dtype, update.dtype)
+    return (wide(param, real) + wide(update, real)).astype(param.dtype)
+
+
+def _is_floating(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype if hasattr(x, "dtype") else jnp.result_type(x), jnp.inexact)
+
+
+def _alike(a: Tree, b: Tree) -> bool:
+    return trees.flatten(a)[1] == trees.flatten(b)[1]
+
+
+def gradient_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
+    """Where the gradient of the next update is to be taken: the parameters, unless a link says otherwise.
+
+    True Nesterov momentum looks ahead to θ + αv. It composes through chains, scopes and groups.
+
+    >>> from gradtx import nesterov
+    >>> tx, params = nesterov(0.1, 0.5), jnp.array([1.0])
+    >>> state = tx.init(params)
+    >>> updates, state = tx.update(jnp.array([2.0]), state)
+    >>> gradient_params(tx, apply_updates(params, updates), state)  # 0.8 + 0.5·(−0.2)
+    Array([0.7], dtype=float32)
+    """
+    return _point(tx, params, state, "gradient_params")
+
+
+def eval_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
+    """The parameters to deploy: those that are trained, unless a link averages them.
+
+    >>> from gradtx import asgd
+    >>> tx, params = asgd(0.1, lambd=0.0, t0=0.0), jnp.array([1.0])
+    >>> state = tx.init(params)
+    >>> for gradient in (2.0, 2.0, 2.0):
+    ...     updates, state = tx.update(jnp.array([gradient]), state, params)
+    ...     params = apply_updates(params, updates)
+    >>> bool(eval_params(tx, params, state) > params)  # an average lags behind
+    True
+    """
+    return _point(tx, params, state, "eval_params")
+
+
+def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -> Tree:
+    step = clock.count_of(state)
+    rule = tx._within(rule_of)(tx, jnp.asarray(0 if step is None else step))
+    if rule.points is None:
+        return params
+    given = as_arrays(params)
+    kept = given if rule.frozen is None else keep(given, trees.map(lambda frozen: not frozen, rule.frozen(given)))
+    moved = getattr(rule.points, which)(kept, as_state(state))
+    return moved if rule.frozen is None else fill(moved, params)
+
+
+def hyperparameters(tx: GradientTransformation, state: State | None = None) -> dict[str, Any]:
+    """Every number of a transformation by its dotted name, as `GradientTransformation.replace` takes them.
+
+    Without a state, schedules are given as they are; with one, they are resolved to the values of the next update.
+
+    >>> from gradtx import adam, chain, clip_by_global_norm, linear_schedule
+    >>> tx = chain(clip_by_global_norm(1.0), adam(linear_schedule(1.0, 0.0, 10)))
+    >>> hyperparameters(tx)["clip_by_global_norm.max_norm"]
+    1.0
+    >>> float(hyperparameters(tx, tx.init(jnp.zeros(3)))["adam.learning_rate"])
+    1.0
+    """
+    prefix = "" if tx.call.associative else f"{tx.link_name}."
+    if state is None:
+        return dict(_numbers(tx, prefix))
+    return dict(_numbers_at(tx, prefix, state, clock.count_of(state)))
+
+
+def _numbers(tx: Value, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, part in tx.parts():
+        if isinstance(part, GradientTransformation):
+            yield from _numbers(part, f"{prefix}{name}.")
+        elif part is not None:
+            yield prefix + name, part.exact() if isinstance(part, SplitDecay) else part
+
+
+def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) -> Iterator[tuple[str, Any]]:
+    """The numbers at the step of their scope. Inside a wrapper with a clock of its own, that is what its clock says."""
+    opened = reopened(tx)
+    rule = rule_of(opened, jnp.asarray(0 if step is None else step))
+    places = {id(place.link): place for place in rule.places(state, step)}
+    for name, part in opened.parts():
+        if isinstance(part, GradientTransformation):
+            _, own, now = places.get(id(part), Place(part, {}, step))
+            yield from _numbers_at(part, f"{prefix}{name}.", own, now)
+        elif part is not None:
+            if step is None and is_scheduled(part):
+                raise TransformationError(
+                    f"hyperparameters: {prefix}{name}: the state has no 'count': it was made by another transformation"
+                )
+            yield prefix + name, at_step(part.exact() if isinstance(part, SplitDecay) else part, step)
+
+
+def reopened(tx: GradientTransformation) -> GradientTransformation:
+    """The same value, in which no two links are one object: so a link can be told from one that is equal to it."""
+    return jax.tree.unflatten(*reversed(jax.tree.flatten(tx)))

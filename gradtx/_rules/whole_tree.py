@@ -1,0 +1,66 @@
+"""Rules over whole trees, for what needs all leaves at once, such as a norm."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradtx._rules.checks import check_gradients, check_like
+from gradtx._rules.packing import refuse_packed
+from gradtx._rules.protocol import Context, Names, Rule, Signals, State, Tree, asked_of, widened
+
+REFUSED = {"param": "a function of whole trees is given the tree: ask for 'params'"}
+
+
+def whole_tree(
+    update: Callable[..., Any],
+    *,
+    init: Callable[[Tree], State] | None = None,
+    conditions: bool = False,
+    packs: bool = False,
+    seed: Any = None,
+    measure: Mapping[str, Callable[..., Any]] | None = None,
+) -> Rule:
+    """A rule from a function of trees, for what needs all leaves at once, such as a norm.
+
+    ``update(updates, state, *, <names>) -> (updates, state)``; ``init(params)`` returns a mapping of arrays, and
+    there is none where it is not given (``state`` is then ``{}``). Names that may be asked for: ``gradient``,
+    ``params``, ``t`` (1 at the first update), ``key`` (a random key of this step and this link, from ``seed``), or an
+    extra keyword of ``update``. A name with a default is left out where it is not there. Leaves come in float32 or
+    float64 and go out so; ``None`` stays ``None``.
+
+    ``packs=True`` says that nothing depends on where one leaf ends and the next begins, as in a norm over all of them;
+    without it packed parameters (`gradtx.pack`) are refused. ``measure`` maps names to functions ``(before, after)`` of
+    the update, which `gradtx.measured` calls.
+
+    >>> import jax
+    >>> from gradtx import transformation
+    >>> @transformation
+    ... def divide_by_count_of_leaves():
+    ...     def update(updates, state):
+    ...         return jax.tree.map(lambda u: u / len(jax.tree.leaves(updates)), updates), state
+    ...     return whole_tree(update, conditions=True)
+    >>> divide_by_count_of_leaves().update({"a": jnp.array(4.0), "b": jnp.array(2.0)}, {})[0]["a"]
+    Array(2., dtype=float32)
+    """
+    names = Names.of(update, refuse=REFUSED)
+    measures = measure or {}
+
+    def started(params: Tree, context: Context) -> State:
+        if not packs:
+            refuse_packed(params, "it looks at whole leaves")
+        return init(widened(params)) if init else {}
+
+    def on_trees(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        check_gradients(signals.updates, context.params)
+        if not packs:
+            refuse_packed(signals.updates, "it looks at whole leaves")
+        updates = widened(signals.updates)
+        new, state = update(updates, state, **asked_of(names, signals, context, updates))
+        check_like(new, updates)
+        if context.probe is not None:
+            for name, of in measures.items():
+                context.measured(name, of(updates, new))
+        return signals.then(new, conditions=conditions), state
+
+    random = "key" in names.all
+    seeds = (0.0 if seed is None else seed,) if random else ()
+    return Rule(started, on_trees, "t" in names.all or random, seeds=seeds, measures=dict.fromkeys(measures, False))
