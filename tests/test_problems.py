@@ -92,7 +92,7 @@ def test_floats_are_regressed_and_an_error_of_1_is_that_of_the_mean(tmp_path):
         (np.arange(100) % 7 - 3, "accuracy"),
         (np.arange(100) % 2 == 0, "accuracy"),
         (np.arange(100.0) % 2, "error"),
-        (np.zeros((100, 3)), "error"),
+        (np.eye(100, 3), "error"),
         (np.arange(100)[:, None] % 3, "accuracy"),
         (np.array([0] * 99 + [1]), "accuracy"),  # too few of one class to be stratified
     ],
@@ -214,7 +214,10 @@ HEAD = "import jax.numpy as jnp\nimport numpy as np\nloss = lambda p, b: jnp.sum
         ),
         (HEAD + "def make():\n    return lambda p, b: p['a'], 0., np.ones(3)\n", "own.py, line 5: "),
         (HEAD + "def make():\n    return lambda p: p, 0., np.ones(3)\n", "own.py: TypeError: "),
-        (HEAD + "def make():\n    return loss, 'text', np.ones(3)\n", "own.py: TypeError: "),
+        (
+            HEAD + "def make():\n    return loss, 'text', np.ones(3)\n",
+            "own.py:make: params: expected an array, found str",
+        ),
         (HEAD + "def make():\n    return loss, 0., np.ones(3), lambda p: p\n", "evaluate: expected a mapping"),
     ],
 )
@@ -231,3 +234,139 @@ def test_a_file_without_a_function_says_how_it_is_written(tmp_path):
         own_problems.own_problem(f"{tmp_path}/own.py", 0)
     with pytest.raises(gradtx.TransformationError, match=r"no file .*owl\.py' \(did you mean 'own\.py'\?\)"):
         own_problems.own_problem(f"{tmp_path}/owl.py:make", 0)
+
+
+# Numbers of any dtype, and columns that say nothing -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int64"])
+def test_features_are_standardised_in_double_precision_whatever_their_dtype(dtype):
+    x = np.random.default_rng(0).uniform(0, 255, (400, 3)).astype(dtype)
+    made, held = problems.standardised(x, x[:7])
+    exact = x.astype(np.float64)
+    expected = (exact - exact.mean(0)) / exact.std(0)
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(held, made[:7])
+    assert made.dtype == np.float32
+
+
+def test_float16_features_are_learned_as_well_as_float32_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (400, 4))
+    y = (x[:, 0] + x[:, 1] > 255).astype(int)
+    for dtype in ("float16", "float32"):
+        task = arrays(tmp_path, x=x.astype(dtype), y=y)
+        fit = gradtx.fit(task.loss, task.params, gradtx.adam(0.01), task.data, steps=200)
+        assert float(task.evaluate(fit.params)["held_out_accuracy"]) > 0.93
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1.0, 1e200, 1e307])
+def test_the_unit_of_a_feature_does_not_matter(scale):
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    np.testing.assert_allclose(problems.standardised(x * scale)[0], problems.standardised(x)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "column",
+    [np.full(20, 0.1), np.resize([0.1 + 0.2, 0.3], 20), np.zeros(20), np.full(20, -1e4), np.full(20, 7e-5)],
+    ids=["a tenth", "a sum and its value", "zero", "large", "small"],
+)
+def test_a_column_that_is_constant_to_rounding_says_nothing(column, dtype):
+    x = np.stack([column, np.arange(20.0)], axis=1).astype(dtype)
+    made, held = problems.standardised(x, np.array([[0.2, 3.0], [1e300, 4.0]]))
+    np.testing.assert_array_equal(made[:, 0], 0)
+    np.testing.assert_array_equal(held[:, 0], 0)
+    np.testing.assert_allclose(made[:, 1].std(), 1, rtol=1e-6)
+
+
+def test_a_column_that_varies_a_little_is_no_constant():
+    for dtype, step in [("float64", 1e-12), ("float32", 1e-4), ("float16", 1.0)]:
+        x = (1000 + step * np.arange(20.0))[:, None].astype(dtype)
+        assert len(np.unique(x)) > 3
+        np.testing.assert_allclose(problems.standardised(x)[0].std(), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({"x": np.zeros((0, 3)), "y": np.zeros(0)}, "data.npz: x: expected at least one row, found none"),
+        ({"x": np.zeros((9, 0)), "y": np.zeros(9)}, "data.npz: x: expected numbers in its rows, found none"),
+        ({"x": np.ones((9, 2)), "y": np.zeros((9, 0))}, "data.npz: y: expected numbers in its rows, found none"),
+        ({"x": np.ones((3, 2)), "y": np.ones(3)}, "expected at least 5 rows, found 3"),
+        ({"x": np.eye(9), "y": np.full(9, 0.1)}, "y: expected numbers that differ, found 0.1 in every row"),
+        (
+            {"x": np.eye(9), "y": np.arange(9), "x_test": np.zeros((0, 9)), "y_test": np.zeros(0)},
+            "data.npz: x_test: expected at least one row, found none",
+        ),
+    ],
+)
+def test_arrays_without_rows_or_numbers_are_said_in_a_line(tmp_path, found, says):
+    with pytest.raises(gradtx.TransformationError, match=says) as error:
+        arrays(tmp_path, **found)
+    assert len(str(error.value).splitlines()) == 1
+
+
+# Modules as parameters ------------------------------------------------------------------------------------------------
+
+MODULE = """
+import dataclasses
+import jax, jax.numpy as jnp
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Line:
+    w: jax.Array
+    activation: object = None
+    def __call__(self, x):
+        return x @ self.w
+
+DATA = {"x": jnp.ones((20, 3)), "y": jnp.ones(20)}
+
+def loss(params, batch):
+    return jnp.mean((params(batch["x"]) - batch["y"]) ** 2)
+
+def filtered():
+    return loss, Line(jnp.zeros(3)), DATA
+
+def whole():
+    return loss, Line(jnp.zeros(3), jax.nn.relu), DATA
+
+def starts():
+    return loss, jax.tree_util.Partial(lambda n, key: Line(jax.random.normal(key, (n,))), 3), DATA
+
+def none():
+    return loss, Line(jnp.zeros(3)), {"x": jnp.ones((0, 3)), "y": jnp.ones(0)}
+"""
+
+
+def test_a_module_that_can_be_called_is_parameters_and_a_function_of_a_key_is_not(tmp_path):
+    task = function(tmp_path, MODULE, "filtered")
+    assert task.init is None
+    result = gradtx.sweep.run(
+        task.loss, task.params, gradtx.sweep.grid(gradtx.sgd, learning_rate=[0.1]), task.data, steps=3
+    )
+    assert result.params.w.shape == (1, 3)
+    assert function(tmp_path, MODULE, "starts").init is not None
+    with pytest.raises(
+        gradtx.TransformationError, match=r"own.py:whole: params: leaf activation: .*found relu.*filter"
+    ):
+        function(tmp_path, MODULE, "whole")
+    with pytest.raises(gradtx.TransformationError, match=r"own.py:none: data: expected at least one row, found none"):
+        function(tmp_path, MODULE, "none")
+
+
+def test_an_equinox_module_is_trained_by_the_command_line(tmp_path):
+    eqx = pytest.importorskip("equinox")
+    source = """
+import equinox as eqx, jax, jax.numpy as jnp
+def make(seed):
+    model = eqx.nn.MLP(2, "scalar", 8, 1, key=jax.random.key(seed))
+    _, static = eqx.partition(model, eqx.is_array)
+    def loss(params, batch):
+        return jnp.mean((jax.vmap(eqx.combine(params, static))(batch) - 1.0) ** 2)
+    return loss, eqx.filter(model, eqx.is_array), jnp.ones((9, 2))
+"""
+    task = function(tmp_path, source, "make")
+    assert task.init is None
+    assert isinstance(task.params, eqx.nn.MLP)

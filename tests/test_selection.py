@@ -211,11 +211,11 @@ def test_patience_stops_a_lane_that_gets_no_better():
     ("make", "message"),
     [
         (lambda: sweep.halving(1), r"halving: eta: expected a number above 1, found 1"),
-        (lambda: sweep.halving(3, first=0), r"halving: first: expected a whole number of steps, 1 or more, found 0"),
+        (lambda: sweep.halving(3, first=0), r"halving: first: expected a whole number, 1 or more, found 0"),
         (lambda: rates(select=sweep.halving(3, first=100)), r"halving: first: expected at most 80"),
         (lambda: rates(select=sweep.hyperband(3, brackets=9)), r"hyperband: brackets: at most 4 fit into 80 steps"),
         (lambda: sweep.hyperband(3).cuts(81, 2), r"hyperband: expected at least 5 lanes, one a bracket, found 2"),
-        (lambda: sweep.population_based(0), r"population_based: every: expected a number of steps"),
+        (lambda: sweep.population_based(0), r"population_based: every: expected a whole number"),
         (lambda: sweep.population_based(5, fraction=0.9), r"fraction: expected a number in \(0, 0.5\], found 0.9"),
         (lambda: sweep.population_based(5, factors=(0.0,)), r"factors: expected positive numbers"),
         (lambda: sweep.population_based(5, space={"a": 3}), r"space: a: expected a distribution"),

@@ -7,14 +7,15 @@ import click
 import numpy as np
 
 from gradtx import plot
-from gradtx._cli import race
+from gradtx._cli.calls import read
+from gradtx._cli.words import whole
 from gradtx._schedules.schedule import Schedule
 from gradtx._value.errors import TransformationError
 
 
 @click.command(short_help="Learning-rate schedules as curves.")
 @click.argument("schedules", nargs=-1, required=True)
-@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True, help="Steps of the run.")
+@click.option("--steps", type=whole(), default=100, show_default=True, help="Steps of the run.")
 @click.option("--out", type=click.Path(path_type=Path), default="gradtx-schedule", show_default=True, help="Folder.")
 def schedule(schedules: tuple[str, ...], steps: int, out: Path) -> None:
     """Draw SCHEDULES over the steps of a run, and print where each begins, is highest and ends.
@@ -34,8 +35,8 @@ def schedule(schedules: tuple[str, ...], steps: int, out: Path) -> None:
 
 @click.command(short_help="Moving averages of a noisy series, as they start and as they lag.")
 @click.argument("decays", nargs=-1, type=float)
-@click.option("--steps", type=click.IntRange(min=2), default=100, show_default=True, help="Length of the series.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of its noise.")
+@click.option("--steps", type=whole(2), default=100, show_default=True, help="Length of the series.")
+@click.option("--seed", type=whole(0), default=0, show_default=True, help="Of its noise.")
 @click.option("--out", type=click.Path(path_type=Path), default="gradtx-averages", show_default=True, help="Folder.")
 def averages(decays: tuple[float, ...], steps: int, seed: int, out: Path) -> None:
     """Draw moving averages of a noisy series with DECAYS (0.5 0.9 if none is given), also with their bias corrected."""
@@ -48,7 +49,7 @@ def averages(decays: tuple[float, ...], steps: int, seed: int, out: Path) -> Non
 
 
 def _read(text: str) -> Schedule:
-    made = race.read(text)
+    made = read(text)
     if not isinstance(made, Schedule):
         raise TransformationError(
             f"{text}: expected a schedule, found {type(made).__name__}; `python -m gradtx list` has them"

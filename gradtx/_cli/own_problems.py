@@ -20,6 +20,7 @@ from gradtx import tree as trees
 from gradtx._cli import problems
 from gradtx._cli.problems import Problem
 from gradtx._value.errors import TransformationError, suggest
+from gradtx.sweep._request import as_arrays, is_initializer
 
 MOST_CLASSES = 1000
 
@@ -57,14 +58,14 @@ def arrays(file: Path, seed: int = 0, hidden: tuple[int, ...] = (64, 64)) -> Pro
     for end in ("", "_test"):
         if f"x{end}" in found:
             _check_rows(file, f"x{end}", found[f"x{end}"], f"y{end}", found[f"y{end}"])
+    if len(found["x"]) < 5:
+        raise TransformationError(f"{file}: expected at least 5 rows, found {len(found['x']) or 'none'}")
     x, y = found["x"].reshape(len(found["x"]), -1), found["y"]
     held = (found["x_test"].reshape(len(found["x_test"]), -1), found["y_test"]) if "x_test" in found else None
     if held and held[0].shape[1] != x.shape[1]:
         raise TransformationError(
             f"{file}: x_test: expected {x.shape[1]} numbers a row, as x has, found {held[0].shape[1]}"
         )
-    if len(x) < 5:
-        raise TransformationError(f"{file}: expected at least 5 rows, found {len(x)}")
     if _is_regression(y):
         return _regression(file, x, y, held, seed, hidden)
     return _classification(file, x, y, held, seed, hidden)
@@ -100,8 +101,11 @@ def _check_rows(file: Path, x_name: str, x: np.ndarray, y_name: str, y: np.ndarr
             f"{file}: {x_name} has {len(x)} rows and {y_name} has {len(y)}: they should be as many"
         )
     for name, part in ((x_name, x), (y_name, y)):
-        if part.dtype.kind == "f" and not np.all(np.isfinite(part)):
-            row = int(np.argwhere(~np.isfinite(part))[0][0])
+        if not part.size:
+            what = "expected numbers in its rows, found none" if len(part) else "expected at least one row, found none"
+            raise TransformationError(f"{file}: {name}: {what}")
+        if part.dtype.kind == "f" and not np.all(np.isfinite(part.astype(np.float64))):
+            row = int(np.argwhere(~np.isfinite(part.astype(np.float64)))[0][0])
             raise TransformationError(f"{file}: {name}: row {row} is not finite")
 
 
@@ -116,7 +120,7 @@ def _is_regression(y: np.ndarray) -> bool:
 
 
 def _regression(file: Path, x: Any, y: Any, held: Any, seed: int, hidden: tuple[int, ...]) -> Problem:
-    y = y.reshape(len(y), -1).astype(np.float64)
+    y = y.reshape(len(y), -1)
     if held is None:
         x, x_held, y, y_held = problems.split(x, y, seed, by=np.array([]))
     else:
@@ -125,7 +129,9 @@ def _regression(file: Path, x: Any, y: Any, held: Any, seed: int, hidden: tuple[
             raise TransformationError(
                 f"{file}: y_test: expected {y.shape[1]} numbers a row, found {_described(y_held)}"
             )
-        y_held = y_held.reshape(len(y_held), -1).astype(np.float64)
+        y_held = y_held.reshape(len(y_held), -1)
+    if not np.any(problems.standardised(y)[0]):
+        raise TransformationError(f"{file}: y: expected numbers that differ, found {y.flat[0]:g} in every row")
     return problems.regression(file.stem, x, x_held, y, y_held, seed=seed, hidden=hidden)
 
 
@@ -202,12 +208,13 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
                 f"{where}: data: leaf {path or 'of all'}: expected numbers, found {np.asarray(x).dtype}"
             )
     sizes = {len(x) if np.ndim(x) else 0 for x in jax.tree.leaves(data)}
+    if sizes == {0} and all(map(np.ndim, jax.tree.leaves(data))):
+        raise TransformationError(f"{where}: data: expected at least one row, found none")
     if len(sizes) != 1 or sizes == {0}:
         found = ", ".join(str(np.shape(x)) for x in jax.tree.leaves(data)) or "none"
         raise TransformationError(f"{where}: data: expected arrays of as many rows each, found shapes {found}")
-    init = params if callable(params) else None
-    start = located(file, lambda: params(jax.random.key(seed))) if init else params
-    start = located(file, lambda: jax.tree.map(jnp.asarray, start))
+    init = params if is_initializer(params) else None
+    start = located(file, lambda: as_arrays(where, init(jax.random.key(seed)) if init else params))
     found = located(file, lambda: jax.eval_shape(loss, start, data))
     if getattr(found, "shape", None) != () or not jnp.issubdtype(found.dtype, jnp.floating):
         raise TransformationError(f"{where}: loss: expected it to return one real number, found {found}")

@@ -1,45 +1,55 @@
-"""Several transformations on one surface, in one compiled program."""
+"""``python -m gradtx race``: several transformations on one surface, in one compiled program, and their pictures."""
 
-import ast
+from pathlib import Path
 from typing import Any
 
+import click
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import gradtx
-from gradtx._cli.surfaces import Surface
+from gradtx import plot
+from gradtx._cli.calls import read
+from gradtx._cli.surfaces import SURFACES, Surface
+from gradtx._cli.words import OneOf, whole
 from gradtx._rules.functions import apply_updates, gradient_params
 from gradtx._rules.transformation import GradientTransformation
-from gradtx._value.errors import TransformationError, suggest
+from gradtx._value.errors import TransformationError
 
 
-def read(text: str) -> Any:
-    """A transformation (or a schedule) from the text of its call, such as ``chain(clip(1.0), adam(0.1))``.
+@click.command(short_help="Optimizers on a loss surface: a figure and an animation.")
+@click.argument("optimizers", nargs=-1)
+@click.option(
+    "--surface", type=OneOf("surface", list(SURFACES)), default="beale", show_default=True, help=" ".join(SURFACES)
+)
+@click.option("--steps", type=whole(), default=200, show_default=True, help="Steps of every optimizer.")
+@click.option("--out", type=click.Path(path_type=Path), default="gradtx-race", show_default=True, help="Folder.")
+def race(optimizers: tuple[str, ...], surface: str, steps: int, out: Path) -> None:
+    """Race OPTIMIZERS on a surface, in one compiled program, and draw their paths and losses.
 
-    Only calls of gradtx's own factories and literal values are read. Raises `TransformationError`: anything else.
-
-    >>> read("sgd(0.1, momentum=0.9)")
-    sgd(learning_rate=0.1, momentum=0.9)
+    Each is a call in quotes: "adam(0.1)" "chain(clip(1.0), sgd(0.01, momentum=0.9))". Without any, six of them run.
     """
-    try:
-        return _value(ast.parse(text.strip(), mode="eval").body)
-    except SyntaxError as error:
-        raise TransformationError(f"{text!r} is no call: {error.msg}") from None
+    ground = SURFACES[surface]
+    runners = {text: _optimizer(text) for text in optimizers} or contestants(ground)
+    out.mkdir(parents=True, exist_ok=True)
+    paths, losses = trajectories(ground, runners, steps)
+    title = f"{surface}: {ground.formula.rstrip('.')}"
+    plot.race(ground, paths, losses, title=title).savefig(out / f"{surface}.png", dpi=130)
+    plot.animate_race(ground, paths, losses, out / f"{surface}.gif", title=title)
+    width = max(map(len, runners))
+    for name, loss in sorted(losses.items(), key=lambda item: np.nan_to_num(item[1][-1], nan=np.inf)):
+        end = ", ".join(f"{x:.4g}" for x in paths[name][-1])
+        click.echo(f"{name:<{width}}  loss {loss[-1]:>10.4g}  at ({end})")
+    for file in sorted(out.glob(f"{surface}.*")):
+        click.echo(f"wrote {file}")
 
 
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        name = node.func.id
-        known = [known for known in gradtx.__all__ if hasattr(getattr(gradtx, known), "call")]
-        if name not in known:
-            raise TransformationError(f"no transformation or schedule {name!r}{suggest(name, known)}")
-        keywords = {keyword.arg or "": _value(keyword.value) for keyword in node.keywords}
-        return getattr(gradtx, name)(*map(_value, node.args), **keywords)
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        raise TransformationError(f"expected a call or a literal, found {ast.unparse(node)!r}") from None
+def _optimizer(text: str) -> GradientTransformation:
+    made = read(text)
+    if not isinstance(made, GradientTransformation):
+        raise TransformationError(f"{text}: expected an optimizer, found {type(made).__name__}")
+    return made
 
 
 def contestants(surface: Surface) -> dict[str, GradientTransformation]:
@@ -55,7 +65,9 @@ def contestants(surface: Surface) -> dict[str, GradientTransformation]:
     }
 
 
-def race(surface: Surface, runners: dict[str, Any], steps: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def trajectories(
+    surface: Surface, runners: dict[str, Any], steps: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The path of every runner, (steps + 1) × parameters, and the loss along it; all of them compiled as one."""
     start = jnp.asarray(surface.start)
 

@@ -10,19 +10,20 @@ from typing import Any
 import click
 from rich.console import Console
 
+from gradtx._cli.asked import Task
 from gradtx._value.errors import TransformationError
 from gradtx.sweep import Population
 from gradtx.sweep._disk import storage
+from gradtx.sweep._disk.identity import transformations_of
 from gradtx.sweep._engine.plan import ends_of
 
 
-def prepare(
-    folder: Path, population: Population, run: Mapping[str, Any], console: Console, *, resume: bool, fresh: bool
-) -> bool:
+def prepare(task: Task, population: Population, console: Console, *, resume: bool, fresh: bool) -> bool:
     """Say what will be gone on with, or delete it. Returns whether all of it is done already.
 
     Raises `click.UsageError`: ``resume`` where there is nothing.
     """
+    folder, select = task.folder, task.training.get("select")
     place = folder / "progress"
     if fresh:
         _delete(place)
@@ -33,16 +34,16 @@ def prepare(
             raise click.UsageError(f"--resume: there is no progress in {folder}: leave --resume out to start there")
         return False
     where, settings = found
-    if not _is_this(settings, population, run):
+    if not _is_this(settings, population, task):
         return False  # the run itself will say what is different
     if where is None:
         console.print(f"{place} has no checkpoint yet: starting from step 0", markup=False)
         return False
-    if where["round"] >= len(ends_of(run["select"], run["steps"], population.size)):
+    if where["round"] >= len(ends_of(select, task.steps, population.size)):
         console.print(f"this sweep was finished: reading it back from {place}", markup=False)
         return True
-    at = f"step {where['spent'] // population.size} of {run['steps']}"
-    if run["select"] is not None:
+    at = f"step {where['spent'] // population.size} of {task.steps}"
+    if select is not None:
         at = f"the {where['spent']:,}th step of all lanes together"
     console.print(f"going on from {at}, found in {place}", markup=False)
     return False
@@ -72,11 +73,12 @@ def _standing(place: Path) -> tuple[dict[str, Any] | None, dict[str, Any]] | Non
         return None, {}
 
 
-def _is_this(settings: Mapping[str, Any], population: Population, run: Mapping[str, Any]) -> bool:
+def _is_this(settings: Mapping[str, Any], population: Population, task: Task) -> bool:
     """Whether progress is of this sweep, as far as can be told before it runs."""
-    here = {name: run[name] for name in ("steps", "batch_size", "seed", "patience")}
-    here |= {"lanes": population.size, "select": repr(run["select"])}
-    here |= {"transformations": storage.transformations_of(population)}
+    own = task.training
+    here = {"steps": task.steps, "batch_size": own.get("batch_size"), "seed": task.seed}
+    here |= {"lanes": population.size, "select": repr(own.get("select")), "patience": own.get("patience")}
+    here |= {"transformations": transformations_of(population)}
     return all(settings.get(name) == x for name, x in here.items())
 
 

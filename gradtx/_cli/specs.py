@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import gradtx
-from gradtx._cli import catalogue, race
+from gradtx._cli.calls import read
+from gradtx._cli.catalogue import catalogue
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.value import Value
@@ -169,14 +170,14 @@ def optimizer(text: str) -> Optimizer:
     """
     text = text.strip()
     if text.isidentifier():
-        found = catalogue.catalogue()
+        found = catalogue()
         known = [name for kind, names in found.items() if kind != "schedules" for name in names]
         if text not in known:
             raise TransformationError(
                 f"no optimizer {text!r}{suggest(text, known)}; `python -m gradtx list` has them all"
             )
         return Optimizer(text, getattr(gradtx, text))
-    made = race.read(text)
+    made = read(text)
     if not isinstance(made, GradientTransformation):
         raise TransformationError(f"--optimizer {text}: expected a transformation, found {type(made).__name__}")
     return Optimizer(text, made)

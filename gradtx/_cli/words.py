@@ -1,12 +1,18 @@
 """Words of the command line: names that must be known, tables, and what is wrong in one line."""
 
 import sys
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
+
+from gradtx._value.errors import TransformationError
+from gradtx._value.whole import whole_number
+
+MOST = 2**31 - 1  # what a step of a compiled program is counted in
 
 
 class OneOf(click.ParamType):
@@ -22,6 +28,30 @@ class OneOf(click.ParamType):
         if value in self.known:
             return value
         raise unknown(self.what, value, self.known)
+
+
+class Whole(click.ParamType):
+    """A whole number of ``least`` to ``most``."""
+
+    name = "integer"
+
+    def __init__(self, least: int, most: int):
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """The number, or what would have been right."""
+        option = param.opts[-1] if param else "number"
+        with suppress(ValueError):
+            value = int(value)
+        found = whole_number(option, value, self.least)
+        if found > self.most:
+            raise TransformationError(f"{option}: expected {self.most} at the most, found {found}")
+        return found
+
+
+def whole(least: int = 1, most: int = MOST) -> Whole:
+    """The type of an option that is a whole number."""
+    return Whole(least, most)
 
 
 def console() -> Console:

@@ -13,7 +13,9 @@ import numpy as np
 from gradtx._rules.functions import hyperparameters
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, within
+from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
+from gradtx.sweep._engine.seeds import whole_seed
 
 Point = dict[str, Any]
 Maker = Callable[..., GradientTransformation]
@@ -162,8 +164,7 @@ def sample(
     >>> sample(adam, 60, seed=0, learning_rate=log_uniform(1e-4, 1e-1), b1=uniform(0.8, 0.99)).size
     60
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise TransformationError(f"sample: expected a number of draws, 1 or more, found {n!r}")
+    whole_number("sample: draws", n)
     rng = np.random.default_rng(seed)
     every = {**distributions, **(numbers or {})}
     rows = [{k: d.draw(rng) if isinstance(d, Distribution) else d for k, d in every.items()} for _ in range(n)]
@@ -192,7 +193,7 @@ def points(
         raise TransformationError("sweep: expected at least one point, found none")
     for_loss = tuple(numbers)
     if seeds is not None:
-        rows = [{**row, "seed": seed} for row in rows for seed in _values("sweep", "seeds", list(seeds))]
+        rows = [_plain({**row, "seed": seed}) for row in rows for seed in _values("sweep", "seeds", list(seeds))]
     own_seed = [seeds is not None or ("seed" in row and not _takes(factory, "seed")) for row in rows]
     if any(own_seed) and not all(own_seed):
         raise TransformationError(
@@ -257,12 +258,7 @@ def _numbers(name: str, rows: Sequence[Point]) -> np.ndarray:
 
 
 def _seeds(rows: Sequence[Point]) -> np.ndarray:
-    for n, row in enumerate(rows):
-        if isinstance(row["seed"], bool) or not isinstance(row["seed"], int) or not 0 <= row["seed"] < 2**32:
-            raise TransformationError(
-                f"sweep: point {n}: seed: expected a whole number of 0 to 2³² − 1, found {row['seed']!r}"
-            )
-    return np.asarray([row["seed"] for row in rows], np.uint32)
+    return np.asarray([whole_seed(f"sweep: point {n}: seed", row["seed"]) for n, row in enumerate(rows)], np.int64)
 
 
 # Transformations of points --------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.marks import Interval
 from gradtx._value.value import Value
+from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._engine.lanes import Settings
 
@@ -54,8 +55,7 @@ def population_based(
 
     Raises `TransformationError`: a fraction outside (0, ½], a factor that is not positive, a name that no lane has.
     """
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise TransformationError(f"population_based: every: expected a number of steps, 1 or more, found {every!r}")
+    every = whole_number("population_based: every", every)
     if not 0 < fraction <= 0.5:
         raise TransformationError(f"population_based: fraction: expected a number in (0, 0.5], found {fraction!r}")
     if not 0 <= resample <= 1:

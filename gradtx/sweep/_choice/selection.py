@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradtx._value.errors import TransformationError
+from gradtx._value.whole import whole_number
 
 
 class Cut(NamedTuple):
@@ -87,9 +88,7 @@ def halving(eta: float = 3, *, first: int | None = None) -> Halving:
     [(5, 8), (10, 4), (20, 2), (40, 1)]
     """
     _check_eta("halving", eta)
-    if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 1):
-        raise TransformationError(f"halving: first: expected a whole number of steps, 1 or more, found {first!r}")
-    return Halving(float(eta), first)
+    return Halving(float(eta), None if first is None else whole_number("halving: first", first))
 
 
 def hyperband(eta: float = 3, *, brackets: int | None = None) -> Hyperband:
@@ -105,9 +104,7 @@ def hyperband(eta: float = 3, *, brackets: int | None = None) -> Hyperband:
     (143, [(1, 27, 81), (3, 9, 81), (3, 11, 34)])
     """
     _check_eta("hyperband", eta)
-    if brackets is not None and (isinstance(brackets, bool) or not isinstance(brackets, int) or brackets < 1):
-        raise TransformationError(f"hyperband: brackets: expected a whole number, 1 or more, found {brackets!r}")
-    return Hyperband(float(eta), brackets)
+    return Hyperband(float(eta), None if brackets is None else whole_number("hyperband: brackets", brackets))
 
 
 def _check_eta(who: str, eta: float) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradtx.sweep._engine.course import Course
 from gradtx.sweep._engine.processes import share, total
-from gradtx.sweep._engine.rows import at, is_key
+from gradtx.sweep._engine.rows import as_keys, at, is_key
 from gradtx.sweep._engine.units import like, rows_at
 
 Tree = Any
@@ -80,7 +79,4 @@ def _flat(name: str, tree: Tree) -> dict[str, np.ndarray]:
 def _unflat(name: str, like: Tree, arrays: Mapping[str, np.ndarray]) -> Tree:
     leaves, treedef = jax.tree.flatten(like)
     found = [arrays[f"{name}.{n}"] for n in range(len(leaves))]
-    keys = [
-        jax.random.wrap_key_data(jnp.asarray(x)) if is_key(leaf) else x for x, leaf in zip(found, leaves, strict=True)
-    ]
-    return treedef.unflatten(keys)
+    return treedef.unflatten(as_keys(x, leaf) if is_key(leaf) else x for x, leaf in zip(found, leaves, strict=True))

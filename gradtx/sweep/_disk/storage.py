@@ -14,18 +14,17 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradtx._value.errors import TransformationError
-from gradtx.sweep._engine.rows import is_key
-from gradtx.sweep._population import Population
+from gradtx.sweep._disk.folders import local_folder, made_folder
 
 FORMAT = 1
 
@@ -34,7 +33,7 @@ class Storage:
     """The progress of one sweep in a folder. ``settings`` say which sweep it is; only ``writes`` writes files."""
 
     def __init__(self, folder: str | Path, settings: Mapping[str, Any], *, writes: bool = True):
-        self.place = Path(folder).absolute() / "progress"
+        self.place = local_folder("sweep.run", folder).absolute() / "progress"
         self.settings, self.writes = {"format": FORMAT, **settings}, writes
         self.number, self.lock = 0, None
         self._check()
@@ -62,7 +61,7 @@ class Storage:
         """Take the folder, and write down which sweep it is. Raises where another process has it."""
         if not self.writes:
             return
-        self.place.mkdir(parents=True, exist_ok=True)
+        made_folder("sweep.run", self.place)
         self.lock = _locked(self.place / "lock")
         if not (self.place / "settings.json").exists():
             _write(self.place / "settings.json", json.dumps(self.settings, indent=1))
@@ -92,7 +91,7 @@ class Storage:
         folder = self.place / str(self.number)
         shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed while saving
         with _checkpointer() as checkpointer:
-            checkpointer.save(folder, args=_as_saved({name: x for name, x in arrays.items() if x.size}))
+            checkpointer.save(folder, args=_as_saved({name: _bytes(x) for name, x in arrays.items() if x.size}))
         digests = {str(file.relative_to(folder)): _digest(file) for file in _files(folder)}
         shapes = {name: [x.dtype.name, list(x.shape)] for name, x in arrays.items()}
         _write(self.place / f"{self.number}.json", json.dumps({"where": where, "arrays": shapes, "files": digests}))
@@ -122,8 +121,21 @@ class Storage:
             arrays = checkpointer.restore(
                 folder, args=_as_numpy(n for n, (_, shape) in found["arrays"].items() if 0 not in shape)
             )
-        empty = {n: np.zeros(shape, dtype) for n, (dtype, shape) in found["arrays"].items() if 0 in shape}
-        return found["where"], empty | {name: np.asarray(x) for name, x in arrays.items()}
+        whole = {name: _array(arrays.get(name), *kind) for name, kind in found["arrays"].items()}
+        return found["where"], whole
+
+
+def _bytes(x: np.ndarray) -> np.ndarray:
+    """What any checkpoint can hold: numbers that NumPy does not know, such as 4-bit ones, as their bytes."""
+    return x if x.dtype.kind in "biufc" else np.frombuffer(x.tobytes(), np.uint8)
+
+
+def _array(x: Any, dtype: str, shape: list[int]) -> np.ndarray:
+    """The array that was saved."""
+    if x is None:
+        return np.zeros(shape, jnp.dtype(dtype))
+    x = np.asarray(x)
+    return x if x.dtype.name == dtype else np.frombuffer(x.tobytes(), jnp.dtype(dtype)).reshape(shape)
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
@@ -199,32 +211,3 @@ def _locked(file: Path) -> Any:
         handle.close()
         raise TransformationError(f"sweep.run: another process is running the sweep in {file.parent.parent}") from None
     return handle
-
-
-def digest_of(tree: Any) -> str:
-    """A digest of a tree of arrays: paths, shapes, dtypes and every byte."""
-    found = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        found.update(jax.tree_util.keystr(path).encode())
-        x = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
-        found.update(f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes())
-    return found.hexdigest()[:16]
-
-
-def transformations_of(population: Population) -> list[list[str]]:
-    """Of each structure its first transformation as it prints, and a digest of the numbers of all."""
-    return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
-
-
-def _without_addresses(text: str) -> str:
-    """What a function prints as, in whatever process."""
-    return re.sub(r"0x[0-9a-f]+", "", text)
-
-
-def program_of(function: Any, *args: Any) -> str:
-    """A digest of what a function computes: the program that it is traced to, and the constants in it."""
-    if function is None:
-        return "none"
-    traced = jax.make_jaxpr(function)(*args)
-    text = _without_addresses(str(traced.jaxpr))
-    return hashlib.sha256((text + digest_of(traced.consts)).encode()).hexdigest()[:16]

@@ -17,9 +17,10 @@ import numpy as np
 from gradtx.sweep._choice import evolution
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._engine.lanes import ALL, Lanes, Settings, finish, train
-from gradtx.sweep._engine.plan import Plan, strides
+from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import anywhere, least, share, total
 from gradtx.sweep._engine.rows import at, blank, join, put, stack
+from gradtx.sweep._engine.seeds import as_jax_has_them
 from gradtx.sweep._engine.units import Unit, Wave, begin, bytes_needed, deal, filled, like, rows_at, slots_for
 from gradtx.sweep._result import DIVERGED, DROPPED, FINISHED, STALLED, History, Sweep
 
@@ -34,7 +35,7 @@ class Course:
         lanes = plan.population.size
         self.round, self.spent = 0, 0
         self.training = list(range(lanes))
-        self.sums = np.zeros((lanes, -(-plan.steps // plan.program.every)), jnp.result_type(float))
+        self.sums = np.zeros((lanes, plan.clock.records), jnp.result_type(float))
         self.steps = np.zeros(lanes, np.int64)
         self.scores: dict[str, np.ndarray] = {}
         self.status = [FINISHED] * lanes
@@ -60,8 +61,8 @@ class Course:
         population = self.plan.population
         own = list(population.groups[group].lanes)
         numbers = {name: x[own].astype(jnp.result_type(float)) for name, x in population.numbers.items()}
-        seed = np.uint32(self.plan.seed) if population.seeds is None else population.seeds[own]
-        return Settings(jax.tree.map(np.asarray, population.groups[group].tx), numbers, np.asarray(seed))  # pyright: ignore[reportArgumentType]
+        seed = as_jax_has_them(self.plan.seed if population.seeds is None else population.seeds[own])
+        return Settings(jax.tree.map(np.asarray, population.groups[group].tx), numbers, seed)  # pyright: ignore[reportArgumentType]
 
     def place(self, group: int, lanes: list[int], settings: Settings, rows: Lanes | None, clock: int) -> None:
         """Deal lanes of a group to the devices; ``settings`` and ``rows`` have one row a lane, or they begin."""
@@ -80,7 +81,7 @@ class Course:
                     continue
                 index = filled([row[lane] for lane in own], slots)
                 mine = rows_at(settings, index)
-                made = begin(plan.program, mine, plan.params, plan.make, device) if rows is None else at(rows, index)
+                made = begin(plan, mine, device, slots) if rows is None else at(rows, index)
                 units.append(Unit(group, own, slots, device, mine, made))
                 if len(waves) > 1:
                     units[-1].rest()
@@ -111,12 +112,12 @@ class Course:
         while self.round < len(self.plan.ends):
             end = self.plan.ends[self.round]
             for wave in self.waves:
-                for first, count in strides(wave.clock, end, self.plan):
+                for first, count in self.plan.clock.strides(wave.clock, end):
                     yield self._stride(wave, first, count)
                 if sum(other.group == wave.group for other in self.waves) > 1:
                     for unit in wave.units:
                         unit.rest()
-            if end < self.plan.steps and self.training:
+            if end < self.plan.clock.steps and self.training:
                 self._select(end)
             self.round += 1
 
@@ -386,7 +387,7 @@ class Course:
         if not isinstance(self.plan.select, Evolution):
             return None
         numbers = {name: np.stack([turn[name] for turn in self.numbers]) for name in self.numbers[0]}
-        turns = np.asarray(self.plan.select.turns(self.plan.steps)[: len(self.parents)], int)
+        turns = np.asarray(self.plan.select.turns(self.plan.clock.steps)[: len(self.parents)], int)
         return History(turns, np.asarray(self.parents, int).reshape(len(turns), -1), numbers)
 
 

@@ -27,6 +27,44 @@ def ends_of(select: Any, steps: int, lanes: int) -> list[int]:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """How the steps of a run are counted: ``every`` of them make a record of the loss, whole records a stride.
+
+    A *stride* is one call of the compiled program: there are about `CHUNKS` in a run, and the host looks up between.
+    """
+
+    steps: int
+    every: int
+
+    @property
+    def records(self) -> int:
+        """How many records the run has; the last one may be shorter."""
+        return -(-self.steps // self.every)
+
+    @property
+    def touched(self) -> int:
+        """How many records one stride may touch: its own, and one more where a round begins inside of it."""
+        return self._own + 1
+
+    @property
+    def _own(self) -> int:
+        return max(1, self.steps // CHUNKS // self.every)
+
+    def strides(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Where each stride of a round begins, and its length; no record is cut but by a round.
+
+        >>> Clock(steps=200, every=2).strides(0, 13)
+        [(0, 4), (4, 4), (8, 4), (12, 1)]
+        """
+        found, length = [], self._own * self.every
+        while first < last:
+            end = min(last, first // self.every * self.every + length)
+            found.append((first, end - first))
+            first = end
+        return found
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that a sweep was asked for."""
 
@@ -35,7 +73,7 @@ class Plan:
     params: Tree
     make: Callable[..., Any] | None
     data: Tree
-    steps: int
+    clock: Clock
     seed: int
     select: Halving | Hyperband | Evolution | None
     metric: str
@@ -48,12 +86,12 @@ class Plan:
     @property
     def cuts(self) -> list[Cut]:
         """The cuts of a selection that drops lanes."""
-        return cuts_of(self.select, self.steps, self.population.size)
+        return cuts_of(self.select, self.clock.steps, self.population.size)
 
     @property
     def ends(self) -> list[int]:
         """After which steps a round ends, the last step included."""
-        return ends_of(self.select, self.steps, self.population.size)
+        return ends_of(self.select, self.clock.steps, self.population.size)
 
     @property
     def total(self) -> int:
@@ -65,19 +103,3 @@ class Plan:
                 if cut.step == end:
                     training -= set([lane for lane in cut.lanes if lane in training][cut.keep :])
         return total
-
-
-def strides(first: int, last: int, plan: Plan) -> list[tuple[int, int]]:
-    """Where each stride of a round begins, and its length: about `CHUNKS` in the run, no record cut but by a round."""
-    every, found = plan.program.every, []
-    length = records_per_stride(plan.steps, every) * every
-    while first < last:
-        end = min(last, first // every * every + length)
-        found.append((first, end - first))
-        first = end
-    return found
-
-
-def records_per_stride(steps: int, every: int) -> int:
-    """How many records a stride is long; it may touch one more, where a round begins inside of one."""
-    return max(1, steps // CHUNKS // every)

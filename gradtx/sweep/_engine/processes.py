@@ -3,10 +3,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gradtx.sweep._engine.rows import is_key
+from gradtx.sweep._engine.rows import as_keys, is_key
 
 Tree = Any
 
@@ -34,8 +33,7 @@ def share(own: np.ndarray, tree: Tree) -> Tree:
 
     def one(x: Any) -> Any:
         if is_key(x):
-            raw = jnp.asarray(one(np.asarray(jax.random.key_data(x))))
-            return jax.random.wrap_key_data(raw, impl=str(jax.random.key_impl(x)))
+            return as_keys(one(np.asarray(jax.random.key_data(x))), x)
         if np.ndim(x) == 0:  # no row, the same everywhere
             return x
         x = np.ascontiguousarray(x)

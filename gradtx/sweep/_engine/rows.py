@@ -15,9 +15,16 @@ def is_key(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
+def as_keys(raw: Any, like: Any) -> jax.Array:
+    """Keys of the kind that ``like`` has (an array, or a shape of one), of their numbers."""
+    kinds: list[Any] = []
+    jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)
+    return jax.random.wrap_key_data(jnp.asarray(raw), impl=kinds[0])
+
+
 def to_host(tree: Tree) -> Tree:
-    """The same in arrays of NumPy; keys stay what they are."""
-    return jax.tree.map(lambda x: x if is_key(x) else np.asarray(x), tree)
+    """The same in arrays of NumPy; keys stay keys, all on one device."""
+    return jax.tree.map(lambda x: jax.device_put(x, jax.local_devices()[0]) if is_key(x) else np.asarray(x), tree)
 
 
 def at(tree: Tree, index: Any) -> Tree:
@@ -39,7 +46,10 @@ def blank(shapes: Tree) -> Tree:
     """Arrays to be filled."""
 
     def one(x: Any) -> Any:
-        return jax.random.split(jax.random.key(0), x.shape) if is_key(x) else np.zeros(x.shape, x.dtype)
+        if is_key(x):
+            raw = jax.eval_shape(jax.random.key_data, x)
+            return as_keys(np.zeros(raw.shape, raw.dtype), x)
+        return np.zeros(x.shape, x.dtype)
 
     return jax.tree.map(one, shapes)
 

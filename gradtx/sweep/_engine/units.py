@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.sweep._engine.lanes import ALL, Lanes, Program, Settings, start, take, train
+from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.rows import to_host
 
 Tree = Any
@@ -103,12 +104,11 @@ def deal(lanes: Sequence[int], devices: int, together: int) -> list[list[list[in
     return [[list(lanes[k::devices][w * together : (w + 1) * together]) for k in range(devices)] for w in range(waves)]
 
 
-def begin(program: Program, settings: Settings, params: Tree, make: Any, device: Any) -> Lanes:
-    """Rows before the first step."""
-    slots = np.zeros(len(jax.tree.leaves(settings.tx)[0]), np.int8)
-    settings, slots = jax.device_put((settings, slots), device)
-    given = None if make is not None else jax.device_put(params, device)
-    return start(program, settings, given, make=make, slots=slots)
+def begin(plan: Plan, settings: Settings, device: Any, slots: int) -> Lanes:
+    """Rows of so many slots before the first step."""
+    settings, empty = jax.device_put((settings, np.zeros(slots, np.int8)), device)
+    given = None if plan.make is not None else jax.device_put(plan.params, device)
+    return start(plan.program, settings, given, make=plan.make, slots=empty)
 
 
 def like(program: Program, settings: Settings, params: Tree, make: Any, slots: int) -> tuple[Settings, Lanes]:

@@ -1,0 +1,69 @@
+"""The commands together: what the words of the process mean, and what is said where they mean nothing."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from gradtx._cli import catalogue, encoding
+from gradtx._cli.draw import averages, schedule
+from gradtx._cli.explain import show
+from gradtx._cli.race import race
+from gradtx._cli.sweep import sweep
+from gradtx._value.errors import TransformationError
+
+INTERRUPTED = 130  # what a shell calls a program that was ended by Ctrl-C
+
+
+@click.group(help="Gradient transformations for JAX that are values.")
+@click.version_option(package_name="gradtx")
+def app() -> None:
+    """The commands."""
+
+
+@app.command("list", short_help="Every optimizer, link, combinator and schedule.")
+def list_() -> None:
+    """Every optimizer, link, combinator and schedule, with a line about each."""
+    for kind, names in catalogue.catalogue().items():
+        click.echo(f"\n{kind}")
+        width = max(map(len, names), default=0)
+        for name in names:
+            click.echo(f"  {name:<{width}}  {catalogue.summary(name)}")
+
+
+for command in (show, sweep, race, schedule, averages):
+    app.add_command(command)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line, on the words of the process if none are given.
+
+    What is wrong with an argument is one line, and exit status 2.
+    """
+    with encoding.spelled_out():
+        status = _status(args)
+    if status:
+        sys.exit(status)
+
+
+def _status(args: list[str] | None) -> Any:
+    """The exit status of a command, when it has said what there is to say."""
+    try:
+        app(args, standalone_mode=False, prog_name="python -m gradtx")
+        sys.stdout.flush()
+    except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            click.echo(f"gradtx: {error.format_message()}", err=True)
+        return error.exit_code
+    except BrokenPipeError:  # who reads has read enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except (TransformationError, ImportError, OSError) as error:
+        click.echo(f"gradtx: {error}", err=True)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return 0

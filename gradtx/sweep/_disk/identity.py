@@ -1,0 +1,114 @@
+"""Which sweep it is: what its lanes compute, on which data, in words and digests that a disk can hold."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from gradtx._training.fit import advance
+from gradtx.sweep._engine.lanes import lane_loss
+from gradtx.sweep._engine.plan import Plan
+from gradtx.sweep._engine.rows import is_key
+from gradtx.sweep._population import Population
+
+Tree = Any
+
+
+def identity(plan: Plan) -> dict[str, Any]:
+    """What makes a sweep this one and no other; devices, memory and how often it is saved do not."""
+    program, population = plan.program, plan.population
+    return question(plan) | {
+        "lanes": population.size,
+        "width": program.width,
+        "transformations": transformations_of(population),
+        "numbers": {name: column.tolist() for name, column in population.numbers.items()},
+        "seeds": None if population.seeds is None else population.seeds.tolist(),
+        "update": [update_of(plan, population.lane(group.lanes[0])) for group in population.groups],
+    }
+
+
+def question(plan: Plan) -> dict[str, Any]:
+    """What is asked of every lane alike: a loss, data, where it begins, how it is trained and ranked."""
+    program, population = plan.program, plan.population
+    numbers = {name: jnp.zeros([]) for name in population.numbers}
+    made = plan.make(jax.random.key(plan.seed)) if plan.make else plan.params
+    return {
+        "steps": plan.clock.steps,
+        "batch_size": program.batch_size,
+        "seed": plan.seed,
+        "record_every": program.every,
+        "select": repr(plan.select),
+        "metric": f"{plan.metric}, {plan.better}",
+        "patience": program.patience,
+        "stop_diverged": program.stop_diverged,
+        "loss": program_of(lambda *args: program.loss(*args, **numbers), plan.params, _batch(plan)),
+        "evaluate": program_of(program.evaluate, plan.params),
+        "params": digest_of(jax.tree.map(jnp.asarray, made)),
+        "data": digest_of(plan.data),
+    }
+
+
+def _batch(plan: Plan) -> Tree:
+    return jax.tree.map(lambda x: x[: plan.program.batch_size], plan.data)
+
+
+def transformations_of(population: Population) -> list[list[str]]:
+    """Of each structure its first transformation as it prints, and a digest of the numbers of all."""
+    return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
+
+
+def update_of(plan: Plan, tx: Any) -> str:
+    """A digest of what a step of a transformation computes: functions inside print alike, and need not be the same."""
+    numbers = {name: jnp.zeros([]) for name in plan.population.numbers}
+    loss = lane_loss(plan.program, numbers)
+
+    def step(tx: Any, params: Tree, batch: Tree) -> Any:
+        state = tx.init(params)
+        return state, advance(loss, tx, params, state, batch)[:2]
+
+    return program_of(step, tx, plan.params, _batch(plan))
+
+
+# Digests --------------------------------------------------------------------------------------------------------------
+
+
+def digest_of(tree: Tree) -> str:
+    """A digest of a tree of arrays: paths, shapes, dtypes and every byte."""
+    found = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        found.update(jax.tree_util.keystr(path).encode())
+        x = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+        found.update(f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes())
+    return found.hexdigest()[:16]
+
+
+def program_of(function: Callable[..., Any] | None, *args: Any) -> str:
+    """A digest of what a function computes: the program that it is traced to, and every constant in it."""
+    if function is None:
+        return "none"
+    traced = jax.make_jaxpr(function)(*args)
+    text = _without_addresses(str(traced.jaxpr))
+    return hashlib.sha256((text + digest_of(list(_constants(traced)))).encode()).hexdigest()[:16]
+
+
+def _constants(traced: Any) -> Iterator[Any]:
+    """The constants of a program, and of the programs inside of it."""
+    yield from (x for x in traced.consts if hasattr(x, "dtype"))
+    for equation in traced.jaxpr.eqns:
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
+            if _is_program(inner):
+                yield from _constants(inner if hasattr(inner, "consts") else ClosedJaxpr(inner, []))
+
+
+def _is_program(x: Any) -> bool:
+    return isinstance(x, ClosedJaxpr | Jaxpr)
+
+
+def _without_addresses(text: str) -> str:
+    """What a function prints as, in whatever process."""
+    return re.sub(r"0x[0-9a-f]+", "", text)

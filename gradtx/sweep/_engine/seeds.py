@@ -1,0 +1,29 @@
+"""Seeds: any whole number of 64 bits, as `jax.random.key` takes them; the same number is the same key everywhere."""
+
+import operator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx._value.errors import TransformationError
+
+
+def whole_seed(name: str, seed: Any) -> int:
+    """The seed as an int of Python; or a `TransformationError`.
+
+    >>> whole_seed("fit: seed", np.uint32(7))
+    7
+    """
+    try:
+        found = None if isinstance(seed, bool | np.bool_) else operator.index(seed)
+    except TypeError:
+        found = None
+    if found is None or not -(2**63) <= found < 2**63:
+        raise TransformationError(f"{name}: expected a whole number of 64 bits, found {seed!r}")
+    return found
+
+
+def as_jax_has_them(seeds: Any) -> np.ndarray:
+    """Seeds as `jax.random.key` has them: their lower half, where JAX computes in 32 bits."""
+    return np.asarray(jnp.asarray(np.asarray(seeds, np.int64)))
