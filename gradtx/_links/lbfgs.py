@@ -21,12 +21,12 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
         u ← Puₜ;   sₖ = θₖ₊₁ − θₖ,   yₖ = uₖ₊₁ − uₖ,   ρₖ = 1/sₖᵀyₖ
         P ← σI, then for each pair that is kept, oldest first:  P ← (I − ρsyᵀ)P(I − ρysᵀ) + ρssᵀ
 
-    computed by two loops over the pairs. With ``scale_init_precond`` σ = sᵀy/yᵀy of the newest pair, and
-    1/max(1, ‖uₜ‖) where there is none (1/‖uₜ‖ where uₜ is so short that θ + uₜ is θ to rounding); otherwise σ = 1. A pair is kept if
-    sᵀy > 0, so P is positive definite and the
-    direction descends; Optax keeps all, and may ascend after a step through negative curvature. The trap: it promises
-    such curvature only after a line search with Wolfe's conditions, `scale_by_zoom_linesearch`; and noise in the
-    gradients of mini-batches is taken for curvature. Source: Nocedal & Wright 2006, Algorithms 7.4 and 7.5, eq. 7.20.
+    computed by two loops over the pairs. With ``scale_init_precond`` σ = sᵀy/yᵀy of the newest pair, and 1/max(1, ‖uₜ‖)
+    where there is none (1/‖uₜ‖ where uₜ is so short that θ + uₜ is θ to rounding); otherwise σ = 1. A pair is kept if
+    sᵀy > 0, so P is positive definite and the direction descends; Optax keeps all, and may ascend after a step through
+    negative curvature. The trap: it promises such curvature only after a line search with Wolfe's conditions,
+    `scale_by_zoom_linesearch`; and noise in the gradients of mini-batches is taken for curvature. Source: Nocedal &
+    Wright 2006, Algorithms 7.4 and 7.5, eq. 7.20.
 
     State: ``params`` and ``updates``, those of the last update, like the parameters; ``diff_params_memory`` (s) and
     ``diff_updates_memory`` (y), with an axis of ``memory_size`` before those of the parameters; ``weights_memory`` (ρ);

@@ -223,7 +223,9 @@ def scale_by_zoom_linesearch(
             new, gradient = line.at(step)
             decrease, curvature = errors(new)
             accepted = jnp.maximum(decrease, curvature) <= tolerance
-            worse = (decrease > 0) | (new.value >= low.value)  # the new point is the far end, else the better end
+            level = jnp.abs(new.value - start.value) <= jnp.finfo(real).eps * jnp.abs(start.value)
+            unseen = ~bracketed & level & (new.slope < 0)  # it still falls, by less than rounding shows
+            worse = ((decrease > 0) | (new.value >= low.value)) & ~unseen  # it is the far end, else the better end
             beyond = ~worse & (new.slope * jnp.where(bracketed, high.step - low.step, 1) >= 0)  # the minimum is behind
             better = accepted | ((decrease <= tolerance) & (new.value < search.best.value))
             best, kept = _choose(better, (new, gradient), (search.best, search.gradient))
