@@ -17,21 +17,20 @@ import numpy as np
 
 from gradtx import tree as trees
 from gradtx._curvature.flat import (
-    dot,
     like,
-    matmul,
     no_tracers,
     place,
     prepare,
     product,
     ravel,
-    real_of,
     unravel,
     unravel_rows,
 )
 from gradtx._curvature.lanczos import extremes
+from gradtx._rules.vectors import dot, matmul, precision
 from gradtx._testing.assertions import expect
 from gradtx._value.errors import TransformationError
+from gradtx._value.whole import whole_number
 
 __all__ = [
     "CriticalPoint",
@@ -98,7 +97,7 @@ def hessian(loss: Loss, params: Tree, *args: Any) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames="loss")
 def _hessian(loss: Loss, params: Tree, args: Any) -> jax.Array:
-    identity = jnp.eye(trees.size(params), dtype=real_of(params))
+    identity = jnp.eye(trees.size(params), dtype=precision(params))
     rows = jax.vmap(lambda row: ravel(product(loss, params, unravel(row, params), args)))(identity)
     return (rows + rows.T) / 2
 
@@ -171,14 +170,14 @@ def spectrum(
     Array([-2.,  2.], dtype=float32)
     """
     params, args = prepare("spectrum", loss, params, args)
-    n, real = trees.size(params), real_of(params)
+    n, real = trees.size(params), precision(params)
     if method not in (None, "dense", "lanczos"):
         raise TransformationError(f"spectrum: method: expected 'dense' or 'lanczos', found {method!r}")
     if method == "lanczos" and k is None:
         raise TransformationError("spectrum: k: lanczos finds the k smallest and the k largest eigenvalues: give k")
     for name, number in (("k", k), ("max_steps", max_steps)):
-        if number is not None and (isinstance(number, bool) or not hasattr(number, "__index__") or number < 1):
-            raise TransformationError(f"spectrum: {name}: expected a whole number, 1 or more, found {number!r}")
+        if number is not None:
+            whole_number(f"spectrum: {name}", number)
     k = None if k is None or 2 * k >= n else k
     if k is None or method == "dense" or (method is None and n <= SMALL):
         if n > LARGE:
@@ -204,7 +203,7 @@ def _lanczos(loss: Loss, params: Tree, args: Any, key: Any, tol: Any, *, k: int,
     def operator(v: jax.Array) -> jax.Array:
         return ravel(product(loss, params, unravel(v, params), args))
 
-    found = extremes(operator, trees.size(params), real_of(params), key, tol, k=k, most=most)
+    found = extremes(operator, trees.size(params), precision(params), key, tol, k=k, most=most)
     return Spectrum(found.values, unravel_rows(found.vectors, params), found.errors, found.steps)
 
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
 WIDEST = float(np.finfo(np.float32).max)
 
 

@@ -1,6 +1,5 @@
 """A loss and its parameters, looked at as a function of one vector: what second derivatives are written in."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +9,12 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx import tree as trees
+from gradtx._rules.vectors import precision
 from gradtx._value.errors import TransformationError
-from gradtx._value.floating import real_dtype, wide
+from gradtx._value.floating import wide
 
 Tree = Any
 Loss = Callable[..., Any]
-
-dot = functools.partial(jnp.vdot, precision=jax.lax.Precision.HIGHEST)
-matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 def product(loss: Loss, params: Tree, vector: Tree, args: Any) -> Tree:
@@ -25,14 +22,9 @@ def product(loss: Loss, params: Tree, vector: Tree, args: Any) -> Tree:
     return jax.jvp(lambda x: jax.grad(loss)(x, *args), (params,), (vector,))[1]
 
 
-def real_of(params: Tree) -> Any:
-    """The real dtype in which a tree is computed with."""
-    return real_dtype(*(x.dtype for x in jax.tree.leaves(params)))
-
-
 def ravel(tree: Tree) -> jax.Array:
     """All leaves as one vector."""
-    real = real_of(tree)
+    real = precision(tree)
     return jnp.concatenate([x.astype(real).ravel() for x in jax.tree.leaves(tree)])
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx._curvature.flat import dot, matmul
+from gradtx._rules.vectors import dot, matmul
 
 CHECK_EVERY = 8  # steps between two looks at the residuals, at least
 

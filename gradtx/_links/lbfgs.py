@@ -7,10 +7,12 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.fields import zeros
-from gradtx._rules.objective import at_least_one, dot, precision, step_along
+from gradtx._rules.loops import scan
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
+from gradtx._rules.vectors import dot, normalized, precision, scaled, step_along
 from gradtx._rules.whole_tree import whole_tree
+from gradtx._value.whole import whole_number
 
 
 @transformation
@@ -20,11 +22,12 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
         u ← Puₜ;   sₖ = θₖ₊₁ − θₖ,   yₖ = uₖ₊₁ − uₖ,   ρₖ = 1/sₖᵀyₖ
         P ← σI, then for each pair that is kept, oldest first:  P ← (I − ρsyᵀ)P(I − ρysᵀ) + ρssᵀ
 
-    computed by two loops over the pairs. With ``scale_init_precond`` σ = sᵀy/yᵀy of the newest pair, and
-    1/max(1, ‖uₜ‖) where there is none; otherwise σ = 1. A pair is kept if sᵀy > 0, so P is positive definite and the
-    direction descends; Optax keeps all, and may ascend after a step through negative curvature. The trap: it promises
-    such curvature only after a line search with Wolfe's conditions, `scale_by_zoom_linesearch`; and noise in the
-    gradients of mini-batches is taken for curvature. Source: Nocedal & Wright 2006, Algorithms 7.4 and 7.5, eq. 7.20.
+    computed by two loops over the pairs. With ``scale_init_precond`` σ = sᵀy/yᵀy of the newest pair, and 1/max(1, ‖uₜ‖)
+    where there is none (1/‖uₜ‖ where uₜ is so short that θ + uₜ is θ to rounding); otherwise σ = 1. A pair is kept if
+    sᵀy > 0, so P is positive definite and the direction descends; Optax keeps all, and may ascend after a step through
+    negative curvature. The trap: it promises such curvature only after a line search with Wolfe's conditions,
+    `scale_by_zoom_linesearch`; and noise in the gradients of mini-batches is taken for curvature. Source: Nocedal &
+    Wright 2006, Algorithms 7.4 and 7.5, eq. 7.20.
 
     State: ``params`` and ``updates``, those of the last update, like the parameters; ``diff_params_memory`` (s) and
     ``diff_updates_memory`` (y), with an axis of ``memory_size`` before those of the parameters; ``weights_memory`` (ρ);
@@ -40,7 +43,7 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
     """
 
     def init(params: Tree) -> Any:
-        size = at_least_one("memory_size", memory_size)
+        size = whole_number("memory_size", memory_size)
         memory = trees.map(lambda x: jnp.broadcast_to(zeros(x)[None], (size, *x.shape)), params)
         return {
             "params": trees.map(zeros, params),
@@ -58,7 +61,7 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
         }
         memory, pairs = remember(state, now)
         newest = (pairs - 1) % memory_size
-        scale = _initial_scale(trees.map(lambda x: x[newest], memory[1]), memory[2][newest], now["updates"], pairs)
+        scale = _initial_scale(trees.map(lambda x: x[newest], memory[1]), memory[2][newest], now, pairs)
         direction = two_loops(now["updates"], *memory, scale if scale_init_precond else jnp.ones_like(scale), pairs)
         names = ("diff_params_memory", "diff_updates_memory", "weights_memory")
         return trees.cast_like(direction, updates), {**now, **dict(zip(names, memory, strict=True)), "pairs": pairs}
@@ -69,9 +72,9 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
 def remember(state: Any, now: Any) -> tuple[tuple[Tree, Tree, jax.Array], jax.Array]:
     """The memory with the newest pair, if its curvature is positive, and how many pairs have been kept so far."""
     s, y = (trees.map(lambda a, b: a - b, now[name], state[name]) for name in ("params", "updates"))
-    sy, yy = dot(s, y), dot(y, y)
-    tiny = jnp.finfo(sy.dtype).tiny
-    kept = (state["pairs"] >= 0) & (sy > tiny) & (yy > tiny) & jnp.isfinite(sy) & jnp.isfinite(yy)
+    (s_near, s_power), (y_near, y_power) = normalized(s), normalized(y)
+    sy = dot(s_near, y_near) * s_power * y_power  # yᵀy itself may overflow or vanish where this does not
+    kept = (state["pairs"] >= 0) & (sy > jnp.finfo(sy.dtype).tiny) & jnp.isfinite(sy)
     rho = 1 / jnp.where(kept, sy, 1)
     before = jnp.maximum(state["pairs"], 0)
     olds = state["diff_params_memory"], state["diff_updates_memory"], state["weights_memory"]
@@ -82,11 +85,15 @@ def remember(state: Any, now: Any) -> tuple[tuple[Tree, Tree, jax.Array], jax.Ar
     return put, before + kept.astype(jnp.int32)
 
 
-def _initial_scale(y: Tree, rho: jax.Array, updates: Tree, pairs: jax.Array) -> jax.Array:
+def _initial_scale(y: Tree, rho: jax.Array, now: Any, pairs: jax.Array) -> jax.Array:
     """The σ of the newest pair, eq. 7.20, and where there is none what makes the first direction no longer than 1."""
     known = pairs > 0
-    yy, size = dot(y, y), trees.norm(updates)
-    return jnp.where(known, 1 / jnp.where(known, rho * yy, 1), 1 / jnp.maximum(size, 1).astype(rho.dtype))
+    (near, power), (u, u_power) = normalized(y), normalized(now["updates"])
+    curvature = jnp.where(known, rho * power, 1) * jnp.where(known, power * dot(near, near), 1)
+    size, real = trees.norm(u).astype(rho.dtype), jnp.finfo(rho.dtype)
+    floor = jnp.maximum(jnp.sqrt(real.tiny), real.eps * trees.norm(now["params"]).astype(rho.dtype))
+    plain = (size == 0) | ((size * u_power <= 1) & (size * u_power >= floor))
+    return jnp.where(known, 1 / curvature, jnp.where(plain, 1, 1 / u_power / jnp.where(plain, 1, size)))
 
 
 def two_loops(u: Tree, s: Tree, y: Tree, rho: jax.Array, scale: jax.Array, pairs: jax.Array) -> Tree:
@@ -103,6 +110,6 @@ def two_loops(u: Tree, s: Tree, y: Tree, rho: jax.Array, scale: jax.Array, pairs
         beta = rho[n] * dot(trees.map(lambda x: x[n], y), r)
         return step_along(r, alpha - beta, trees.map(lambda x: x[n], s)), None
 
-    q, alphas = jax.lax.scan(down, u, order, reverse=True)
-    r = trees.map(lambda x: scale.astype(x.dtype) * x, q)
-    return jax.lax.scan(up, r, (order, alphas))[0]
+    q, alphas = scan(down, u, order, reverse=True)
+    r = scaled(scale, q)
+    return scan(up, r, (order, alphas))[0]

@@ -13,12 +13,17 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.checks import check_like
 from gradtx._rules.fields import zeros
-from gradtx._rules.objective import alike, at_least_one, precision, step_along, with_objective
+from gradtx._rules.loops import while_loop
+from gradtx._rules.objective import with_objective
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
+from gradtx._rules.vectors import alike, dot, normalized, power_of_two, precision, scaled, step_along
 from gradtx._rules.whole_tree import whole_tree
 from gradtx._value.errors import within
 from gradtx._value.marks import Limit, NonNegative, Static
+from gradtx._value.whole import whole_number
+
+PATIENCE = 12  # evaluations that the zoom takes by the book; after them it looks in other orders of magnitude
 
 
 class Point(NamedTuple):
@@ -30,12 +35,16 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """The objective on the line: ``value(α)``, ``at(α)``: the point and the gradient there; and where α is 0."""
+    """The objective on the line: ``value(α)``, ``at(α)``: the point and the gradient there; and where α is 0.
+
+    ``rise`` has the sign of the slope there, also where that itself is 0 because a product of two numbers is too small.
+    """
 
     value: Callable[[Any], jax.Array]
     at: Callable[[Any], tuple[Point, Tree]]
     start: Point
     gradient: Tree
+    rise: jax.Array
 
 
 class Search(NamedTuple):
@@ -78,8 +87,9 @@ def scale_by_backtracking_linesearch(
     traps: it comes last in a chain, behind the minus sign; and there is no step (α = 0) where uₜ does not descend, or
     no α tried will do, where Optax takes the last one. Source: Armijo 1966; Nocedal & Wright 2006, Algorithm 3.1.
 
-    State: ``learning_rate`` (α), ``value`` at the new point, ``decrease_error`` (by how much the condition is missed)
-    and ``num_linesearch_steps``; with ``store_grad`` the gradient at the new point, ``grad``. Raises
+    State: ``learning_rate`` (α), ``value`` at the new point, ``decrease_error`` (by how much the condition is missed),
+    ``num_linesearch_steps``, and ``failed``: there is no step, though the gradient is not zero along uₜ; with
+    ``store_grad`` the gradient at the new point, ``grad``. Raises
     `TransformationError`: no ``params``, ``value``, ``grad`` or ``value_fn``.
 
     >>> f = lambda x: 2 * x**2
@@ -94,7 +104,7 @@ def scale_by_backtracking_linesearch(
         return _record(precision(params)) | kept
 
     def update(updates: Tree, state: Any, *, params: Tree, value: Any, grad: Tree, value_fn: Any) -> Any:
-        most = at_least_one("max_backtracking_steps", max_backtracking_steps)
+        most = whole_number("max_backtracking_steps", max_backtracking_steps)
         if not jax.tree.leaves(updates):
             return updates, state
         line = _line(updates, params, value, grad, value_fn)
@@ -113,21 +123,22 @@ def scale_by_backtracking_linesearch(
             return n + 1, step, value, error(step, value) <= absolute
 
         def unfinished(carry: Any) -> jax.Array:
-            return ~carry[-1] & (carry[0] <= most) & (line.start.slope < 0)
+            return ~carry[-1] & (carry[0] <= most) & (line.rise < 0)
 
         first = jnp.minimum(jnp.where(before > 0, before, 1) * grow, top)
         start = (jnp.zeros([], jnp.int32), first, line.start.value, jnp.zeros([], bool))
-        tried, step, value, found = jax.lax.while_loop(unfinished, shorten, start)
+        tried, step, value, found = while_loop(unfinished, shorten, start)
         step, value = jnp.where(found, step, zero), jnp.where(found, value, line.start.value)
         made = {
             "learning_rate": step,
             "value": value,
             "decrease_error": jnp.where(found, error(step, value), 0),
             "num_linesearch_steps": tried,
+            "failed": _failed(line, step),
         }
         if store_grad:
             made["grad"] = line.at(step)[1]
-        return _scaled(updates, step), jax.tree.map(lambda new, old: new.astype(old.dtype), made, state)
+        return scaled(step, updates), jax.tree.map(lambda new, old: new.astype(old.dtype), made, state)
 
     return with_objective(whole_tree(update, init=init, packs=True), has_aux=has_aux)
 
@@ -156,14 +167,17 @@ def scale_by_zoom_linesearch(
     and the one given up last, by a parabola where that comes too close to an end, by halves where both do. Near a
     minimum, where rounding hides the decrease, φ'(α) ≤ (2c₁ − 1)φ'(0) does for the first condition if φ(α) exceeds
     φ(0) by no more than ``approx_dec_rtol``·|φ(0)|. After ``max_linesearch_steps`` evaluations, or when the interval
-    is shorter than ``stepsize_precision``, it takes the lowest α with sufficient decrease. ``update`` needs ``value``
+    is shorter than ``stepsize_precision``, it takes the lowest α with sufficient decrease. A badly scaled line is met
+    from the 13th evaluation on: it goes on by ``increase_factor``⁸, and where nothing has decreased yet it trusts the
+    parabola however close to an end, and divides by 1,000 where there is none. ``update`` needs ``value``
     = f(θ), ``grad`` = ∇f(θ) and ``value_fn`` = f, which gets the extra keywords of ``update`` that it takes;
     ``has_aux`` says that it returns (value, aux). The traps: it comes last in a chain, behind the minus sign; and there
     is no step (α = 0) where uₜ does not descend, or no α tried decreases, where Optax takes the last one. Source:
     Nocedal & Wright 2006, Algorithms 3.5 and 3.6, eqs. 3.7; Hager & Zhang 2006, eqs. 23 and 27.
 
     State: ``learning_rate`` (α); ``value`` and ``grad`` at the new point; ``decrease_error`` and ``curvature_error``
-    (by how much the conditions are missed there), ``num_linesearch_steps``. Raises `TransformationError`: no
+    (by how much the conditions are missed there), ``num_linesearch_steps``, and ``failed``: there is no step, though
+    the gradient is not zero along uₜ. Raises `TransformationError`: no
     ``params``, ``value``, ``grad`` or ``value_fn``.
 
     >>> f = lambda x: 2 * x**2
@@ -178,7 +192,7 @@ def scale_by_zoom_linesearch(
         return _record(real) | {"curvature_error": jnp.zeros([], real), "grad": trees.map(zeros, params)}
 
     def update(updates: Tree, state: Any, *, params: Tree, value: Any, grad: Tree, value_fn: Any) -> Any:
-        most = at_least_one("max_linesearch_steps", max_linesearch_steps)
+        most = whole_number("max_linesearch_steps", max_linesearch_steps)
         if not jax.tree.leaves(updates):
             return updates, state
         line = _line(updates, params, value, grad, value_fn)
@@ -202,12 +216,17 @@ def scale_by_zoom_linesearch(
         def narrow(search: Search) -> Search:
             low, high = search.low, search.high
             bracketed = jnp.isfinite(high.step)
-            onward = jnp.where(search.tried == 0, first, grow * low.step)
-            step = jnp.where(bracketed, _inside(low, high, search.third), jnp.minimum(onward, top))
+            late = search.tried >= PATIENCE
+            onward = jnp.where(search.tried == 0, first, jnp.where(late, grow**8, grow) * low.step)
+            lost = late & (search.best.step == 0)  # nothing has decreased yet: the interval is far too long
+            inside = jnp.where(lost, _near(low, high), _inside(low, high, search.third))
+            step = jnp.where(bracketed, inside, jnp.minimum(onward, top))
             new, gradient = line.at(step)
             decrease, curvature = errors(new)
             accepted = jnp.maximum(decrease, curvature) <= tolerance
-            worse = (decrease > 0) | (new.value >= low.value)  # the new point is the far end, else the better end
+            level = jnp.abs(new.value - start.value) <= jnp.finfo(real).eps * jnp.abs(start.value)
+            unseen = ~bracketed & level & (new.slope < 0)  # it still falls, by less than rounding shows
+            worse = ((decrease > 0) | (new.value >= low.value)) & ~unseen  # it is the far end, else the better end
             beyond = ~worse & (new.slope * jnp.where(bracketed, high.step - low.step, 1) >= 0)  # the minimum is behind
             better = accepted | ((decrease <= tolerance) & (new.value < search.best.value))
             best, kept = _choose(better, (new, gradient), (search.best, search.gradient))
@@ -227,8 +246,8 @@ def scale_by_zoom_linesearch(
             return ~search.over & (search.tried < most)
 
         nowhere = start._replace(step=jnp.full([], jnp.inf, real))
-        begun = Search(jnp.zeros([], jnp.int32), start, nowhere, start, start, line.gradient, ~(start.slope < 0))
-        found = jax.lax.while_loop(unfinished, narrow, begun)
+        begun = Search(jnp.zeros([], jnp.int32), start, nowhere, start, start, line.gradient, ~(line.rise < 0))
+        found = while_loop(unfinished, narrow, begun)
         decrease, curvature = errors(found.best)
         made = {
             "learning_rate": found.best.step,
@@ -236,9 +255,10 @@ def scale_by_zoom_linesearch(
             "decrease_error": jnp.where(found.best.step > 0, decrease, 0),
             "curvature_error": curvature,
             "num_linesearch_steps": found.tried,
+            "failed": _failed(line, found.best.step),
             "grad": found.gradient,
         }
-        return _scaled(updates, found.best.step), jax.tree.map(lambda new, old: new.astype(old.dtype), made, state)
+        return scaled(found.best.step, updates), jax.tree.map(lambda new, old: new.astype(old.dtype), made, state)
 
     return with_objective(whole_tree(update, init=init, packs=True), has_aux=has_aux)
 
@@ -250,6 +270,7 @@ def _record(real: Any) -> dict[str, jax.Array]:
         "value": jnp.full([], jnp.inf, real),
         "decrease_error": jnp.zeros([], real),
         "num_linesearch_steps": jnp.zeros([], jnp.int32),
+        "failed": jnp.zeros([], bool),
     }
 
 
@@ -261,23 +282,33 @@ def _line(updates: Tree, params: Tree, value: Any, grad: Tree, value_fn: Callabl
     objective, held = jax.closure_convert(value_fn, at)
     held = jax.lax.stop_gradient(held)
 
-    def slope(gradient: Tree) -> jax.Array:
-        pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
-        return sum((jnp.sum(jnp.real(g * d)) for g, d in pairs), start=jnp.zeros([], real))
+    def slope(gradient: Tree) -> tuple[jax.Array, jax.Array]:
+        """φ' = Re Σ gd, where g is what JAX returns; and a number of its sign that is not 0 unless it is."""
+        (g, g_power), (d, d_power) = (normalized(tree) for tree in (trees.map(jnp.conj, gradient), direction))
+        rise = dot(g, d)
+        return rise * g_power * d_power, rise
 
     def value_at(step: Any) -> jax.Array:
         return objective(step_along(at, step, direction), *held).astype(real)
 
     def point_at(step: Any) -> tuple[Point, Tree]:
         value, gradient = jax.value_and_grad(objective)(step_along(at, step, direction), *held)
-        return Point(step, value.astype(real), slope(gradient)), gradient
+        return Point(step, value.astype(real), slope(gradient)[0]), gradient
 
-    start = Point(jnp.zeros([], real), _constant(value, real), slope(gradient))
-    return Line(value_at, point_at, start, gradient)
+    zero = jnp.zeros([], real)
+    if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(at)):  # both conjugates are in use for grad: here it is known
+        gradient = point_at(zero)[1]
+    start, rise = slope(gradient)
+    return Line(value_at, point_at, Point(zero, _constant(value, real), start), gradient, rise)
 
 
 def _constant(x: Any, real: Any) -> jax.Array:
     return jax.lax.stop_gradient(jnp.asarray(x).astype(real))
+
+
+def _failed(line: Line, step: jax.Array) -> jax.Array:
+    """Whether there is no step where there should be one: not at a stationary point, where there is nowhere to go."""
+    return ~(step > 0) & (line.rise != 0)
 
 
 def _missed(error: jax.Array) -> jax.Array:
@@ -287,10 +318,6 @@ def _missed(error: jax.Array) -> jax.Array:
 
 def _choose(which: jax.Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(which, a, b), yes, no)
-
-
-def _scaled(updates: Tree, step: jax.Array) -> Tree:
-    return trees.map(lambda u: u * step.astype(u.dtype), updates)
 
 
 def _inside(low: Point, high: Point, third: Point) -> jax.Array:
@@ -303,13 +330,21 @@ def _inside(low: Point, high: Point, third: Point) -> jax.Array:
     return jnp.where(by_cubic, cubic, jnp.where(by_parabola, parabola, middle))
 
 
+def _near(low: Point, high: Point) -> jax.Array:
+    """Where to try next in an interval that begins at its better end and is far too long: by a parabola, anywhere."""
+    parabola = _parabola_minimum(low, high)
+    within = (parabola > low.step) & (parabola < (low.step + high.step) / 2)
+    return jnp.where(within, parabola, low.step + (high.step - low.step) / 1000)
+
+
 def _cubic_minimum(a: Point, b: Point, c: Point) -> jax.Array:
     """The minimum of the cubic through three points, with the slope of the first; not a number if there is none."""
-    x, y = b.step - a.step, c.step - a.step
-    over_x, over_y = (b.value - a.value - a.slope * x) / x**2, (c.value - a.value - a.slope * y) / y**2
+    x, y, unit = b.step - a.step, c.step - a.step, power_of_two(a.slope)  # in units of the slope: squares are numbers
+    slope, to_b, to_c = a.slope / unit, (b.value - a.value) / unit, (c.value - a.value) / unit
+    over_x, over_y = (to_b - slope * x) / x**2, (to_c - slope * y) / y**2
     cube = (over_x - over_y) / (x - y)
     square = over_x - cube * x
-    return a.step + (-square + jnp.sqrt(square**2 - 3 * cube * a.slope)) / (3 * cube)
+    return a.step + (-square + jnp.sqrt(square**2 - 3 * cube * slope)) / (3 * cube)
 
 
 def _parabola_minimum(a: Point, b: Point) -> jax.Array:

@@ -9,7 +9,7 @@ from gradtx._rules.fields import zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.floating import ewma, real_dtype
+from gradtx._value.floating import ewma, fitted, real_dtype
 from gradtx._value.marks import Decay, Dtype, NonNegative
 
 
@@ -37,11 +37,11 @@ def scale_by_ewma(
 
     def from_zero(u, mu):
         mu = ewma(decay, mu, u)
-        return mu, mu
+        return mu, fitted(mu, accumulator_dtype)
 
     def from_first(u, mu, *, t):
         mu = jnp.where(t == 1, u, ewma(decay, mu, u))
-        return mu, mu
+        return mu, fitted(mu, accumulator_dtype)
 
     start = functools.partial(zeros, dtype=accumulator_dtype)
     return per_leaf(from_zero if initial == "zero" else from_first, mu=start)
@@ -64,7 +64,7 @@ def trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
 
     def formula(u, trace):
         trace = u + decay * trace
-        return trace, trace
+        return trace, fitted(trace, accumulator_dtype)
 
     return per_leaf(formula, trace=functools.partial(zeros, dtype=accumulator_dtype))
 
@@ -88,7 +88,7 @@ def lookahead_trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
 
     def formula(u, trace):
         trace = u + decay * trace
-        return trace, trace
+        return trace, fitted(trace, accumulator_dtype)
 
     def ahead(param, trace):
         return param + decay * trace

@@ -7,12 +7,15 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from gradtx import tree as trees
-from gradtx._rules.objective import alike, at_least_one, dot, step_along, with_objective
+from gradtx._rules.loops import while_loop
+from gradtx._rules.objective import with_objective
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
+from gradtx._rules.vectors import alike, dot, normalized, scaled, step_along
 from gradtx._rules.whole_tree import whole_tree
 from gradtx._value.errors import TransformationError
 from gradtx._value.marks import NonNegative
+from gradtx._value.whole import whole_number
 
 
 @transformation
@@ -51,7 +54,7 @@ def scale_by_newton_cg(
 ) -> Rule:
     """Newton's direction by conjugate gradients, from products with the Hessian, which is never formed.
 
-        u ≈ (H + λI)⁻¹uₜ,   until  ‖uₜ − (H + λI)u‖ ≤ tol·‖uₜ‖;   Hp = ∂/∂ε ∇f(θ + εp) at ε = 0
+        u ≈ (H + λI)⁻¹uₜ,   until  ‖uₜ − (H + λI)u‖ ≤ tol·‖uₜ‖;   Hp = ∂/∂r ∇f(θ + rp) at r = 0
 
     λ is ``damping``, f the ``value_fn`` and θ the parameters that ``update`` is given. An iteration is one product,
     which costs about two gradients; there are at most ``max_iterations``, by default as many as there are parameters.
@@ -73,7 +76,7 @@ def scale_by_newton_cg(
         return {"iterations": jnp.zeros([], jnp.int32)}
 
     def update(updates: Tree, state: Any, *, params: Tree, value_fn: Any) -> Any:
-        most = trees.size(updates) if max_iterations is None else at_least_one("max_iterations", max_iterations)
+        most = trees.size(updates) if max_iterations is None else whole_number("max_iterations", max_iterations)
         if not jax.tree.leaves(updates):
             return updates, state
         _check_real(params)
@@ -85,8 +88,9 @@ def scale_by_newton_cg(
         def solve(matvec: Any, b: Tree) -> Any:
             return conjugate_gradients(matvec, b, jax.lax.stop_gradient(tol), most)
 
+        right, power = normalized(right)  # so that the squares of a badly scaled gradient are numbers
         direction, iterations = jax.lax.custom_linear_solve(product, right, solve, symmetric=True, has_aux=True)
-        return trees.cast_like(direction, updates), {"iterations": iterations}
+        return trees.cast_like(scaled(power, direction), updates), {"iterations": iterations}
 
     return with_objective(whole_tree(update, init=init, packs=True), has_aux=has_aux)
 
@@ -112,7 +116,7 @@ def conjugate_gradients(matvec: Any, b: Tree, tol: Any, most: int) -> tuple[Tree
     bb = dot(b, b)
     enough = jnp.asarray(tol).astype(bb.dtype) * jnp.sqrt(bb)
     start = (jnp.zeros([], jnp.int32), trees.map(jnp.zeros_like, b), b, b, bb, bb != 0)
-    n, x, *_ = jax.lax.while_loop(unfinished, iterate, start)
+    n, x, *_ = while_loop(unfinished, iterate, start)
     return x, n
 
 

@@ -13,7 +13,7 @@ from gradtx._rules.fields import full, real_zeros, zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.floating import abs_sq, ewma, root
+from gradtx._value.floating import abs_sq, at_most_finite, ewma, root
 from gradtx._value.marks import Decay, Dtype, NonNegative
 
 
@@ -82,7 +82,7 @@ def scale_by_stddev(
         return ewma(decay, mu, gradient), ewma(decay, nu, abs_sq(gradient))
 
     def divided(u, mu, nu):  # the variance is not negative, whatever rounding says
-        return u / (root(jnp.maximum(nu - abs_sq(mu), 0) + eps_root) + eps)
+        return u / (root(jnp.maximum(nu - at_most_finite(abs_sq(mu)), 0) + eps_root) + eps)
 
     def corrected(u, mu, nu, *, gradient, correction):
         mu, nu = moments(mu, nu, gradient)
@@ -157,7 +157,8 @@ def scale_by_infinity_norm(decay: Decay = 0.999, eps: NonNegative = 1e-8) -> Rul
     """
 
     def formula(u, nu, *, gradient):
-        nu = jnp.maximum(decay * nu, jnp.abs(gradient) + eps)
+        size = jnp.abs(gradient)  # of a complex number it may overflow where its two parts do not
+        nu = jnp.maximum(decay * nu, (at_most_finite(size) if jnp.iscomplexobj(gradient) else size) + eps)
         return u / nu, nu
 
     return per_leaf(formula, nu=real_zeros)
@@ -205,7 +206,7 @@ def scale_by_mean_squares(eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True) 
     """
 
     def formula(u, nu, *, gradient, t):
-        nu = nu + (abs_sq(gradient) - nu) / t
+        nu = nu + (abs_sq(gradient) - at_most_finite(nu)) / t
         return _over_root(u, nu, eps, eps_in_sqrt), nu
 
     return per_leaf(formula, nu=real_zeros)

@@ -29,7 +29,7 @@ def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6) -> Rule:
 
     def formula(u, e_g, e_x, *, gradient):
         e_g = ewma(rho, e_g, abs_sq(gradient))
-        u = u * root(e_x + eps) / root(e_g + eps)
+        u = u * (root(e_x + eps) / root(e_g + eps))  # in this order a large gradient does not overflow
         return u, e_g, ewma(rho, e_x, abs_sq(u))
 
     return per_leaf(formula, e_g=real_zeros, e_x=real_zeros)

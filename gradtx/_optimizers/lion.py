@@ -11,7 +11,7 @@ from gradtx._rules.fields import zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
-from gradtx._value.floating import ewma
+from gradtx._value.floating import ewma, fitted
 from gradtx._value.marks import Decay, Dtype, NonNegative
 from gradtx._wrappers.chain import chain
 
@@ -48,7 +48,7 @@ def scale_by_lion(
         return jnp.where(jnp.abs(c) < 1, c, jnp.sign(c)) if mode == "refined" else jnp.sign(c)
 
     def formula(u, mu):
-        return sign(ewma(b1, mu, u)), ewma(b2, mu, u)
+        return sign(ewma(b1, mu, u)), fitted(ewma(b2, mu, u), mu_dtype)
 
     return per_leaf(formula, mu=functools.partial(zeros, dtype=mu_dtype))
 

@@ -35,7 +35,7 @@ def scale_by_rprop(
     """
 
     def formula(u, step_sizes, previous):
-        held = u * previous
+        held = jnp.sign(u) * jnp.sign(previous)  # the product of the two themselves may underflow
         factor = jnp.where(held > 0, eta_plus, jnp.where(held < 0, eta_minus, 1.0)).astype(u.dtype)
         clipped = jnp.clip(step_sizes * factor, min_step_size, max_step_size)
         step_sizes = jnp.where(held == 0, step_sizes, clipped)

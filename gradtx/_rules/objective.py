@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.protocol import Context, Rule, Signals, State, Tree
+from gradtx._rules.vectors import precision
 from gradtx._value.errors import TransformationError
-from gradtx._value.floating import real_dtype, wide
+from gradtx._value.floating import wide
 
 OWN = ("value", "grad", "value_fn")  # what update takes for itself
 
@@ -53,35 +54,3 @@ def _names(value_fn: Callable[..., Any]) -> list[str]:
         return list(inspect.signature(value_fn).parameters)[1:]
     except ValueError:  # it is written in C, and does not say
         return []
-
-
-def precision(*of: Tree) -> Any:
-    """The real dtype to compute in: the widest of all leaves, float32 at least."""
-    return real_dtype(*(x.dtype for x in jax.tree.leaves(of)))
-
-
-def alike(params: Tree, *others: Tree) -> tuple[Tree, ...]:
-    """The trees at the widest precision among them; every leaf in the dtype that its parameter then has."""
-    real = precision(params, *others)
-    params = trees.map(lambda x: wide(x, real), params)
-    return params, *(trees.cast_like(other, params) for other in others)
-
-
-def dot(a: Tree, b: Tree) -> jax.Array:
-    """The real inner product of two trees of one precision, Re Σ a̅b."""
-    real = precision(a, b)
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    products = (jnp.vdot(wide(x, real), wide(y, real), precision=jax.lax.Precision.HIGHEST) for x, y in pairs)
-    return sum((jnp.real(x) for x in products), start=jnp.zeros([], real))
-
-
-def step_along(params: Tree, size: Any, direction: Tree) -> Tree:
-    """θ + αd, leaf by leaf, in the dtypes of θ."""
-    return trees.map(lambda p, d: p + (jnp.asarray(size).astype(d.dtype) * d).astype(p.dtype), params, direction)
-
-
-def at_least_one(name: str, n: Any) -> int:
-    """A whole number, 1 or more; raises `TransformationError`."""
-    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
-        raise TransformationError(f"{name}: expected a whole number, 1 or more, found {n!r}")
-    return int(n)

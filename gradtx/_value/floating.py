@@ -40,12 +40,41 @@ def ewma(decay: Any, average: Any, x: Any) -> Any:
     """The next value of an exponentially weighted moving average, βm + (1 − β)x.
 
     Computed as m + (1 − β)(x − m), which rounds once: over thousands of equal gradients the two products of the other
-    form are off by their own rounding, always in the same direction.
+    form are off by their own rounding, always in the same direction. An infinite average stays infinite (a square
+    that overflowed is in it), where ∞ − ∞ would make a NaN of it.
 
-    >>> ewma(0.75, 4.0, 8.0)
-    5.0
+    >>> ewma(0.75, 4.0, 8.0), float(ewma(0.75, jnp.array(jnp.inf), jnp.array(1.0)))
+    (5.0, inf)
     """
-    return average + (1 - decay) * (x - average)
+    if isinstance(average, int | float) and isinstance(x, int | float):
+        return average + (1 - decay) * (x - average)
+    return _toward(average, x, 1 - decay)
+
+
+@jax.jit  # a call, which all averages of one shape share
+def _toward(average: Any, x: Any, part: Any) -> jax.Array:
+    return average + part * (x - at_most_finite(average))
+
+
+def at_most_finite(x: Any) -> Any:
+    """``x``, and the largest finite number of its sign where it is infinite; NaN and complex numbers as they are.
+
+    >>> bool(jnp.isfinite(at_most_finite(jnp.array(-jnp.inf))))
+    True
+    """
+    return fitted(x, jnp.result_type(x))
+
+
+def fitted(x: Any, dtype: Any) -> Any:
+    """``x``, no larger than the largest number of ``dtype``, in which it is to be kept (None: as it is).
+
+    >>> float(fitted(jnp.array(1e6), jnp.float16))
+    65504.0
+    """
+    if dtype is None or not jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        return x
+    top = jnp.finfo(dtype).max.astype(x.dtype)
+    return jax.lax.clamp(-top, x, top)
 
 
 def abs_sq(x: jax.Array) -> jax.Array:

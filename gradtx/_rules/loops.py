@@ -1,0 +1,49 @@
+"""Loops that also run where devices compute different things, under `jax.shard_map`.
+
+There every array has a type: which axes of the mesh it varies over. A loop refuses a carry whose type changes, such as
+a count that begins as a constant, the same everywhere, and depends on data of the device after one step.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+Tree = Any
+
+
+def while_loop(go_on: Callable[[Any], jax.Array], body: Callable[[Any], Any], carry: Any) -> Any:
+    """`jax.lax.while_loop`, from a carry of the type that ``body`` returns."""
+    return jax.lax.while_loop(go_on, body, settled(body, carry))
+
+
+def scan(body: Callable[[Any, Any], Any], carry: Any, xs: Tree = None, **options: Any) -> Any:
+    """`jax.lax.scan`, from a carry of the type that ``body`` returns."""
+
+    def first(carry: Any) -> Any:
+        return body(carry, jax.tree.map(lambda x: x[0], xs))[0]
+
+    return jax.lax.scan(body, settled(first, carry), xs, **options)
+
+
+def settled(body: Callable[[Any], Any], carry: Any) -> Any:
+    """The carry, which varies over the axes of a mesh that it will vary over after some steps of ``body``."""
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return carry
+    while True:
+        wider = jax.tree.map(_as_varying, carry, jax.eval_shape(body, carry))
+        if all(_axes(a) == _axes(b) for a, b in zip(*map(jax.tree.leaves, (carry, wider)), strict=True)):
+            return carry
+        carry = wider
+
+
+def _as_varying(x: Any, like: Any) -> Any:
+    missing = tuple(_axes(like) - _axes(x))
+    return jax.lax.pcast(x, missing, to="varying") if missing else x
+
+
+def _axes(x: Any) -> frozenset[Any]:
+    """The axes that an array, or its type, varies over."""
+    kind = x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
+    kind = getattr(kind, "manual_axis_type", kind)  # where it stands has changed between versions of JAX
+    return frozenset(getattr(kind, "varying", None) or getattr(kind, "vma", None) or ())
