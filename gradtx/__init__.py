@@ -23,6 +23,7 @@ from gradtx._links.moments import (
     trace,
 )
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
+from gradtx._links.noise import add_noise
 from gradtx._links.scaling import (
     scale,
     scale_by_falling_rate,
@@ -83,10 +84,15 @@ from gradtx._training.fit import Fit, fit, minimize
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static
-from gradtx._wrappers.average import average_params
+from gradtx._wrappers.accumulate import accumulate
+from gradtx._wrappers.average import average_params, ema_params
+from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import masked, partition, set_to_zero
+from gradtx._wrappers.guard import guard_nonfinite
+from gradtx._wrappers.lookahead import lookahead
+from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
     from gradtx import curvature, initializers, sweep, testing
@@ -108,18 +114,21 @@ __all__ = [
     "Static",
     "TransformationError",
     "abs_sq",
+    "accumulate",
     "adadelta",
     "adagrad",
     "adam",
     "adamax",
     "adamw",
     "add_decayed_weights",
+    "add_noise",
     "amsgrad",
     "apply_updates",
     "around",
     "asgd",
     "average_params",
     "bias_correction",
+    "cautious",
     "centralize",
     "chain",
     "clip",
@@ -131,6 +140,7 @@ __all__ = [
     "cyclic_schedule",
     "decay_of_half_life",
     "effective_window",
+    "ema_params",
     "eval_params",
     "ewma",
     "ewma_weights",
@@ -140,6 +150,7 @@ __all__ = [
     "fork",
     "function_of_step",
     "gradient_params",
+    "guard_nonfinite",
     "half_life",
     "hyperparameters",
     "identity",
@@ -151,6 +162,7 @@ __all__ = [
     "linear_onecycle_schedule",
     "linear_schedule",
     "lion",
+    "lookahead",
     "lookahead_trace",
     "masked",
     "minimize",
@@ -192,6 +204,7 @@ __all__ = [
     "scale_by_stddev",
     "scale_by_zoom_linesearch",
     "schedule",
+    "schedule_free",
     "set_to_zero",
     "sgd",
     "sgdr_schedule",

@@ -16,16 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree as trees
-from gradtx._curvature.flat import (
-    like,
-    no_tracers,
-    place,
-    prepare,
-    product,
-    ravel,
-    unravel,
-    unravel_rows,
-)
+from gradtx._curvature.flat import like, no_tracers, place, prepare, product, ravel, unravel, unravel_rows
 from gradtx._curvature.lanczos import extremes
 from gradtx._rules.vectors import dot, matmul, precision
 from gradtx._testing.assertions import expect

@@ -85,6 +85,8 @@ CASES = [
     Case("scale_by_ewma from the first", gx.scale_by_ewma(0.9, initial="first")),
     Case("trace", gx.trace(0.9)),
     Case("lookahead_trace", gx.lookahead_trace(0.9)),
+    Case("add_noise", gx.add_noise(0.1, 0.55, 3)),
+    Case("ema_params", gx.ema_params(0.9)),
     Case("average_params", gx.average_params(1.0)),
     Case("bias_correction", gx.bias_correction(0.9)),
     Case("nesterov_lookahead", gx.nesterov_lookahead(0.9)),
@@ -166,6 +168,17 @@ CASES = [
     Case("foreign", gx.foreign(optax.sgd(0.1, 0.9)), importable=False, apart=STATE_OF_OPTAX),
     Case("foreign without state", gx.foreign(optax.scale(0.1)), importable=False),
     Case("a link that asks for a keyword", gx.chain(scale_by_loss(0.5), gx.sgd(0.1)), extra={"value": jnp.array(0.25)}),
+    # Wrappers
+    Case("accumulate", gx.accumulate(gx.adam(WARMUP), 2)),
+    Case("guard_nonfinite", gx.guard_nonfinite(gx.adam(WARMUP))),
+    Case("guard_nonfinite with a rollback", gx.guard_nonfinite(gx.adam(0.1), policy="rollback")),
+    Case("lookahead", gx.lookahead(gx.adam(0.1), 2)),
+    Case("schedule_free", gx.schedule_free(gx.sgd(0.1), 0.1)),
+    Case("cautious", gx.cautious(gx.adam(0.1))),
+    Case(
+        "three wrappers, one in the other",
+        gx.guard_nonfinite(gx.lookahead(gx.accumulate(gx.chain(gx.add_noise(0.1, 0.5), gx.adam(WARMUP)), 2), 2)),
+    ),
     # Recipes
     Case("sgd", gx.sgd(0.1)),
     Case("sgd with momentum", gx.sgd(0.1, 0.9)),

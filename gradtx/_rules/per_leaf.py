@@ -81,8 +81,8 @@ def per_leaf(
         asked = around.ask(names)
         if around.packed:
             check_elementwise(formula, u, *state, **asked)
-        made = formula(u, *state, **asked)
-        made = made if isinstance(made, tuple) and fields else (made,)
+        found: Any = formula(u, *state, **asked)
+        made: tuple[Any, ...] = found if isinstance(found, tuple) else (found,)
         if len(made) != 1 + len(fields):
             wanted = ", ".join(["the update", *fields])
             raise TransformationError(f"expected the formula to return {wanted}; found {len(made)} values")

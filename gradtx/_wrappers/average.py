@@ -6,7 +6,8 @@ from gradtx._rules.fields import copied
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.marks import NonNegative
+from gradtx._value.floating import ewma
+from gradtx._value.marks import Decay, NonNegative
 
 
 @transformation
@@ -27,5 +28,26 @@ def average_params(t0: NonNegative = 1e6) -> Rule:
     def formula(u, average, *, param, t):
         average = average + (param + u - average) / jnp.maximum(1, t - 1 - t0)
         return u, average
+
+    return per_leaf(formula, eval_params=lambda param, average: average, average=copied)
+
+
+@transformation
+def ema_params(decay: Decay = 0.999) -> Rule:
+    """An exponentially weighted moving average of the parameters, for deployment; the update passes through.
+
+        aₜ = βaₜ₋₁ + (1 − β)θₜ,   θₜ = θₜ₋₁ + uₜ,   a₀ = θ₀;   u ← uₜ
+
+    β is ``decay``. It stands last in its chain; `gradtx.eval_params` is a. Source: Izmailov et al. 2018, section 3;
+    Polyak & Juditsky 1992. State: ``average``, like the parameters. Raises `TransformationError`: no ``params``.
+
+    >>> tx, x = ema_params(0.5), jnp.zeros(1)
+    >>> _, state = tx.update(jnp.array([1.0]), tx.init(x), x)
+    >>> state["average"]
+    Array([0.5], dtype=float32)
+    """
+
+    def formula(u, average, *, param):
+        return u, ewma(decay, average, param + u)
 
     return per_leaf(formula, eval_params=lambda param, average: average, average=copied)

@@ -1,0 +1,50 @@
+"""Schedule-Free: an average of the iterates in place of a schedule, around any base."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._rules.around import around
+from gradtx._rules.protocol import Late, Tree
+from gradtx._rules.transformation import transformation
+from gradtx._value.marks import Decay, Link, NonNegative
+
+
+@transformation
+def schedule_free(base: Link, learning_rate: NonNegative, b1: Decay = 0.9, weight_lr_power: NonNegative = 2.0) -> Late:
+    """A base optimizer whose momentum and schedule are replaced by an average of its iterates.
+
+        z ← z + base(∇f(y));   c = w/Σw,   w = (largest α so far)^p;   x ← (1 − c)x + cz;   y ← β₁x + (1 − β₁)z
+
+    The parameters that are trained are y; `gradtx.eval_params` is x. α is ``learning_rate``, which should be that of
+    the base, p is ``weight_lr_power``, β₁ ``b1``. Both x and z are kept, so β₁ = 0 is right as well (Optax finds x from
+    y and z, and divides by β₁). Source: Defazio et al. 2024, Algorithm 1. State: ``inner``; ``x``, ``z``, like the
+    parameters in float32 at least; ``weight_sum``, ``max_lr``. Raises `TransformationError`: no ``params``.
+
+    >>> from gradtx import sgd
+    >>> tx, y = schedule_free(sgd(0.5), 0.5, 0.5), jnp.array([4.0])
+    >>> tx.update(jnp.array([2.0]), tx.init(y), y)[0]  # at first x and z are one
+    Array([-1.], dtype=float32)
+    """
+
+    def init(params: Tree) -> Any:
+        zero = jnp.zeros([], jnp.float32)
+        return {"x": trees.map(jnp.copy, params), "z": trees.map(jnp.copy, params), "weight_sum": zero, "max_lr": zero}
+
+    def update(step: Any, updates: Tree, state: Any, *, params: Tree) -> Any:
+        new, inner = step(updates)
+        max_lr = jnp.maximum(state["max_lr"], jnp.asarray(learning_rate).astype(jnp.float32))
+        weight = jnp.where(max_lr > 0, jnp.where(max_lr > 0, max_lr, 1) ** weight_lr_power, 0)
+        total = state["weight_sum"] + weight
+        c = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
+        z = trees.map(lambda z, u: z + u, state["z"], new)
+        x = trees.map(lambda x, z: x + c.astype(jnp.real(x).dtype) * (z - x), state["x"], z)
+        y = trees.map(lambda x, z: z + b1 * (x - z), x, z)
+        moved = trees.map(lambda y, param: y - param, y, params)
+        return moved, {"inner": inner, "x": x, "z": z, "weight_sum": total, "max_lr": max_lr}
+
+    def deployed(params: Tree, state: Any) -> Tree:
+        return state["x"]
+
+    return around(base, update, init=init, eval_params=deployed, every_step=True, packs=True)
