@@ -194,8 +194,8 @@ def scan_carry_keeps_its_kind(tx: Any, params: Tree, extra: Extra) -> None:
 
 
 @_contract
-def updates_keep_the_dtype_of_the_gradient(tx: Any, params: Tree, extra: Extra) -> None:
-    """An update has the dtype of its gradient, whatever that of the parameter is."""
+def updates_have_the_wider_dtype(tx: Any, params: Tree, extra: Extra) -> None:
+    """An update has the dtype of its gradient, or of its parameter where that is wider: so nothing is rounded twice."""
     for of_params in ("bfloat16", "float32", "float64"):
         for of_gradient in ("float16", "bfloat16", "float32", "float64"):
             with precision_of("float64" if "float64" in (of_params, of_gradient) else "float32"):
@@ -203,7 +203,9 @@ def updates_keep_the_dtype_of_the_gradient(tx: Any, params: Tree, extra: Extra) 
                 gradient = trees.cast(ordinary_gradients(params)[0], of_gradient)
                 state = jax.eval_shape(tx.init, cast)
                 update, _ = jax.eval_shape(lambda g, s, p: tx.update(g, s, p, **extra), gradient, state, cast)
-                expect_same_kind(gradient, update, f"{of_gradient} gradients of {of_params} parameters: ")
+                wider = str(jnp.promote_types(of_gradient, of_params))
+                expected = jax.eval_shape(lambda g=gradient, wider=wider: trees.cast(g, wider))
+                expect_same_kind(expected, update, f"{of_gradient} gradients of {of_params} parameters: ")
 
 
 @_contract
@@ -237,11 +239,22 @@ def zero_gradients_stay_finite(tx: Any, params: Tree, extra: Extra) -> None:
 
 
 @_contract
-def state_is_shaped_like_the_parameters(tx: Any, params: Tree, extra: Extra) -> None:
-    """Every array of the state has the shape of the parameter that it belongs to, or is a scalar."""
-    for path, leaf, param in _beside(tx.init(params), params):
-        shapes = {(), () if param is None else param.shape}
-        expect(jnp.shape(leaf) in shapes, f"state leaf {path}", f"a shape in {shapes}", jnp.shape(leaf))
+def state_of_a_leaf_depends_on_that_leaf_alone(tx: Any, params: Tree, extra: Extra) -> None:
+    """What the state has for a parameter is of the kind that it is of where no other parameter is there.
+
+    Of any shape: factors, codes and scales, keys. And shapes are enough to know it: `jax.eval_shape` of ``init``.
+    """
+    state = tx.init(params)
+    expect_same_kind(jax.eval_shape(lambda: state), jax.eval_shape(tx.init, params))
+    leaves, treedef = trees.flatten(params)
+    for n, path in enumerate(trees.paths(params)):
+        alone = jax.eval_shape(tx.init, treedef.unflatten([leaf if k == n else None for k, leaf in enumerate(leaves)]))
+        whole = {place: x for place, x in zip(trees.paths(state), trees.flatten(state)[0], strict=True)}
+        for place, x in zip(trees.paths(alone), trees.flatten(alone)[0], strict=True):
+            if x is not None and path and f".{place}.".find(f".{path}.") >= 0:
+                found = whole.get(place)
+                kinds = [(str(y.dtype), y.shape) if y is not None else None for y in (found, x)]
+                expect(kinds[0] == kinds[1], f"state leaf {place}", kinds[0], kinds[1])
 
 
 @_contract

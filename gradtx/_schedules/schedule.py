@@ -89,7 +89,7 @@ def as_number_or_schedule(x: Any, interval: Interval | None) -> Any:
     """What may stand before the star: a number, a schedule or another function of the step."""
     if isinstance(x, Schedule):
         return x
-    if isinstance(x, type) or hasattr(x, "call"):
+    if isinstance(x, type) or (hasattr(x, "call") and hasattr(x, "__name__")):
         raise TransformationError(
             f"expected a number, a schedule or a function of the step, found {x.__name__}: call it?"
         )
