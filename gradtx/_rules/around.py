@@ -24,6 +24,7 @@ from gradtx._rules.protocol import (
     widened,
 )
 from gradtx._value.errors import TransformationError, within
+from gradtx._value.floating import real_dtype, wide
 
 REFUSED = {"param": "a wrapper is given the tree: ask for 'params'"}
 
@@ -47,7 +48,7 @@ def around(
     ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those of
     `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords.
 
-    ``init(params)`` returns the wrapper's own entries of the state. ``gradient_params(params, state)`` and
+    ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state inside. ``gradient_params(params, state)`` and
     ``eval_params(params, state)`` start from those of ``inner``.
 
     Time: inside, everything reads the count of the steps that ``inner`` has taken, which is kept in its state. So an
@@ -99,6 +100,7 @@ class _Wrapper:
     def __init__(self, inner: Any, update: Any, names: Names, init: Any, every_step: bool, packs: bool):
         self.inner, self.update, self.names, self.init = inner, update, names, init
         self.every_step, self.packs = every_step, packs
+        self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
         """The rule of what is inside, at a step of its own, or at the one that is in force."""
@@ -115,7 +117,7 @@ class _Wrapper:
             state = clock.start(inside, params, within_it, nested=True)
             if context.probe is not None and inside.measures:
                 state["measured"] = blank(inside, params)
-        own = {} if self.init is None else self.init(widened(params))
+        own = {} if self.init is None else self.init(widened(params), **({"inner": state} if self.copies else {}))
         return {**({"inner": state} if not _is_empty(state) else {}), **own}
 
     def step(self, make: Make, signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
@@ -123,7 +125,7 @@ class _Wrapper:
         check_gradients(signals.updates, context.params)
         if not self.packs:
             refuse_packed(signals.updates, "it looks at whole leaves")
-        updates = widened(signals.updates)
+        updates = self._wide(signals.updates, context.params)
         before = state.get("inner", {})
         conditions: list[bool] = []
 
@@ -131,7 +133,7 @@ class _Wrapper:
             within_it = context.at("inner")._replace(params=params, extra={**context.extra, **extra}, followed=False)
             after, new = self._inside(make, Signals(updates, updates), before, within_it, t)
             conditions.append(after.updates is after.gradient)
-            return widened(after.updates), new
+            return trees.map(_in_dtype, after.updates, updates), new
 
         given = asked_of(self.names, signals, context, updates)
         new, after = self.update(step, updates, {**state, "inner": before}, **given)
@@ -142,6 +144,12 @@ class _Wrapper:
             )
         after = {name: entry for name, entry in after.items() if name != "inner" or not _is_empty(entry)}
         return signals.then(new, conditions=bool(conditions) and all(conditions)), after
+
+    def _wide(self, updates: Tree, params: Tree) -> Tree:
+        """The updates in the precision that they will go out in, so that all paths of a condition agree."""
+        if params is None:
+            return widened(updates)
+        return trees.map(lambda u, p: wide(u, real_dtype(u.dtype, p.dtype)), updates, params)
 
     def _inside(self, make: Make, signals: Signals, state: State, context: Context, t: Any) -> tuple[Signals, State]:
         name = getattr(self.inner, "link_name", "inner")
@@ -177,6 +185,10 @@ class _Wrapper:
             return point
 
         return Points(moved("gradient_params", gradient_params), moved("eval_params", eval_params))
+
+
+def _in_dtype(u: Any, like: Any) -> Any:
+    return u.astype(like.dtype) if jnp.iscomplexobj(u) == jnp.iscomplexobj(like) and u.dtype != like.dtype else u
 
 
 def _is_empty(state: Any) -> bool:

@@ -126,18 +126,21 @@ def in_wider_dtype(updates: Tree, gradients: Tree, params: Tree) -> Tree:
 def _wider(u: Any, gradient: Any, param: Any) -> Any:
     if u is None or not hasattr(u, "dtype"):
         return u
-    wanted = jnp.promote_types(gradient.dtype, param.dtype)
+    with jax.numpy_dtype_promotion("standard"):
+        wanted = jnp.promote_types(gradient.dtype, param.dtype)
     if jnp.issubdtype(wanted, jnp.complexfloating) and not jnp.iscomplexobj(u):
         wanted = jnp.finfo(wanted).dtype
     return u if u.dtype == wanted else u.astype(wanted)
 
 
-def still(update: Any) -> Any:
+def still(update: Any, param: Any) -> Any:
     """No update of a frozen leaf, whatever comes in for one: zeros, or what has no numbers as it is."""
     dtype = getattr(update, "dtype", None)
     if dtype is not None and (dtype == jax.dtypes.float0 or jnp.issubdtype(dtype, jax.dtypes.extended)):
         return update
-    return jnp.zeros_like(update)
+    zero = jnp.zeros_like(update)
+    floating = jnp.issubdtype(zero.dtype, jnp.inexact) and hasattr(param, "dtype")
+    return _wider(zero, zero, param) if floating and jnp.issubdtype(param.dtype, jnp.inexact) else zero
 
 
 def check_state(state: Any, known: Any, path: str = "") -> None:

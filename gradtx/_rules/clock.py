@@ -23,7 +23,8 @@ def start(rule: Rule, params: Tree, context: Context, *, nested: bool = False) -
         for seed in rule.seeds:
             key = jax.random.fold_in(key, jnp.asarray(seed).astype(jnp.uint32))
         clock["key"] = key_at(key, context.path) if nested else key
-    return clock | rule.init(params, context)
+    state = rule.init(params, context)
+    return clock | state if clock else state
 
 
 def tick(rule: Rule, signals: Signals, state: State, context: Context, step: Any) -> tuple[Signals, State]:
@@ -37,7 +38,8 @@ def tick(rule: Rule, signals: Signals, state: State, context: Context, step: Any
         key = jax.random.fold_in(state["key"], jnp.asarray(step).astype(jnp.uint32))
     signals, new = rule.update(signals, state, context._replace(t=t, key=key))
     clock = {"count": t} if rule.timed else {}
-    return signals, clock | ({"key": state["key"]} if rule.seeds else {}) | new
+    clock |= {"key": state["key"]} if rule.seeds else {}
+    return signals, clock | new if clock else new
 
 
 def count_of(state: Any) -> Any:

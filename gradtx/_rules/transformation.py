@@ -116,15 +116,16 @@ class GradientTransformation(Value):
             extra = of_some(extra, trees.map(lambda frozen: not frozen, rule.frozen(like)), params)
         gradients = as_arrays(thawed)
         params = None if params is None else as_arrays(_thaw(rule, params, params))
-        if not rule.foreign:
+        ordinary = not rule.foreign or params is None or type(params) is type(updates)  # of another library, any tree
+        if ordinary:
             check_floating(params, "parameter")
         context = Context(params, extra=extra, path=self._root())
         signals, new = clock.tick(rule, Signals(gradients, gradients), state, context, step)
         out = in_wider_dtype(signals.updates, gradients, params)
         if rule.frozen is not None:
-            out = fill(out, trees.map(still, updates))
+            out = fill(out, trees.map(still, updates, updates if given is None else given))
         check_state(state, new)
-        if not rule.foreign:
+        if ordinary:
             check_floating(thawed, "gradient")  # also what no link has looked at
             if given is not None:
                 check_like(updates, given)

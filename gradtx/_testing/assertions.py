@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -68,6 +69,20 @@ def expect_located(call: Callable[[], Any], path: str, what: str) -> None:
         raise AssertionError(f"{what}: expected an error, found none")
 
 
+def plain(x: Any) -> Any:
+    """An array that NumPy can hold: of random keys their numbers."""
+    return jax.random.key_data(x) if _is_key(x) else x
+
+
+def as_it_was(array: Any, kind: Any) -> Any:
+    """An array that NumPy held, as what it was before."""
+    return jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(kind) else jnp.asarray(array)
+
+
+def _is_key(x: Any) -> bool:
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
 def _present(expected: Tree, found: Tree) -> list[tuple[str, Any, Any]]:
     rows = zip(trees.paths(expected), trees.flatten(expected)[0], trees.flatten(found)[0], strict=True)
-    return [row for row in rows if row[1] is not None]
+    return [(path, plain(x), plain(y)) for path, x, y in rows if x is not None]

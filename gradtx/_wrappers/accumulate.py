@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.around import around
+from gradtx._rules.fields import zeros
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._schedules.schedule import at_step
@@ -33,12 +34,12 @@ def accumulate(inner: Link, every: OfStep) -> Late:
 
     def init(params: Tree) -> Any:
         zero = jnp.zeros([], jnp.int32)
-        return {"acc_grads": trees.map(jnp.zeros_like, params), "mini_step": zero, "gradient_step": zero}
+        return {"acc_grads": trees.map(zeros, params), "mini_step": zero, "gradient_step": zero}
 
     def update(step: Any, updates: Tree, state: Any) -> Any:
         n = state["mini_step"] + 1
         mean = trees.map(lambda a, u: a + (u - a) / n.astype(jnp.real(a).dtype), state["acc_grads"], updates)
-        due = n >= jnp.asarray(at_step(every, state["gradient_step"]))
+        due = n >= jnp.ceil(jnp.asarray(at_step(every, state["gradient_step"]))).astype(n.dtype)
 
         def emit() -> Any:
             new, inner = step(mean)

@@ -43,19 +43,18 @@ def guard_nonfinite(inner: Link, *, policy: Literal["skip", "rollback"] = "skip"
 
         return jax.lax.cond(all_finite(updates), take, skip)
 
-    def init_with_copy(params: Tree) -> Any:
-        return {**init(params), "params": trees.map(jnp.copy, params)}
+    def init_with_copy(params: Tree, *, inner: Any) -> Any:
+        return {**init(params), "params": trees.map(jnp.copy, params), "before": jax.tree.map(jnp.copy, inner)}
 
     def update_or_return(step: Any, updates: Tree, state: Any, *, params: Tree) -> Any:
-        before = state.get("before", state["inner"])
-
         def take() -> Any:
             new, inner = step(updates)
             return new, {**state, "inner": inner, "params": params, "before": state["inner"]}
 
         def go_back() -> Any:
             back = trees.map(lambda good, now: good - now, state["params"], params)
-            return back, {**state, "inner": before, "before": before, "skipped": state["skipped"] + 1}
+            back = trees.cast_like(back, updates)
+            return back, {**state, "inner": state["before"], "skipped": state["skipped"] + 1}
 
         return jax.lax.cond(all_finite(updates), take, go_back)
 
