@@ -9,6 +9,7 @@
 What a contract compares with is the simplest run there is: a Python loop of a few updates.
 """
 
+import inspect
 import math
 import operator
 import pickle
@@ -33,6 +34,7 @@ from gradtx._testing.assertions import (
     plain,
 )
 from gradtx._testing.trials import UPDATES, default_params, lanes_of, ordinary_gradients, precision_of
+from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.frozen import Frozen
 from gradtx._value.named_links import Links
 from gradtx._value.value import Value
@@ -43,21 +45,35 @@ Extra = Mapping[str, Any]
 CONTRACTS: dict[str, Callable[..., None]] = {}
 
 
-def check(tx: GradientTransformation, params: Tree = None, *, extra: Extra | None = None) -> None:
+def check(
+    tx: GradientTransformation,
+    params: Tree = None,
+    *,
+    extra: Extra | None = None,
+    exempt: Mapping[str, str] = {},
+    tolerance: float | None = None,
+) -> None:
     """Run every contract of `CONTRACTS` on a transformation.
 
     ``params`` are the parameters to try it on, a small tree where none are given; ``extra`` the keywords that its
-    ``update`` needs. What cannot be seen here is left out: how the state is sharded where there is but one device, and
-    whether it pickles where it holds something that cannot be imported, such as a lambda.
+    ``update`` needs. ``exempt`` maps contracts that cannot hold to the reason. ``tolerance`` is how far two orders of
+    the same arithmetic may be apart: a few roundings of the largest number of a leaf where it is not given. An update
+    that is a difference of parameters is as exact as those are: give a few roundings of the largest parameter. What
+    cannot be seen here is left out: how the state is sharded where there is but one device, and whether it pickles
+    where it holds something that cannot be imported, such as a lambda.
 
     Raises `AssertionError`: a contract that does not hold; it names the transformation, the contract, the leaf, what
-    was expected and what was found.
+    was expected and what was found. `TransformationError`: ``exempt`` names no contract.
 
     >>> from gradtx import scale
     >>> check(scale(-0.1))
     """
-    for contract in CONTRACTS.values():
-        contract(tx, params, extra=extra)
+    unknown = next((name for name in exempt if name not in CONTRACTS), None)
+    if unknown is not None:
+        raise TransformationError(f"exempt: no contract {unknown!r}{suggest(unknown, CONTRACTS)}")
+    for name, contract in CONTRACTS.items():
+        if name not in exempt:
+            contract(tx, params, extra=extra, tolerance=tolerance)
 
 
 def _run(tx: GradientTransformation, params: Tree, gradients: list[Tree], extra: Extra) -> dict[str, Any]:
@@ -73,13 +89,16 @@ def _run(tx: GradientTransformation, params: Tree, gradients: list[Tree], extra:
 _jitted_run = jax.jit(_run)  # one compilation a structure, whatever the numbers, for all contracts
 
 
-def _contract(body: Callable[[Any, Tree, Extra], None]) -> Callable[..., None]:
+def _contract(body: Callable[..., None]) -> Callable[..., None]:
     """Enter a contract in the table, with default parameters, and errors that say whose they are."""
+    takes = {"tolerance"} & set(inspect.signature(body).parameters)
 
-    def contract(tx: GradientTransformation, params: Tree = None, *, extra: Extra | None = None) -> None:
+    def contract(
+        tx: GradientTransformation, params: Tree = None, *, extra: Extra | None = None, tolerance: float | None = None
+    ) -> None:
         params = default_params() if params is None else trees.map(jnp.asarray, params)
         try:
-            body(tx, params, extra or {})
+            body(tx, params, extra or {}, **dict.fromkeys(takes, tolerance))
         except Exception as error:
             raise AssertionError(f"{tx}: {body.__name__.replace('_', ' ')}: {error}") from error
 
@@ -93,18 +112,18 @@ def _contract(body: Callable[[Any, Tree, Extra], None]) -> Callable[..., None]:
 
 
 @_contract
-def jit_equals_eager(tx: Any, params: Tree, extra: Extra) -> None:
+def jit_equals_eager(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
     """A compiled run is the eager run, to rounding."""
     gradients = ordinary_gradients(params)
-    expect_close(_run(tx, params, gradients, extra), _jitted_run(tx, params, gradients, extra))
+    expect_close(_run(tx, params, gradients, extra), _jitted_run(tx, params, gradients, extra), "", tolerance)
 
 
 @_contract
-def argument_of_jit_equals_baked_in(tx: Any, params: Tree, extra: Extra) -> None:
+def argument_of_jit_equals_baked_in(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
     """A transformation that is an argument of ``jit`` does what one does that the compiled function closes over."""
     gradients = ordinary_gradients(params)
     baked_in = jax.jit(lambda params, gradients, extra: _run(tx, params, gradients, extra))(params, gradients, extra)
-    expect_close(baked_in, _jitted_run(tx, params, gradients, extra))
+    expect_close(baked_in, _jitted_run(tx, params, gradients, extra), "", tolerance)
 
 
 @_contract
@@ -128,7 +147,7 @@ def new_numbers_do_not_compile_again(tx: Any, params: Tree, extra: Extra) -> Non
 
 
 @_contract
-def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra) -> None:
+def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
     """A lane of ``vmap``, over each number alone and over all together, is what its transformation does alone."""
     gradients, (_, treedef) = ordinary_gradients(params), jax.tree.flatten(tx)
     swept = lanes_of(tx)
@@ -154,7 +173,7 @@ def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra) -> None:
     for name, lanes in swept.items():
         for n, tx in enumerate(lanes):
             alone = _jitted_run(tx, params, gradients, extra)
-            expect_close(alone, jax.tree.map(lambda x, n=n: x[n], made[name]), f"{name}, lane {n}: ")
+            expect_close(alone, jax.tree.map(lambda x, n=n: x[n], made[name]), f"{name}, lane {n}: ", tolerance)
 
 
 @_contract

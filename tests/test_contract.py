@@ -22,8 +22,8 @@ FACTORIES = {
     if inspect.isfunction(factory) and hasattr(factory, "call") and factory.call.cls is gradtx.GradientTransformation
 }
 OF_NO_PAPER = {
-    "chain", "clip", "foreign", "fork", "guard_nonfinite", "identity", "masked", "partition", "scale", "scale_by_learning_rate",
-    "scale_by_schedule", "set_to_zero",
+    "chain", "clip", "foreign", "fork", "guard_nonfinite", "identity", "masked", "partition", "scale",
+    "scale_by_learning_rate", "scale_by_schedule", "set_to_zero",
 }  # fmt: skip
 ROWS = [pytest.param(case, id=case.name) for case in CASES]
 
@@ -38,7 +38,7 @@ ROWS = [pytest.param(case, id=case.name) for case in CASES]
     ],
 )
 def test_contract(contract, case):
-    CONTRACTS[contract](case.tx, case.params, extra=case.extra)
+    CONTRACTS[contract](case.tx, case.params, extra=case.extra, tolerance=case.tolerance)
 
 
 @pytest.mark.parametrize("case", ROWS)

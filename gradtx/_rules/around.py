@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules import clock
 from gradtx._rules.checks import check_gradients, check_like
+from gradtx._rules.fields import narrowed
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import (
     Context,
@@ -48,8 +49,8 @@ def around(
     ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those of
     `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords.
 
-    ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state inside. ``gradient_params(params, state)`` and
-    ``eval_params(params, state)`` start from those of ``inner``.
+    ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state inside.
+    ``gradient_params(params, state)`` and ``eval_params(params, state)`` start from those of ``inner``.
 
     Time: inside, everything reads the count of the steps that ``inner`` has taken, which is kept in its state. So an
     accumulation or a guard is right under schedules. A wrapper that steps ``inner`` at every update may say
@@ -142,7 +143,9 @@ class _Wrapper:
             raise TransformationError(
                 "expected the state that is returned to have 'inner', the state of what is inside"
             )
-        after = {name: entry for name, entry in after.items() if name != "inner" or not _is_empty(entry)}
+        inner = {} if _is_empty(after["inner"]) else {"inner": after["inner"]}
+        own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
+        after = {**inner, **own}
         return signals.then(new, conditions=bool(conditions) and all(conditions)), after
 
     def _wide(self, updates: Tree, params: Tree) -> Tree:
