@@ -9,11 +9,10 @@
 What a contract compares with is the simplest run there is: a Python loop of a few updates.
 """
 
-import inspect
 import math
 import operator
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -33,16 +32,9 @@ from gradtx._testing.assertions import (
     expect_same_kind,
     plain,
 )
-from gradtx._testing.trials import UPDATES, default_params, lanes_of, ordinary_gradients, precision_of
+from gradtx._testing.contract import CONTRACTS, Extra, Tree, beside, contract, jitted_run, names_in, run
+from gradtx._testing.trials import UPDATES, lanes_of, ordinary_gradients, precision_of
 from gradtx._value.errors import TransformationError, suggest
-from gradtx._value.frozen import Frozen
-from gradtx._value.named_links import Links
-from gradtx._value.value import Value
-
-Tree = Any
-Extra = Mapping[str, Any]
-
-CONTRACTS: dict[str, Callable[..., None]] = {}
 
 
 def check(
@@ -71,62 +63,30 @@ def check(
     unknown = next((name for name in exempt if name not in CONTRACTS), None)
     if unknown is not None:
         raise TransformationError(f"exempt: no contract {unknown!r}{suggest(unknown, CONTRACTS)}")
-    for name, contract in CONTRACTS.items():
+    for name, holds in CONTRACTS.items():
         if name not in exempt:
-            contract(tx, params, extra=extra, tolerance=tolerance)
-
-
-def _run(tx: GradientTransformation, params: Tree, gradients: list[Tree], extra: Extra) -> dict[str, Any]:
-    """A few updates from the initial state: every update, and the last state and parameters."""
-    state, updates = tx.init(params), []
-    for gradient in gradients:
-        update, state = tx.update(gradient, state, params, **extra)
-        params = apply_updates(params, update)
-        updates.append(update)
-    return {"updates": updates, "state": state, "params": params}
-
-
-_jitted_run = jax.jit(_run)  # one compilation a structure, whatever the numbers, for all contracts
-
-
-def _contract(body: Callable[..., None]) -> Callable[..., None]:
-    """Enter a contract in the table, with default parameters, and errors that say whose they are."""
-    takes = {"tolerance"} & set(inspect.signature(body).parameters)
-
-    def contract(
-        tx: GradientTransformation, params: Tree = None, *, extra: Extra | None = None, tolerance: float | None = None
-    ) -> None:
-        params = default_params() if params is None else trees.map(jnp.asarray, params)
-        try:
-            body(tx, params, extra or {}, **dict.fromkeys(takes, tolerance))
-        except Exception as error:
-            raise AssertionError(f"{tx}: {body.__name__.replace('_', ' ')}: {error}") from error
-
-    contract.__name__ = contract.__qualname__ = body.__name__
-    contract.__doc__ = body.__doc__
-    CONTRACTS[body.__name__] = contract
-    return contract
+            holds(tx, params, extra=extra, tolerance=tolerance)
 
 
 # Compilation and batching ---------------------------------------------------------------------------------------------
 
 
-@_contract
+@contract
 def jit_equals_eager(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
     """A compiled run is the eager run, to rounding."""
     gradients = ordinary_gradients(params)
-    expect_close(_run(tx, params, gradients, extra), _jitted_run(tx, params, gradients, extra), "", tolerance)
+    expect_close(run(tx, params, gradients, extra), jitted_run(tx, params, gradients, extra), "", tolerance)
 
 
-@_contract
+@contract
 def argument_of_jit_equals_baked_in(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
     """A transformation that is an argument of ``jit`` does what one does that the compiled function closes over."""
     gradients = ordinary_gradients(params)
-    baked_in = jax.jit(lambda params, gradients, extra: _run(tx, params, gradients, extra))(params, gradients, extra)
-    expect_close(baked_in, _jitted_run(tx, params, gradients, extra), "", tolerance)
+    baked_in = jax.jit(lambda params, gradients, extra: run(tx, params, gradients, extra))(params, gradients, extra)
+    expect_close(baked_in, jitted_run(tx, params, gradients, extra), "", tolerance)
 
 
-@_contract
+@contract
 def new_numbers_do_not_compile_again(tx: Any, params: Tree, extra: Extra) -> None:
     """One compilation serves every value of every number, and every state."""
     traces = []
@@ -146,7 +106,7 @@ def new_numbers_do_not_compile_again(tx: Any, params: Tree, extra: Extra) -> Non
         expect(len(traces) == 1, name, "one compilation", f"another one for {lanes[-1]}")
 
 
-@_contract
+@contract
 def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
     """A lane of ``vmap``, over each number alone and over all together, is what its transformation does alone."""
     gradients, (_, treedef) = ordinary_gradients(params), jax.tree.flatten(tx)
@@ -163,7 +123,7 @@ def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra, tolerance: float | N
         ]
 
     def lane(leaves: list[Any]) -> dict[str, Any]:
-        return _run(treedef.unflatten(leaves), params, gradients, extra)
+        return run(treedef.unflatten(leaves), params, gradients, extra)
 
     @jax.jit  # all in one program, which compiles in half the time
     def batched(columns: dict[str, Any]) -> dict[str, Any]:
@@ -172,18 +132,18 @@ def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra, tolerance: float | N
     made = batched(columns)
     for name, lanes in swept.items():
         for n, tx in enumerate(lanes):
-            alone = _jitted_run(tx, params, gradients, extra)
+            alone = jitted_run(tx, params, gradients, extra)
             expect_close(alone, jax.tree.map(lambda x, n=n: x[n], made[name]), f"{name}, lane {n}: ", tolerance)
 
 
-@_contract
+@contract
 def derivatives_are_finite(tx: Any, params: Tree, extra: Extra) -> None:
     """The updates have finite derivatives with respect to every number, at zero gradients too."""
 
     @jax.jit
     @jax.grad
     def derivative(tx: Any, gradients: list[Tree]) -> Any:
-        made = _run(tx, params, gradients, extra)
+        made = run(tx, params, gradients, extra)
         return sum(jnp.sum(jnp.real(u).astype(jnp.float32)) for u in jax.tree.leaves(made["updates"]))
 
     if jax.tree.leaves(tx):
@@ -195,7 +155,7 @@ def derivatives_are_finite(tx: Any, params: Tree, extra: Extra) -> None:
 # Structure and precision ----------------------------------------------------------------------------------------------
 
 
-@_contract
+@contract
 def scan_carry_keeps_its_kind(tx: Any, params: Tree, extra: Extra) -> None:
     """Structure, shapes and dtypes of the state stay as they are, in bfloat16, float32 and float64: ``scan`` runs."""
 
@@ -214,7 +174,7 @@ def scan_carry_keeps_its_kind(tx: Any, params: Tree, extra: Extra) -> None:
             jax.eval_shape(lambda cast=cast, g=stacked: jax.lax.scan(carried, (cast, tx.init(cast)), g))
 
 
-@_contract
+@contract
 def updates_have_the_wider_dtype(tx: Any, params: Tree, extra: Extra) -> None:
     """An update has the dtype of its gradient, or of its parameter where that is wider: so nothing is rounded twice."""
     for of_params in ("bfloat16", "float32", "float64"):
@@ -230,7 +190,7 @@ def updates_have_the_wider_dtype(tx: Any, params: Tree, extra: Extra) -> None:
                 expect_same_kind(expected, update, f"{of_gradient} gradients of {of_params} parameters: ")
 
 
-@_contract
+@contract
 def missing_leaves_stay_missing(tx: Any, params: Tree, extra: Extra) -> None:
     """``None`` among the parameters is ``None`` in the update; a tree may be all ``None``, or empty."""
     (first, *rest), treedef = trees.flatten(params)
@@ -240,7 +200,7 @@ def missing_leaves_stay_missing(tx: Any, params: Tree, extra: Extra) -> None:
         expect_same_kind(tree, update)
 
 
-@_contract
+@contract
 def zero_gradients_stay_finite(tx: Any, params: Tree, extra: Extra) -> None:
     """Zero gradients give finite updates and states, in float16, bfloat16, float32 and float64."""
     for dtypes in (("float16", "bfloat16", "float32"), ("float64",)):
@@ -260,7 +220,7 @@ def zero_gradients_stay_finite(tx: Any, params: Tree, extra: Extra) -> None:
                 states = {dtype: state for dtype, (_, state) in made.items()}
 
 
-@_contract
+@contract
 def state_of_a_leaf_depends_on_that_leaf_alone(tx: Any, params: Tree, extra: Extra) -> None:
     """What the state has for a parameter is of the kind that it is of where no other parameter is there.
 
@@ -279,7 +239,7 @@ def state_of_a_leaf_depends_on_that_leaf_alone(tx: Any, params: Tree, extra: Ext
                 expect(kinds[0] == kinds[1], f"state leaf {place}", kinds[0], kinds[1])
 
 
-@_contract
+@contract
 def sharding_of_the_state_follows_the_parameters(tx: Any, params: Tree, extra: Extra) -> None:
     """State that is shaped like a parameter is laid out like it, from ``init`` and from ``jit(init)``.
 
@@ -297,7 +257,7 @@ def sharding_of_the_state_follows_the_parameters(tx: Any, params: Tree, extra: E
 
     sharded = trees.map(spread, params)
     for how, init in (("init", tx.init), ("jit(init)", jax.jit(tx.init))):
-        for path, leaf, param in _beside(init(sharded), sharded):
+        for path, leaf, param in beside(init(sharded), sharded):
             if param is not None and leaf.shape == param.shape:
                 same = leaf.sharding.is_equivalent_to(param.sharding, param.ndim)
                 expect(same, f"{how}: state leaf {path}", param.sharding, leaf.sharding)
@@ -306,7 +266,7 @@ def sharding_of_the_state_follows_the_parameters(tx: Any, params: Tree, extra: E
 # Values ---------------------------------------------------------------------------------------------------------------
 
 
-@_contract
+@contract
 def update_is_pure(tx: Any, params: Tree, extra: Extra) -> None:
     """The same arguments give the same results, compiled and not, and are as they were before."""
     gradient, state = ordinary_gradients(params)[0], tx.init(params)
@@ -320,7 +280,7 @@ def update_is_pure(tx: Any, params: Tree, extra: Extra) -> None:
     expect_equal(first, second, "the second time: ")
 
 
-@_contract
+@contract
 def state_survives_a_checkpoint(tx: Any, params: Tree, extra: Extra) -> None:
     """A state that became NumPy arrays, and a state again, goes on as if nothing had been."""
     first, second = ordinary_gradients(params)
@@ -334,7 +294,7 @@ def state_survives_a_checkpoint(tx: Any, params: Tree, extra: Extra) -> None:
     expect_equal(went_on, resumed)
 
 
-@_contract
+@contract
 def pickle_gives_the_same_back(tx: Any, params: Tree, extra: Extra) -> None:
     """It pickles, if all that it holds can be imported: a lambda, or a factory inside a function, cannot."""
     try:
@@ -352,17 +312,17 @@ def pickle_gives_the_same_back(tx: Any, params: Tree, extra: Extra) -> None:
     expect(back == tx, "pickle", tx, back)
 
 
-@_contract
+@contract
 def repr_is_the_call_that_makes_it(tx: Any, params: Tree, extra: Extra) -> None:
     """It prints as the call of its factory, which makes it again where its numbers and structure can be printed."""
     printed = repr(tx)
     expect(printed.startswith(f"{tx.call.name}("), "repr", f"a call of {tx.call.name}", printed)
     if "<" not in printed and all(isinstance(x, float) for x in jax.tree.leaves(tx)):
-        again = eval(printed, {"inf": math.inf, **_names_in(tx)})
+        again = eval(printed, {"inf": math.inf, **names_in(tx)})
         expect(again == tx, "repr", tx, again)
 
 
-@_contract
+@contract
 def equal_means_equal_structure_and_numbers(tx: Any, params: Tree, extra: Extra) -> None:
     """A copy is equal and has the same hash; another number, or something else, is not equal."""
     copy = jax.tree.unflatten(*reversed(jax.tree.flatten(tx)))
@@ -374,7 +334,7 @@ def equal_means_equal_structure_and_numbers(tx: Any, params: Tree, extra: Extra)
         expect(tx != other, "a comparison", "not equal", f"{tx} == {other}")
 
 
-@_contract
+@contract
 def flattening_keeps_everything(tx: Any, params: Tree, extra: Extra) -> None:
     """Unflattening undoes flattening, whatever the leaves have become; their paths differ, and `replace` knows them."""
     leaves, treedef = jax.tree.flatten(tx)
@@ -388,7 +348,7 @@ def flattening_keeps_everything(tx: Any, params: Tree, extra: Extra) -> None:
         expect(tx.replace({name: value}) == tx, f"replace({name})", tx, tx.replace({name: value}))
 
 
-@_contract
+@contract
 def wrong_gradients_are_located(tx: Any, params: Tree, extra: Extra) -> None:
     """A gradient that is missing, of another shape, or made of integers is an error that names the leaf."""
     gradient, state = ordinary_gradients(params)[0], tx.init(params)
@@ -406,24 +366,3 @@ def wrong_gradients_are_located(tx: Any, params: Tree, extra: Extra) -> None:
         wrong[f"no {name} among the gradients"] = name, {key: gradient[key] for key in gradient if key != name}
     for what, (path, bad) in wrong.items():
         expect_located(lambda bad=bad: tx.update(bad, state, params, **extra), path, what)
-
-
-# What the contracts have in common ------------------------------------------------------------------------------------
-
-
-def _beside(state: Tree, params: Tree) -> Iterator[tuple[str, Any, Any]]:
-    """Each leaf of a state with its path, and the parameter whose path that ends with, if any."""
-    named = sorted(zip(trees.paths(params), trees.flatten(params)[0], strict=True), key=lambda pair: -len(pair[0]))
-    for path, leaf in zip(trees.paths(state), trees.flatten(state)[0], strict=True):
-        if leaf is not None:
-            yield path, leaf, next((p for name, p in named if f".{path}".endswith(f".{name}" if name else "")), None)
-
-
-def _names_in(x: Any) -> dict[str, Any]:
-    """What the text of a transformation refers to: its factories, and functions in its structure."""
-    if isinstance(x, Value):
-        parts = [_names_in(part) for part in x.given.values()]
-        return {x.call.name: x.call.function} | {name: f for part in parts for name, f in part.items()}
-    if isinstance(x, Links | tuple):
-        return {name: f for part in (x.values if isinstance(x, Links) else x) for name, f in _names_in(part).items()}
-    return {repr(x): x.value} if isinstance(x, Frozen) and callable(x.value) else {}
