@@ -114,6 +114,7 @@ import numpy as np
 import gradtx
 from gradtx import sweep
 from gradtx.sweep._disk import storage as _storage
+from gradtx.sweep._engine import course
 from tests.test_progress_on_disk import run
 
 folder, moment, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -139,7 +140,7 @@ elif moment == "while saving":
 elif moment == "before the old one goes":
     at(_storage.shutil, "rmtree")
 elif moment == "in training":
-    at(sweep._course, "train", late=0.001)
+    at(course, "train", late=0.001)
 result = run(folder, select=sweep.halving(2))
 np.savez(sys.argv[4], loss=result.loss, final=result.final_loss, w=result.params["w"])
 """

@@ -57,6 +57,9 @@ def named_rules(links: Links, make: Make) -> list[NamedRule]:
     made = []
     for name, given, link in links.triples():
         rule = within(name, make)(link)
+        if given is not None and rule.leaf is None and given != link.link_name:
+            own = link.link_name
+            rule = rule._replace(init=within(own, rule.init), update=within(own, rule.update))
         made.append(NamedRule(name, scope(rule) if given is not None else rule, link))
     return made
 

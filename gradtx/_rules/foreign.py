@@ -24,7 +24,7 @@ def foreign_rule(transformation: Any) -> Rule:
 
     def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
         params, updates, extra = context.params, signals.updates, dict(context.extra) if takes_extra else {}
-        alike = params is None or type(params) is type(updates)
+        alike = not is_own_kind(params, updates)
         if alike:
             check_gradients(updates, params)
         refuse_packed(updates, "it may look at leaves")
@@ -39,6 +39,11 @@ def foreign_rule(transformation: Any) -> Rule:
         return signals.then(_widened(new), conditions=False), _in_the_dtypes_of(state, after)
 
     return Rule(init, update, foreign=True)
+
+
+def is_own_kind(params: Tree, updates: Tree) -> bool:
+    """Whether the parameters are in a container of another library, such as the fast and slow ones of a lookahead."""
+    return hasattr(type(params), "_fields") and type(params) is not type(updates)
 
 
 def _widened(tree: Tree) -> Tree:

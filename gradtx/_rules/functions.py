@@ -130,7 +130,7 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
         elif part is not None:
             if step is None and is_scheduled(part):
                 raise TransformationError(
-                    f"hyperparameters: {prefix}{name}: the state has no 'count': it was made by another transformation"
+                    f"hyperparameters: the state has no 'count' for {prefix}{name}: it was made by another transformation"
                 )
             yield prefix + name, at_step(part.exact() if isinstance(part, SplitDecay) else part, step)
 

@@ -79,6 +79,8 @@ def per_leaf(
 
     def leaf(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
         asked = around.ask(names)
+        if around.packed and "key" in names.all:
+            raise TransformationError("it draws at random, for every leaf its own")
         if around.packed:
             check_elementwise(formula, u, *state, **asked)
         found: Any = formula(u, *state, **asked)

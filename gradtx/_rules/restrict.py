@@ -10,6 +10,7 @@ from gradtx import tree as trees
 from gradtx._rules.checks import check_gradients
 from gradtx._rules.packing import choice
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree, nowhere
+from gradtx._value.errors import within
 
 
 def any_frozen(rules: Sequence[Rule], among: Callable[..., bool] = any) -> Callable[[Tree], Tree] | None:
@@ -22,7 +23,15 @@ def any_frozen(rules: Sequence[Rule], among: Callable[..., bool] = any) -> Calla
 
 def restrict(link: Any, choose: Callable[[Tree], Tree]) -> Late:
     """A link, or a rule, on the leaves that ``choose(tree)`` marks True; the others pass through and have no state."""
-    return Late(lambda make: restricted(make(link), choose)._replace(places=_places_of(link, make)))
+    return Late(lambda make: restricted(_named(link, make), choose)._replace(places=_places_of(link, make)))
+
+
+def _named(link: Any, make: Make) -> Rule:
+    """The rule of a link, whose errors say the name of the link."""
+    if isinstance(link, Rule):
+        return link
+    rule = within(link.link_name, make)(link)
+    return rule._replace(init=within(link.link_name, rule.init), update=within(link.link_name, rule.update))
 
 
 def _places_of(link: Any, make: Make) -> Any:

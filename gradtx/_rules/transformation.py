@@ -25,7 +25,7 @@ from gradtx._rules.checks import (
     still,
 )
 from gradtx._rules.compose import scope
-from gradtx._rules.foreign import foreign_rule
+from gradtx._rules.foreign import foreign_rule, is_own_kind
 from gradtx._rules.protocol import Context, Late, Rule, Signals, State, Tree
 from gradtx._rules.restrict import fill, keep, of_some
 from gradtx._schedules.schedule import as_number_or_schedule, at_step, is_scheduled
@@ -97,7 +97,7 @@ class GradientTransformation(Value):
         parameters or a keyword that a link needs and did not get.
         """
         if step is not None:
-            _check_step(step)
+            self._within(_check_step)(step)
         if _is_concrete((self, updates, state, params, step, extra)) and self.compiles():
             made = _compiled(_compiled_update, self, updates, state, params, step, extra)
             if made is not None:
@@ -116,7 +116,7 @@ class GradientTransformation(Value):
             extra = of_some(extra, trees.map(lambda frozen: not frozen, rule.frozen(like)), params)
         gradients = as_arrays(thawed)
         params = None if params is None else as_arrays(_thaw(rule, params, params))
-        ordinary = not rule.foreign or params is None or type(params) is type(updates)  # of another library, any tree
+        ordinary = not rule.foreign or not is_own_kind(params, updates)
         if ordinary:
             check_floating(params, "parameter")
         context = Context(params, extra=extra, path=self._root())
@@ -189,7 +189,7 @@ def _is_concrete(tree: Any) -> bool:
                 isinstance(x, jax.Array) and not isinstance(x, Tracer)
             )
             _CONCRETE[kind] = known
-        if not known or (kind is np.ndarray and x.dtype.kind not in "fciub"):
+        if not known or (kind is np.ndarray and (x.dtype.kind not in "fciub" or x.dtype == np.int64)):
             return False
     return True
 

@@ -96,10 +96,10 @@ def partition(transforms: Group, param_labels: Static) -> Late:
 
 def _grouped(transforms: Mapping[str, Any], labels: Choice, group: Callable[[str], Choice], make: Make) -> Rule:
     named = [
-        NamedRule(label, restricted(within(label, make)(link), group(label)), link)
+        NamedRule(label, restricted(placed(label, within(label, make)(link)), group(label)), link)
         for label, link in transforms.items()
     ]
-    parts = {label: placed(label, rule) for label, rule, _ in named}
+    parts = {label: rule for label, rule, _ in named}
 
     def init(params: Tree, context: Context) -> State:
         entries = {label: part.init(params, context) for label, part in parts.items()}
