@@ -138,7 +138,7 @@ def still(update: Any, param: Any) -> Any:
     dtype = getattr(update, "dtype", None)
     if dtype is not None and (dtype == jax.dtypes.float0 or jnp.issubdtype(dtype, jax.dtypes.extended)):
         return update
-    zero = jnp.zeros_like(update)
+    zero = jnp.zeros_like(update, dtype=jnp.result_type(update))  # a dtype that is given is not a weak one
     floating = jnp.issubdtype(zero.dtype, jnp.inexact) and hasattr(param, "dtype")
     return _wider(zero, zero, param) if floating and jnp.issubdtype(param.dtype, jnp.inexact) else zero
 

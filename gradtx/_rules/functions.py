@@ -129,9 +129,8 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
             yield from _numbers_at(part, f"{prefix}{name}.", own, now)
         elif part is not None:
             if step is None and is_scheduled(part):
-                raise TransformationError(
-                    f"hyperparameters: the state has no 'count' for {prefix}{name}: it was made by another transformation"
-                )
+                where = f"the state has no 'count' for {prefix}{name}"
+                raise TransformationError(f"hyperparameters: {where}: it was made by another transformation")
             yield prefix + name, at_step(part.exact() if isinstance(part, SplitDecay) else part, step)
 
 

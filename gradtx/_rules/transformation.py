@@ -81,9 +81,10 @@ class GradientTransformation(Value):
 
     def _init(self, params: Tree, key: Any) -> State:
         rule = rule_of(self, jnp.zeros([], jnp.int32))
-        params = _thaw(rule, as_arrays(params), params)
+        params = _thaw(rule, params, params)
         if not rule.foreign:
             check_floating(params, "parameter")
+        params = as_arrays(params)
         return clock.start(rule, params, Context(params, key=key, path=self._root()))
 
     def update(
