@@ -92,6 +92,7 @@ from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import masked, partition, set_to_zero
 from gradtx._wrappers.guard import guard_nonfinite
 from gradtx._wrappers.lookahead import lookahead
+from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
@@ -165,6 +166,8 @@ __all__ = [
     "lookahead",
     "lookahead_trace",
     "masked",
+    "measured",
+    "measurements",
     "minimize",
     "nadam",
     "nesterov",

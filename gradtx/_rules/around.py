@@ -11,17 +11,21 @@ from gradtx._rules.checks import check_gradients, check_like
 from gradtx._rules.fields import narrowed
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import (
+    MEASUREMENTS,
+    Blank,
     Context,
     Late,
     Make,
     Names,
     Place,
     Points,
+    Probe,
     Rule,
     Signals,
     State,
     Tree,
     asked_of,
+    one_number,
     widened,
 )
 from gradtx._value.errors import TransformationError, within
@@ -40,6 +44,7 @@ def around(
     every_step: bool = False,
     packs: bool = False,
     seed: Any = None,
+    measure: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Late:
     """A rule from a wrapper of another transformation.
 
@@ -55,7 +60,7 @@ def around(
     Time: inside, everything reads the count of the steps that ``inner`` has taken, which is kept in its state. So an
     accumulation or a guard is right under schedules. A wrapper that steps ``inner`` at every update may say
     ``every_step=True``; there is then no count to keep, and the clock outside is read. ``packs=True`` says that the
-    wrapper treats every number by itself (see `gradtx.pack`).
+    wrapper treats every number by itself (see `gradtx.pack`). ``measure`` is as in `gradtx.whole_tree`.
 
     A wrapper conditions gradients if ``inner`` does (see `gradtx.chain`).
 
@@ -72,7 +77,7 @@ def around(
     Array([-4.], dtype=float32)
     """
     names = Names.of(update, refuse=REFUSED)
-    wrapper = _Wrapper(inner, update, names, init, every_step, packs)
+    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {})
 
     def rule(make: Make) -> Rule:
         inside = wrapper.rule(make, None)
@@ -87,7 +92,7 @@ def around(
             frozen=inside.frozen,
             points=points,
             seeds=seeds + (inside.seeds if every_step else ()),
-            measures={f"inner.{name}": kind for name, kind in inside.measures.items()} if every_step else {},
+            measures=wrapper.measures(inside),
             places=lambda state, step: wrapper.places(make, state, step),
             foreign=inside.foreign,
         )
@@ -98,9 +103,18 @@ def around(
 class _Wrapper:
     """A wrapper at work: it hands ``step`` to the function that was written, and keeps the state of what is inside."""
 
-    def __init__(self, inner: Any, update: Any, names: Names, init: Any, every_step: bool, packs: bool):
+    def __init__(
+        self,
+        inner: Any,
+        update: Any,
+        names: Names,
+        init: Any,
+        every_step: bool,
+        packs: bool,
+        measure: Mapping[str, Any],
+    ):
         self.inner, self.update, self.names, self.init = inner, update, names, init
-        self.every_step, self.packs = every_step, packs
+        self.every_step, self.packs, self.measure = every_step, packs, measure
         self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
@@ -116,8 +130,8 @@ class _Wrapper:
             state = inside.init(params, within_it)
         else:
             state = clock.start(inside, params, within_it, nested=True)
-            if context.probe is not None and inside.measures:
-                state["measured"] = blank(inside, params)
+            if context.probe is not None:
+                state |= _kept(context.probe.blank(within_it.path, inside, params))
         own = {} if self.init is None else self.init(widened(params), **({"inner": state} if self.copies else {}))
         return {**({"inner": state} if not _is_empty(state) else {}), **own}
 
@@ -146,6 +160,7 @@ class _Wrapper:
         inner = {} if _is_empty(after["inner"]) else {"inner": after["inner"]}
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
+        context.measured(self.measure, updates, new, after)
         return signals.then(new, conditions=bool(conditions) and all(conditions)), after
 
     def _wide(self, updates: Tree, params: Tree) -> Tree:
@@ -161,11 +176,16 @@ class _Wrapper:
             return within(name, rule.update)(signals, state, context if t is None else context._replace(t=t))
         now = clock.count_of(state) if t is None else t - 1
         rule = self.rule(make, jnp.zeros([], jnp.int32) if now is None else now)
-        context = context._replace(path=(), probe={} if "measured" in state else None)
-        signals, new = within(name, clock.tick)(rule, signals, state, context, now)
-        if "measured" in state:
-            new["measured"] = collected(rule, context)
-        return signals, new
+        probe = context.probe
+        if probe is not None:
+            probe = Probe.of(probe.wanted, (*probe.prefix, *context.path))
+        after, new = within(name, clock.tick)(rule, signals, state, context._replace(path=(), probe=probe), now)
+        return after, new if probe is None else new | _kept(probe.filled((), rule, signals.updates))
+
+    def measures(self, inside: Rule) -> dict[str, Blank]:
+        """What is measured at every update: by the wrapper, and inside if there is no other clock."""
+        found = {f"inner.{name}": of for name, of in inside.measures.items()} if self.every_step else {}
+        return found | dict.fromkeys(self.measure, one_number)
 
     def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
         """What is inside, its state, and the step that it is at."""
@@ -194,20 +214,9 @@ def _in_dtype(u: Any, like: Any) -> Any:
     return u.astype(like.dtype) if jnp.iscomplexobj(u) == jnp.iscomplexobj(like) and u.dtype != like.dtype else u
 
 
+def _kept(measurements: dict[str, Any]) -> State:
+    return {MEASUREMENTS: measurements} if measurements else {}
+
+
 def _is_empty(state: Any) -> bool:
     return isinstance(state, dict) and not state
-
-
-# Measurements ---------------------------------------------------------------------------------------------------------
-
-
-def blank(rule: Rule, params: Tree) -> dict[str, Any]:
-    """The measurements of a rule before the first update: zeros, so that the structure is fixed."""
-    zero = jnp.zeros([], jnp.float32)
-    return {name: trees.map(lambda _: zero, params) if by_leaf else zero for name, by_leaf in rule.measures.items()}
-
-
-def collected(rule: Rule, context: Context) -> dict[str, Any]:
-    """The measurements of a rule after an update."""
-    found = context.probe or {}
-    return {name: found[".".join((*context.path, name))] for name in rule.measures}

@@ -20,18 +20,21 @@ from gradtx._rules.elementwise import check_elementwise
 from gradtx._rules.fields import column, file, find, narrowed, reals_in, widened_state
 from gradtx._rules.packing import is_packed
 from gradtx._rules.protocol import (
+    MEASUREMENTS,
     Context,
     LeafRule,
     NamedRule,
     Names,
     Path,
     Points,
+    Probe,
     Rule,
     Signals,
     State,
     Surroundings,
     Tree,
     missing,
+    number_a_leaf,
     widened,
 )
 from gradtx._value.errors import TransformationError, within
@@ -67,15 +70,16 @@ def per_leaf(
     an extra keyword. ``conditions=True`` says that the formula rewrites the gradient itself (see `gradtx.chain`).
     ``gradient_params(param, *state)`` and ``eval_params(param, *state)`` are formulas too, for rules that want the
     gradient taken elsewhere than at the parameters, or deploy others. ``measure`` maps names to functions
-    ``(before, after)`` of the update of one leaf, which `gradtx.measured` calls.
+    ``(before, after, *, <fields>)`` that make one number of the update of a leaf before and after, and of the fields of
+    its new state that they ask for. They run where the user asks, by `gradtx.measured`.
 
     Raises `TransformationError`: a field or a name that stands for something else.
     """
     once, measures = once or {}, measure or {}
     names = Names.of(formula, refuse=REFUSED)
-    for name in ("count", "key", "inner"):
+    for name in ("count", "key", "inner", MEASUREMENTS):
         if name in fields:
-            raise TransformationError(f"no field may be called {name!r}: that is where time, keys and links are kept")
+            raise TransformationError(f"no field may be called {name!r}: that name is taken for what a scope keeps")
 
     def leaf(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
         asked = around.ask(names)
@@ -90,7 +94,8 @@ def per_leaf(
             raise TransformationError(f"expected the formula to return {wanted}; found {len(made)} values")
         if around.probe is not None:
             for name, of in measures.items():
-                around.probe[".".join((*around.root, *around.path, name))] = of(u, made[0])
+                after = dict(zip(fields, made[1:], strict=True))
+                around.probe.put((*around.root, *around.path, name), of, u, made[0], after)
         return made[0], tuple(made[1:])
 
     needs = dict.fromkeys([name for name in names.needed if name not in once], ())
@@ -105,7 +110,7 @@ def per_leaf(
         rule = rule._replace(timed=True, seeds=(0.0 if seed is None else seed,))
     if gradient_params is not None or eval_params is not None:
         rule = rule._replace(points=Points(_at(gradient_params, list(fields)), _at(eval_params, list(fields))))
-    return rule._replace(measures=dict.fromkeys(measures, True))
+    return rule._replace(measures=dict.fromkeys(measures, number_a_leaf))
 
 
 def _parameters(function: Callable[..., Any]) -> list[str]:
@@ -297,13 +302,14 @@ class _Lifted:
 
     def each(self, rows: Sequence[Row], tree: Tree) -> list[tuple[Any, tuple[Any, ...]]]:
         """The formula on every row; under a trace, rows of a kind that repeats share one inner jit."""
-        probing = self.context.probe is not None
+        probe = self.context.probe
+        probing = probe is not None
         traced = not probing and len(rows) > 1 and any(isinstance(row.update, Tracer) for row in rows)
         kinds = [_kind(row) if traced else None for row in rows]
         often, steps = Counter(kinds), {}
         made, probes = [], []
         for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
-            probes.append({})
+            probes.append(Probe.of(probe.wanted, probe.prefix) if probe else None)
             if row.update is None:
                 made.append((None, row.state))
                 continue
@@ -311,22 +317,16 @@ class _Lifted:
             real = real_dtype(*reals_in(row))
             try:
                 if (real, repeats) not in steps or probing:
-                    formula = self.at(real, probes[-1] if probing else None)
+                    formula = self.at(real, probes[-1])
                     steps[real, repeats] = jax.jit(formula) if repeats else formula
                 made.append(steps[real, repeats](row))
             except TransformationError as error:
                 raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
-        if probing:
-            self.measured(probes, tree)
+        if probe is not None:  # of each leaf a number: a tree of them
+            found = [{} if of is None else of.found for of in probes]
+            for name in dict.fromkeys(name for each in found for name in each):
+                probe.found[name] = trees.flatten(tree)[1].unflatten([each.get(name) for each in found])
         return made
-
-    def measured(self, probes: list[dict[str, Any]], tree: Tree) -> None:
-        """Put what was measured of each leaf where it was asked for, as a tree."""
-        treedef = trees.flatten(tree)[1]
-        for name in dict.fromkeys(name for found in probes for name in found):
-            values = [None if name not in found else jnp.asarray(found[name], jnp.float32) for found in probes]
-            assert self.context.probe is not None
-            self.context.probe[name] = treedef.unflatten(values)
 
 
 def _kind(row: Row) -> Any:

@@ -15,7 +15,7 @@ from gradtx._value.marks import Interval, Kept
 from gradtx._value.named_links import Links
 
 MARKS = ("Decay", "NonNegative", "Limit", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
-CLOCK = {"count": "the step is", "key": "the random key is"}
+CLOCK = {"count": "the step is", "key": "the random key is", "measurements": "measurements are"}
 TAKEN = ("init", "update", "replace", "parts")
 
 
