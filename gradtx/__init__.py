@@ -11,6 +11,8 @@ from gradtx import tree
 from gradtx._links.centralization import centralize
 from gradtx._links.clipping import clip, clip_by_global_norm
 from gradtx._links.decay import add_decayed_weights
+from gradtx._links.factored import scale_by_factored_rms
+from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
 from gradtx._links.moments import (
@@ -84,13 +86,13 @@ from gradtx._training.fit import Fit, fit, minimize
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static
-from gradtx._wrappers.accumulate import accumulate
+from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import masked, partition, set_to_zero
-from gradtx._wrappers.guard import guard_nonfinite
+from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
@@ -106,6 +108,7 @@ __all__ = [
     "Group",
     "Limit",
     "Link",
+    "MultiSteps",
     "NonNegative",
     "Numbers",
     "OfStep",
@@ -124,6 +127,7 @@ __all__ = [
     "add_decayed_weights",
     "add_noise",
     "amsgrad",
+    "apply_if_finite",
     "apply_updates",
     "around",
     "asgd",
@@ -153,6 +157,7 @@ __all__ = [
     "gradient_params",
     "guard_nonfinite",
     "half_life",
+    "has_updated",
     "hyperparameters",
     "identity",
     "initializers",
@@ -190,6 +195,7 @@ __all__ = [
     "scale_by_adadelta",
     "scale_by_backtracking_linesearch",
     "scale_by_ewma",
+    "scale_by_factored_rms",
     "scale_by_falling_rate",
     "scale_by_infinity_norm",
     "scale_by_lbfgs",
@@ -203,6 +209,7 @@ __all__ = [
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_shampoo",
     "scale_by_sign",
     "scale_by_stddev",
     "scale_by_zoom_linesearch",

@@ -47,11 +47,17 @@ def halving(step):
     return jnp.exp2(-step.astype(float) - 1)
 
 
+def capped(step, decay_rate):
+    """A weight of the past that never reaches 1."""
+    return jnp.minimum(1 - (step + 1.0) ** -decay_rate, 0.95)
+
+
 WARMUP = gx.warmup_cosine_decay_schedule(0.0, 0.1, 1, 10)
 WITH_INTEGERS = {"w": jnp.array([0.5, -1.0, 2.0]), "table": jnp.array([[1, 2], [3, 4]])}
 FAST = {"w": "fast", "*": "slow"}
 STILL = {"w": "fast", "*": "still"}
 OF_PARAMS = 1e-6  # an update that is a difference of parameters is as exact as they are
+OF_ROOTS = 3e-6  # what the roots of matrices with condition 1e2 lose
 LABELS_ARE_A_TREE = {"missing_leaves_stay_missing": "labels that are a tree fit trees of that structure alone"}
 STATE_OF_OPTAX = {"sharding_of_the_state_follows_the_parameters": "optax lets jit decide where its state goes"}
 
@@ -113,6 +119,11 @@ CASES = [
     Case("scale_by_rprop", gx.scale_by_rprop(0.1)),
     Case("scale_by_falling_rate", gx.scale_by_falling_rate(0.1, 0.01)),
     Case("scale_by_rss from nothing", gx.scale_by_rss(0.0, eps_in_sqrt=False)),
+    Case("scale_by_factored_rms", gx.scale_by_factored_rms(min_dim_size_to_factor=2)),
+    Case("scale_by_factored_rms of small arrays", gx.scale_by_factored_rms(0.5, 0.0, 1e-8)),
+    Case("scale_by_factored_rms capped", gx.scale_by_factored_rms(decay_rate_fn=capped, min_dim_size_to_factor=2)),
+    Case("scale_by_shampoo", gx.scale_by_shampoo(eps=0.1), tolerance=OF_ROOTS),
+    Case("scale_by_shampoo of averages", gx.scale_by_shampoo(0.9, 0.1, -0.5, max_dim=2), tolerance=OF_ROOTS),
     # Second order
     Case("scale_by_newton", gx.scale_by_newton(), extra=CURVED),
     Case("scale_by_newton damped", gx.scale_by_newton(0.5), extra=CURVED),
@@ -176,6 +187,12 @@ CASES = [
     Case("accumulate", gx.accumulate(gx.adam(WARMUP), 2)),
     Case("guard_nonfinite", gx.guard_nonfinite(gx.adam(WARMUP))),
     Case("guard_nonfinite with a rollback", gx.guard_nonfinite(gx.adam(0.1), policy="rollback")),
+    Case("guard_nonfinite that raises", gx.guard_nonfinite(gx.adam(0.1), policy="raise")),
+    Case("apply_if_finite", gx.apply_if_finite(gx.adam(WARMUP), 2)),
+    Case("MultiSteps", gx.MultiSteps(gx.adam(WARMUP), 2)),
+    Case("MultiSteps that skips", gx.MultiSteps(gx.adam(0.1), 2, should_skip_update_fn=optax.skip_not_finite)),
+    Case("measured", gx.measured(gx.chain(gx.clip_by_global_norm(0.5), gx.clip(0.2), gx.adam(WARMUP)))),
+    Case("measured in part", gx.measured(gx.accumulate(gx.chain(gx.clip(0.2), gx.adam(0.1)), 2), only="*.rate")),
     Case("lookahead", gx.lookahead(gx.adam(0.1), 2), tolerance=OF_PARAMS),
     Case("schedule_free", gx.schedule_free(gx.sgd(0.1), 0.1), tolerance=OF_PARAMS),
     Case("cautious", gx.cautious(gx.adam(0.1))),

@@ -111,9 +111,25 @@ def reals_in(tree: Tree) -> Iterator[Any]:
 
 def widened_state(entry: Any, real: Any) -> Any:
     """An entry of the state at a precision; codes, counts and keys as they are."""
-    return jax.tree.map(
-        lambda x: wide(x, real) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact) else x, entry
+    return jax.tree.map(lambda x: wide(x, real) if _is_floating(x) else x, entry)
+
+
+def as_wide(entry: Any, updates: Tree) -> Any:
+    """An entry of the state that is a tree like the updates, as wide as they are; any other as it is."""
+    (leaves, structure), (others, treedef) = trees.flatten(entry), trees.flatten(updates)
+    if structure != treedef or all(_has_dtype_of(x, u) for x, u in zip(leaves, others, strict=True)):
+        return entry
+    return trees.map(
+        lambda x, u: widened_state(x, real_dtype(x.dtype, u.dtype)) if _is_floating(x) else x, entry, updates
     )
+
+
+def _is_floating(x: Any) -> bool:
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def _has_dtype_of(x: Any, u: Any) -> bool:
+    return x is None or not _is_floating(x) or x.dtype == u.dtype
 
 
 def narrowed(entry: Any, was: Any) -> Any:

@@ -271,7 +271,7 @@ class _Lifted:
             self.made[real] = t, once
         return self.made[real]
 
-    def at(self, real: Any, probe: dict[str, Any] | None = None, *, packed: bool = False) -> Callable[[Row], Any]:
+    def at(self, real: Any, probe: Probe | None = None, *, packed: bool = False) -> Callable[[Row], Any]:
         """The formula with its casts: at one precision, state back in the dtypes that it had."""
         t, once = self.shared(real)
         leaf, context = self.leaf, self.context

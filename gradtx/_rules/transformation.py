@@ -4,6 +4,7 @@ A transformation is a call of a factory, kept (see `gradtx._value.value`). Its r
 the numbers as they are then: traced, swept or scheduled. That is cheap, because it happens while tracing.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, overload
 
@@ -171,7 +172,10 @@ def _compiled(call: Callable[..., Any], tx: GradientTransformation, *args: Any) 
         return call(tx, *args)
     except LOOKED_AT:
         _PLAIN.add(jax.tree.structure(tx))
-    except ValueError as error:
+    except (ValueError, jax.errors.JaxRuntimeError) as error:
+        said = re.search(r"TransformationError: (.*)", str(error))
+        if said:  # by a callback, while it ran
+            raise TransformationError(said[1]) from None
         if "incompatible devices" not in str(error):  # leaves on different devices
             raise
     return None
