@@ -1,6 +1,7 @@
 """Every rule equals its float64 reference to rounding: updates, parameters and state, at every step."""
 
 import functools
+import re
 from typing import Any, NamedTuple
 
 import jax
@@ -215,6 +216,42 @@ LINKS = [
         initial_accumulator_value=0.3,
         eps=1e-3,
         eps_in_sqrt=False,
+    ),
+    leafwise(
+        "scale_by_factored_rms",
+        gx.scale_by_factored_rms(0.7, 0.0, 1e-3, min_dim_size_to_factor=3),
+        R.scale_by_factored_rms,
+        decay_rate=0.7,
+        epsilon=1e-3,
+        least=3,
+    ),
+    leafwise(
+        "scale_by_factored_rms of small arrays, begun elsewhere",
+        gx.scale_by_factored_rms(0.8, -5.0, 1e-3),
+        R.scale_by_factored_rms,
+        decay_rate=0.8,
+        offset=-5,
+        epsilon=1e-3,
+    ),
+    leafwise(
+        "scale_by_factored_rms, whose weight is a function",
+        gx.scale_by_factored_rms(
+            epsilon=1e-3, factored=False, decay_rate_fn=lambda step, rate: rate * step / (step + 1)
+        ),
+        R.scale_by_factored_rms,
+        decay_rate=0.8,
+        epsilon=1e-3,
+        weight=lambda step: 0.8 * step / (step + 1),
+    ),
+    leafwise("scale_by_shampoo", gx.scale_by_shampoo(eps=0.1), R.scale_by_shampoo, eps=0.1),
+    leafwise(
+        "scale_by_shampoo of averages, diagonal along long axes",
+        gx.scale_by_shampoo(0.8, 0.1, -0.3, max_dim=3),
+        R.scale_by_shampoo,
+        decay=0.8,
+        eps=0.1,
+        exponent=-0.3,
+        max_dim=3,
     ),
     leafwise("scale", gx.scale(-0.3), R.scale, step_size=-0.3),
     leafwise("scale_by_learning_rate", gx.scale_by_learning_rate(0.3), R.scale, step_size=-0.3),
@@ -456,6 +493,15 @@ COMPLEX = [
     ),
     leafwise("scale_by_stddev", gx.scale_by_stddev(0.8, 1e-3), R.scale_by_stddev, decay=0.8, eps=1e-3),
     leafwise("scale_by_rss", gx.scale_by_rss(), R.scale_by_rss, initial_accumulator_value=0.1, eps=1e-7),
+    leafwise("scale_by_shampoo", gx.scale_by_shampoo(eps=0.1), R.scale_by_shampoo, eps=0.1),
+    leafwise(
+        "scale_by_factored_rms",
+        gx.scale_by_factored_rms(0.7, 0.0, 1e-3, min_dim_size_to_factor=3),
+        R.scale_by_factored_rms,
+        decay_rate=0.7,
+        epsilon=1e-3,
+        least=3,
+    ),
     leafwise("scale_by_infinity_norm", gx.scale_by_infinity_norm(), R.scale_by_infinity_norm, decay=0.999, eps=1e-8),
     leafwise("scale_by_max_rms", gx.scale_by_max_rms(0.8), R.scale_by_max_rms, decay=0.8, eps=1e-8),
     leafwise("adam", gx.adam(0.1), R.adam, learning_rate=0.1),
@@ -522,8 +568,7 @@ def check(case, made, gradients, params):
     state = fields(state)
     assert state.keys() == kept.keys()
     for field in kept:
-        for leaf in kept[field]:
-            equal(state[field][leaf], kept[field][leaf])
+        jax.tree.map(equal, state[field], kept[field])
 
 
 def stacked(gradients):
@@ -576,6 +621,7 @@ def test_every_transformation_of_these_files_has_a_reference():
     factories = {name: x for name, x in vars(gx).items() if hasattr(x, "__code__") and hasattr(x, "call")}
     printed = " ".join(repr(case.tx) for case in LINKS + RECIPES + CHAINS)
     covered = {name for name in factories if f"{name}(" in printed}
-    files = {factories[name].__module__ for name in covered if "_primitives" in factories[name].__module__}
-    files |= {factories[name].__module__ for name in covered if "_optimizers" in factories[name].__module__}
+    files = {
+        factories[name].__module__ for name in covered if re.search("_links|_optimizers", factories[name].__module__)
+    }
     assert {name for name, x in factories.items() if x.__module__ in files} <= covered
