@@ -51,4 +51,4 @@ def following(step: Any) -> jax.Array:
     """The step after a step; the last one that an int32 holds is followed by itself."""
     step = jnp.asarray(step)
     step = step.astype(jnp.int32) if step.dtype.itemsize < 4 else step
-    return jnp.where(step < TOP, step + 1, TOP).astype(jnp.int32)
+    return (jax.lax.min(step, jnp.array(TOP - 1, step.dtype)) + 1).astype(jnp.int32)
