@@ -83,7 +83,7 @@ from gradtx._schedules.warmups import (
 from gradtx._training.fit import Fit, fit, minimize
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
-from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static
+from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
 from gradtx._wrappers.accumulate import accumulate
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
@@ -111,6 +111,7 @@ __all__ = [
     "Packed",
     "Rule",
     "Schedule",
+    "Seed",
     "Static",
     "TransformationError",
     "abs_sq",

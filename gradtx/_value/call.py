@@ -2,6 +2,7 @@
 
 import builtins
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from types import UnionType
@@ -9,26 +10,43 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import jax.numpy as jnp
 
+from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, suggest, within
 from gradtx._value.frozen import Frozen
 from gradtx._value.marks import Interval, Kept
 from gradtx._value.named_links import Links
 
-MARKS = ("Decay", "NonNegative", "Limit", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
+MARKS = ("Decay", "NonNegative", "Limit", "Seed", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
 CLOCK = {"count": "the step is", "key": "the random key is"}
 TAKEN = ("init", "update", "replace", "parts")
+
+
+_ABSENT: Any = object()  # stands for what must be given
 
 
 class Parameter(NamedTuple):
     """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
 
     ``interval`` is where a number must lie; ``check`` raises where structure is not one of a ``Literal``, or no dtype.
+    A float from ``low`` to ``top`` needs no other check; ``split``: it is kept as two numbers.
     """
 
     kind: str
     interval: Interval | None
     default: Any
     check: Callable[[Any], None] | None = None
+    low: float = math.inf
+    top: float = -math.inf
+    split: bool = False
+
+    @classmethod
+    def of_number(cls, kind: str, interval: Interval | None, default: Any) -> "Parameter":
+        """A parameter that takes numbers."""
+        if interval is None:
+            return cls(kind, None, default, low=-math.inf, top=math.inf)
+        if interval.whole:
+            return cls(kind, interval, default)
+        return cls(kind, interval, default, low=interval.low, top=interval.top, split=interval.split)
 
 
 class Call:
@@ -87,7 +105,69 @@ class Call:
         order = list(self.parameters)
         return order[: order.index("links")] if "links" in order else []
 
+    @cached_property
+    def template(self) -> dict[str, Any]:
+        """What a call without arguments is given: its defaults, checked once."""
+        empty = inspect.Parameter.empty
+        return {
+            name: _ABSENT if p.default is empty else within(f"{self.name}: {name}", self._accept)(p, p.default)
+            for name, p in self.parameters.items()
+        }
+
+    @cached_property
+    def by_position(self) -> tuple[str, ...]:
+        """The names of what may be given by position."""
+        kinds = inspect.Parameter
+        by_keyword = (kinds.KEYWORD_ONLY, kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+        return tuple(name for name, p in self.signature.parameters.items() if p.kind not in by_keyword)
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The names of what must be given."""
+        return tuple(name for name, x in self.template.items() if x is _ABSENT)
+
+    @cached_property
+    def takes_links_alone(self) -> bool:
+        """Whether it is called with links and nothing else."""
+        any_links = any(p.kind == p.VAR_POSITIONAL for p in self.signature.parameters.values())
+        return any_links and list(self.parameters) == ["links"]
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if "links" in self.parameters:
+            given = self._with_links(args, kwargs)
+        else:
+            given = self._given(args, kwargs)
+        return self.cls._make(self, given)
+
+    def _given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What a call without links is given. Wrong ones are left to `_bind`, which says what is wrong."""
+        given = self.template.copy()
+        names = self.by_position
+        if len(args) > len(names):
+            self._bind(args, kwargs)
+        for name, x in zip(names, args, strict=False):
+            if kwargs and name in kwargs:
+                self._bind(args, kwargs)
+            given[name] = self._kept(name, x)
+        for name, x in kwargs.items():
+            if name not in given:
+                self._bind(args, kwargs)
+            given[name] = self._kept(name, x)
+        for name in self.required:
+            if given[name] is _ABSENT:
+                self._bind(args, kwargs)
+        return given
+
+    def _kept(self, name: str, x: Any) -> Any:
+        """An argument as it is kept: a float at once, anything else after all checks."""
+        parameter = self.parameters[name]
+        if type(x) is float and parameter.low <= x <= parameter.top:
+            return SplitDecay.of(x) if parameter.split else x
+        return within(f"{self.name}: {name}", self._accept)(parameter, x)
+
+    def _with_links(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.takes_links_alone and not kwargs:
+            return {"links": self._links(args, {})}
         bound = self._bind(args, kwargs)
         given = {}
         for name, parameter in self.parameters.items():
@@ -95,7 +175,7 @@ class Call:
                 given["links"] = self._links(*bound[name])
             else:
                 given[name] = within(f"{self.name}: {name}", self._accept)(parameter, bound[name])
-        return self.cls._make(self, given)
+        return given
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -144,17 +224,24 @@ class Call:
         return tuple(self._number(entry, parameter, deep=True) for entry in entries)
 
     def _links(self, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
-        pairs: list[tuple[str | None, Any]] = []
+        names: list[str | None] = []
+        values: list[Any] = []
         for link in links:
-            link = within(self.name, self.cls._link)(link)
-            spliced = self.associative and link.call is self
-            pairs += link.given["links"].pairs if spliced else [(None, link)]
-        pairs += [(name, within(f"{self.name}: {name}", self.cls._link)(link)) for name, link in named.items()]
-        names = [name for name, _ in pairs if name is not None]
-        twice = next((name for name in names if names.count(name) > 1), None)
+            link = link if isinstance(link, self.cls) else within(self.name, self.cls._link)(link)
+            if self.associative and link.call is self:
+                spliced = link.given["links"]
+                names += spliced.given_names
+                values += spliced.values
+            else:
+                names.append(None)
+                values.append(link)
+        names += named
+        values += [within(f"{self.name}: {name}", self.cls._link)(link) for name, link in named.items()]
+        given = [name for name in names if name is not None]
+        twice = next((name for name in given if given.count(name) > 1), None)
         if twice is not None:
             raise TransformationError(f"{self.name}: two links are named {twice!r}")
-        return within(self.name, _named)(Links([name for name, _ in pairs], [link for _, link in pairs]))
+        return within(self.name, _named)(Links(names, values))
 
     def rebuild(self, given: dict[str, Any]) -> Any:
         return self.cls._make(self, given)
@@ -196,7 +283,9 @@ def _parameters(body: Callable[..., Any], signature: inspect.Signature) -> dict[
         check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
         check = _floating if kept == "dtype" else check
         kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
-        found[name] = Parameter(kind, interval, p.default, check)
+        numeric = kind in ("number", "numbers", "whole")
+        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
+        found[name] = of_kind(kind, interval, p.default)
     return found
 
 

@@ -37,8 +37,8 @@ class Links:
         """One name a link: the given one, or its factory's, numbered from the second on (``scale``, ``scale_1``)."""
         taken = {name for name in self.given_names if name}
         found = []
-        for given, link in self.pairs:
-            name, n = given or link.link_name, 0
+        for place, (given, link) in enumerate(self.pairs):
+            name, n = given or getattr(link, "link_name", str(place)), 0  # JAX may have put anything in a link's place
             base = name
             while given is None and name in taken:
                 n += 1

@@ -7,6 +7,7 @@ differentiated and passed through ``jit``.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from gradtx._value.frozen import Frozen
 from gradtx._value.marks import Interval
 from gradtx._value.named_links import Links
 from gradtx._value.numbers import show
+from gradtx._value.structure import Structure, places, taken_apart
 
 ATTRIBUTE = jax.tree_util.GetAttrKey
 
@@ -27,15 +29,18 @@ ATTRIBUTE = jax.tree_util.GetAttrKey
 class Value:
     """A call of a factory as a pytree. Numbers, structure and links are its attributes; `replace` makes a new one."""
 
-    __slots__ = ("call", "given")
+    __slots__ = ("__weakref__", "_flat", "call", "given")
     call: Call
     given: dict[str, Any]
+    _flat: tuple[tuple[Any, ...], Structure]  # what JAX sees, worked out when it is first asked for
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TransformationError(f"{type(self).__name__}: values are made by their factories, such as gradtx.adam")
 
     def __init_subclass__(cls) -> None:
-        jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, cls._flatten)
+        jax.tree_util.register_pytree_with_keys(
+            cls, cls._flatten_with_keys, cls._unflatten, attrgetter("_flat")
+        )
 
     # How the calls of this kind of value take numbers and links; the two kinds differ in no more than this.
 
@@ -61,21 +66,14 @@ class Value:
         object.__setattr__(self, "given", given)
         return self
 
-    def _aux(self) -> tuple[Call, tuple[Any, ...]]:
-        return self.call, tuple(self.given[name] for name in self.call.structure)
-
-    def _flatten(self) -> Any:
-        return tuple(self.given[name] for name in self.call.children), self._aux()
+    @classmethod
+    def _unflatten(cls, structure: Structure, children: Any) -> Any:
+        return cls._make(structure.call, structure.given(children))
 
     def _flatten_with_keys(self) -> Any:
-        return tuple((ATTRIBUTE(name), self.given[name]) for name in self.call.children), self._aux()
-
-    @classmethod
-    def _unflatten(cls, aux: Any, children: Any) -> Any:
-        call, structure = aux
-        return cls._make(
-            call, dict(zip(call.children, children, strict=True)) | dict(zip(call.structure, structure, strict=True))
-        )
+        children, structure = self._flat
+        names = places(self.call, self.given)
+        return tuple([(ATTRIBUTE(name), child) for name, child in zip(names, children, strict=True)]), structure
 
     def __reduce__(self) -> Any:
         return _rebuild, (self.call.function, self.given)
@@ -104,6 +102,9 @@ class Value:
                 yield from part.walk()
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_flat":
+            object.__setattr__(self, "_flat", taken_apart(self.call, self.given))
+            return self._flat
         if not name.startswith("_"):
             given = self.given.get(name, dict(self.parts()).get(name, _MISSING))
             if given is not _MISSING:
