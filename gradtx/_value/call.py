@@ -133,10 +133,7 @@ class Call:
         return any_links and list(self.parameters) == ["links"]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if "links" in self.parameters:
-            given = self._with_links(args, kwargs)
-        else:
-            given = self._given(args, kwargs)
+        given = self._with_links(args, kwargs) if "links" in self.parameters else self._given(args, kwargs)
         return self.cls._make(self, given)
 
     def _given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from functools import wraps
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -20,7 +19,6 @@ class TransformationError(ValueError, TypeError):
 def within(name: str, function: Callable[P, R]) -> Callable[P, R]:
     """The same function; an error that leaves it is told the name of the place."""
 
-    @wraps(function)
     def located(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)

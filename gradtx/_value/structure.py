@@ -38,7 +38,7 @@ class Structure:
     def given(self, children: Any) -> dict[str, Any]:
         """What the call was given, with these numbers in the place of those that there were."""
         rest = iter(children)
-        given = dict(zip(self.call.structure, self.frozen, strict=True))
+        given: dict[str, Any] = dict(zip(self.call.structure, self.frozen, strict=True))
         for name, made_of in zip(self.call.children, self.layout, strict=True):
             if made_of is None:
                 given[name] = next(rest)

@@ -38,9 +38,7 @@ class Value:
         raise TransformationError(f"{type(self).__name__}: values are made by their factories, such as gradtx.adam")
 
     def __init_subclass__(cls) -> None:
-        jax.tree_util.register_pytree_with_keys(
-            cls, cls._flatten_with_keys, cls._unflatten, attrgetter("_flat")
-        )
+        jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, attrgetter("_flat"))
 
     # How the calls of this kind of value take numbers and links; the two kinds differ in no more than this.
 
