@@ -1,4 +1,4 @@
-"""The static part of a value: equal ones are one object, any leaves may stand in it, and what a call checks is checked."""
+"""The static part of a value: equal ones are one object, and any leaves may stand in it; and what a call checks."""
 
 import copy
 import pickle
@@ -72,9 +72,9 @@ def test_a_decay_is_what_is_annotated_so():
 
 
 def test_a_seed_is_a_whole_number():
-    assert add_noise(0.1, 0.55, 3).seed == 3.0 and add_noise(0.1, 0.55, np.int32(2**24)).seed == 2.0**24
+    assert (add_noise(0.1, 0.55, 3).seed, add_noise(0.1, 0.55, np.int32(2**24)).seed) == (3.0, 2.0**24)
     for wrong in (0.5, -1, 2**24 + 1, float("nan"), 1.5, float("inf")):
-        with pytest.raises(TransformationError, match=r"add_noise: seed: expected a number in 0, 1 ... 16777216"):
+        with pytest.raises(TransformationError, match=r"add_noise: seed: expected a number in 0, 1 \.\.\. 16777216"):
             add_noise(0.1, 0.55, seed=wrong)
     p = jnp.zeros(3)
     lanes = jax.vmap(lambda seed: add_noise(0.1, 0.55, seed))(jnp.arange(3))

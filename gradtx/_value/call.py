@@ -65,6 +65,7 @@ class Call:
         self.body, self.cls, self.associative, self.symbol, self.names_link = body, cls, associative, symbol, names_link
         self.opaque = opaque  # calls of it may have effects that a trace does not see
         self.name = body.__name__
+        self.options = (cls, associative, symbol, names_link, opaque)
         self.function: Callable[..., Any] = body
         code = body.__code__
         taken = [name for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if name in TAKEN]
@@ -72,6 +73,16 @@ class Call:
             raise TransformationError(f"{self.name}: no parameter may be called {taken[0]!r}: that is a method")
 
     # What follows is read at the first call, so that importing a hundred factories is cheap.
+
+    @cached_property
+    def what(self) -> Frozen:
+        """What the body is: that of a factory made inside of a function is the same whenever that is called alike."""
+        return Frozen(self.body if "<locals>" in self.body.__qualname__ else self.name)
+
+    @property
+    def key(self) -> Any:
+        """What the factory is: itself, or what it is made of where it was made inside of a function."""
+        return (self.name, self.options, self.what.key) if "<locals>" in self.body.__qualname__ else self
 
     @cached_property
     def signature(self) -> inspect.Signature:

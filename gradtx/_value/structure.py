@@ -18,10 +18,15 @@ DECAY = "decay"
 class Structure:
     """The static part of a value. ``layout`` says what each child is made of: a decay, links by name, or what it is."""
 
-    __slots__ = ("__weakref__", "_hash", "call", "frozen", "key", "layout")
+    __slots__ = ("__weakref__", "_hash", "call", "frozen", "key", "layout", "may_change")
 
     def __init__(self, call: Any, frozen: tuple[Frozen, ...], layout: Layout, key: tuple[Any, ...]):
         self.call, self.frozen, self.layout, self.key, self._hash = call, frozen, layout, key, hash(key)
+        self.may_change = any(each.may_change for each in (call.what, *frozen))
+
+    def holds(self) -> bool:
+        """Whether its functions are still what they were."""
+        return not self.may_change or self.key == _key_of(self.call, self.frozen, self.layout)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Structure) and self.key == other.key)
@@ -54,9 +59,15 @@ _known: WeakValueDictionary[Any, Structure] = WeakValueDictionary()
 
 def structure_of(call: Any, frozen: tuple[Frozen, ...], layout: Layout) -> Structure:
     """The one object for this structure."""
-    key = (call, frozen, layout)
+    key = _key_of(call, frozen, layout)
     found = _known.get(key)
-    return _known.setdefault(key, Structure(call, frozen, layout, key)) if found is None else found
+    if found is None or not found.holds():
+        found = _known[key] = Structure(call, frozen, layout, key)
+    return found
+
+
+def _key_of(call: Any, frozen: tuple[Frozen, ...], layout: Layout) -> tuple[Any, ...]:
+    return call.key, tuple([each.key for each in frozen]), layout
 
 
 def taken_apart(call: Any, given: dict[str, Any]) -> tuple[tuple[Any, ...], Structure]:

@@ -101,8 +101,10 @@ class Value:
 
     def __getattr__(self, name: str) -> Any:
         if name == "_flat":
-            object.__setattr__(self, "_flat", taken_apart(self.call, self.given))
-            return self._flat
+            flat = taken_apart(self.call, self.given)
+            if not flat[1].may_change:  # then it is asked for once
+                object.__setattr__(self, "_flat", flat)
+            return flat
         if not name.startswith("_"):
             given = self.given.get(name, dict(self.parts()).get(name, _MISSING))
             if given is not _MISSING:
