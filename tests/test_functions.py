@@ -228,7 +228,7 @@ def clipped(learning_rate):
 
 
 def scheduled(learning_rate):
-    return chain(sgd(lambda step: 0.5 / (step + 1)), scale(learning_rate))
+    return chain(sgd(lambda step: jnp.where(step < 5, 0.5, 0.1)), scale(learning_rate))
 
 
 @pytest.mark.parametrize("make", [decayed, clipped, scheduled], ids=lambda f: f.__name__)
