@@ -50,7 +50,8 @@ class Structure:
             elif made_of == DECAY:
                 given[name] = SplitDecay(next(rest), next(rest))
             else:
-                given[name] = Links(made_of, [next(rest) for _ in made_of])
+                given_names, names = made_of
+                given[name] = Links(given_names, [next(rest) for _ in names], names)
         return given
 
 
@@ -82,7 +83,7 @@ def taken_apart(call: Any, given: dict[str, Any]) -> tuple[tuple[Any, ...], Stru
             layout.append(DECAY)
         elif kind is Links:
             children += child.values
-            layout.append(child.given_names)
+            layout.append(child.static)
         else:
             children.append(child)
             layout.append(None)
