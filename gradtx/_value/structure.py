@@ -4,8 +4,12 @@ JAX compares the static part of every argument at every compiled call, so equal 
 equal is seen without looking inside.
 """
 
+import pickle
 from typing import Any
 from weakref import WeakValueDictionary
+
+import jax
+import jax.export
 
 from gradtx._value.decay import SplitDecay
 from gradtx._value.frozen import Frozen
@@ -106,3 +110,24 @@ def places(call: Any, given: dict[str, Any]) -> list[str]:
 
 def _rebuilt(function: Any, frozen: tuple[Frozen, ...], layout: Layout) -> Structure:
     return structure_of(function.call, frozen, layout)
+
+
+# Exported programs ----------------------------------------------------------------------------------------------------
+
+
+def exportable(cls: type) -> None:
+    """Let `jax.export` write down programs that take or return values of ``cls``.
+
+    What is static of them is pickled: as with any pickle, read programs back from where you trust.
+    """
+    jax.export.register_pytree_node_serialization(
+        cls, serialized_name=f"gradtx.{cls.__name__}", serialize_auxdata=pickle.dumps, deserialize_auxdata=_read
+    )
+
+
+def _read(written: bytes | bytearray) -> Any:
+    return pickle.loads(bytes(written))
+
+
+for _node in (SplitDecay, Links):
+    exportable(_node)

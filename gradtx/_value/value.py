@@ -21,7 +21,7 @@ from gradtx._value.frozen import Frozen
 from gradtx._value.marks import Interval
 from gradtx._value.named_links import Links
 from gradtx._value.numbers import show
-from gradtx._value.structure import Structure, places, taken_apart
+from gradtx._value.structure import Structure, exportable, places, taken_apart
 
 ATTRIBUTE = jax.tree_util.GetAttrKey
 
@@ -39,6 +39,7 @@ class Value:
 
     def __init_subclass__(cls) -> None:
         jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, attrgetter("_flat"))
+        exportable(cls)
 
     # How the calls of this kind of value take numbers and links; the two kinds differ in no more than this.
 
