@@ -3,6 +3,7 @@
 import builtins
 import inspect
 import math
+import types
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from types import UnionType
@@ -11,8 +12,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import jax.numpy as jnp
 
 from gradtx._value.decay import SplitDecay
-from gradtx._value.errors import TransformationError, suggest, within
+from gradtx._value.errors import TransformationError, within
 from gradtx._value.frozen import Frozen
+from gradtx._value.hints import instead_of_argument
 from gradtx._value.marks import Interval, Kept
 from gradtx._value.named_links import Links
 
@@ -194,7 +196,7 @@ class Call:
             keyword = [name for name, p in self.signature.parameters.items() if p.kind == p.KEYWORD_ONLY]
             what = str(error)
             if unknown:
-                what = f"no argument {unknown[0]!r}{suggest(unknown[0], known)}"
+                what = f"no argument {unknown[0]!r}{instead_of_argument(self.name, unknown[0], known)}"
             elif "too many" in what and keyword:
                 what = f"{what}; {', '.join(keyword)} must be given by keyword"
             raise TransformationError(f"{self.name}: {what}; it takes {self.name}{self.plain}") from None
@@ -231,11 +233,18 @@ class Call:
         entries = sorted(x.items()) if isinstance(x, Mapping) else x
         return tuple(self._number(entry, parameter, deep=True) for entry in entries)
 
+    def _link(self, x: Any) -> Any:
+        if isinstance(x, list | types.GeneratorType) or type(x) is tuple:
+            raise TransformationError(
+                f"expected a transformation, found a {type(x).__name__}: write {self.name}(*links)"
+            )
+        return self.cls._link(x)
+
     def _links(self, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
         names: list[str | None] = []
         values: list[Any] = []
         for link in links:
-            link = link if isinstance(link, self.cls) else within(self.name, self.cls._link)(link)
+            link = link if isinstance(link, self.cls) else within(self.name, self._link)(link)
             if self.associative and link.call is self:
                 spliced = link.given["links"]
                 names += spliced.given_names

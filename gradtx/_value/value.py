@@ -157,7 +157,9 @@ class Value:
         known = self._known()
         if any(name.startswith(f"{path}.") for name in known):  # a tuple of numbers inside a tuple
             return _put(given, path, within(path, call._number)(x, call.parameters[path.partition(".")[0]], deep=True))
-        raise TransformationError(f"it has no {path!r}{suggest(path, known)}; it has {', '.join(known)}")
+        deep = [name for name in _dotted(self) if name.endswith(f".{path}")]
+        hint = f" (did you mean {' or '.join(map(repr, deep))}?)" if deep else suggest(path, known)
+        raise TransformationError(f"it has no {path!r}{hint}; it has {', '.join(known)}")
 
     # Comparing and printing -------------------------------------------------------------------------------------------
 
@@ -207,6 +209,14 @@ def _put(given: dict[str, Any], name: str, new: Any) -> dict[str, Any]:
             values = [new if own == name else value for own, value in zip(child.names(), child.values, strict=True)]
             return given | {key: Links(child.given_names, values)}
     raise KeyError(name)
+
+
+def _dotted(value: Value) -> Iterator[str]:
+    """The dotted names of all parts, however deep."""
+    for name, part in value.parts():
+        yield name
+        if isinstance(part, Value):
+            yield from (f"{name}.{inside}" for inside in _dotted(part))
 
 
 def _entries(name: str, child: Any) -> Iterator[tuple[str, Any]]:
