@@ -83,7 +83,6 @@ from gradtx._schedules.warmups import (
 from gradtx._training.fit import Fit, fit, minimize
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
-from gradtx._value.hints import instead_of_name
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
 from gradtx._wrappers.accumulate import accumulate
 from gradtx._wrappers.average import average_params, ema_params
@@ -229,7 +228,8 @@ def __getattr__(name: str) -> typing.Any:
     """A namespace is opened where it is first used: most programs ask for none, and all cost as much as the rest."""
     if name in ("curvature", "initializers", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
-    hint = "" if name.startswith("_") else instead_of_name(name, __all__)
+    hints = importlib.import_module("gradtx._value.hints")
+    hint = "" if name.startswith("_") else hints.instead_of_name(name, __all__)
     raise AttributeError(f"module 'gradtx' has no attribute {name!r}{hint}", name=name)
 
 

@@ -1,54 +1,21 @@
-"""What is known of a factory: its parameters, and how a call of it is checked and kept."""
+"""What is known of a factory, and how a call of it is checked and kept."""
 
-import builtins
 import inspect
-import math
 import types
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, partial
-from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
-
-import jax.numpy as jnp
+from functools import cached_property
+from typing import Any
 
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.frozen import Frozen
 from gradtx._value.hints import instead_of_argument
-from gradtx._value.marks import Interval, Kept
 from gradtx._value.named_links import Links
+from gradtx._value.parameters import Parameter, parameters_of
 
-MARKS = ("Decay", "NonNegative", "Limit", "Seed", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
 CLOCK = {"count": "the step is", "key": "the random key is"}
 TAKEN = ("init", "update", "replace", "parts")
-
-
 _ABSENT: Any = object()  # stands for what must be given
-
-
-class Parameter(NamedTuple):
-    """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
-
-    ``interval`` is where a number must lie; ``check`` raises where structure is not one of a ``Literal``, or no dtype.
-    A float from ``low`` to ``top`` needs no other check; ``split``: it is kept as two numbers.
-    """
-
-    kind: str
-    interval: Interval | None
-    default: Any
-    check: Callable[[Any], None] | None = None
-    low: float = math.inf
-    top: float = -math.inf
-    split: bool = False
-
-    @classmethod
-    def of_number(cls, kind: str, interval: Interval | None, default: Any) -> "Parameter":
-        """A parameter that takes numbers."""
-        if interval is None:
-            return cls(kind, None, default, low=-math.inf, top=math.inf)
-        if interval.whole:
-            return cls(kind, interval, default)
-        return cls(kind, interval, default, low=interval.low, top=interval.top, split=interval.split)
 
 
 class Call:
@@ -100,7 +67,7 @@ class Call:
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The parameters by name, all links as one, ``links``."""
-        return _parameters(self.body, self.signature)
+        return parameters_of(self.body, self.signature)
 
     @cached_property
     def children(self) -> list[str]:
@@ -272,52 +239,3 @@ def _named(links: Links | Mapping[str, Any]) -> Links:
             what = f"that is where {CLOCK[name]} kept" if name in CLOCK else "that is a method"
             raise TransformationError(f"no link may be named {name!r}: {what}")
     return links
-
-
-def _one_of(choices: tuple[Any, ...], x: Any) -> None:
-    if x not in choices:
-        raise TransformationError(f"expected {' or '.join(map(repr, choices))}, found {x!r}")
-
-
-def _floating(x: Any) -> None:
-    try:
-        right = x is None or jnp.issubdtype(jnp.dtype(x), jnp.floating)
-    except TypeError:
-        right = False
-    if not right:
-        raise TransformationError(f"expected a floating-point dtype such as 'bfloat16', found {x!r}")
-
-
-def _parameters(body: Callable[..., Any], signature: inspect.Signature) -> dict[str, Parameter]:
-    found = {}
-    for name, p in signature.parameters.items():
-        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            found["links"] = Parameter("links", None, p.empty)
-            continue
-        bare, marks = _hint(body, name, p.annotation)
-        kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
-        interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
-        check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
-        check = _floating if kept == "dtype" else check
-        kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
-        numeric = kind in ("number", "numbers", "whole")
-        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
-        found[name] = of_kind(kind, interval, p.default)
-    return found
-
-
-def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """What an annotation says: the type, and the marks on it (also inside a union with None)."""
-    if isinstance(hint, str):
-        closure = inspect.getclosurevars(body)
-        try:
-            hint = eval(hint, {**vars(builtins), **body.__globals__}, dict(closure.nonlocals))
-        except Exception as error:
-            if any(mark in hint for mark in MARKS):
-                raise TransformationError(
-                    f"{body.__name__}: {name}: the annotation {hint!r} cannot be read: {error}"
-                ) from None
-            return None, ()
-    if get_origin(hint) in (Union, UnionType):
-        hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
-    return (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())

@@ -5,10 +5,10 @@ value is used, with its schedules resolved, so the same value can be printed, co
 differentiated and passed through ``jit``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from operator import attrgetter
-from typing import Any
+from typing import Any, ParamSpec, Self, TypeVar
 
 import jax
 import numpy as np
@@ -24,6 +24,8 @@ from gradtx._value.numbers import show
 from gradtx._value.structure import Structure, exportable, places, taken_apart
 
 ATTRIBUTE = jax.tree_util.GetAttrKey
+P = ParamSpec("P")
+V = TypeVar("V", bound="Value")
 
 
 class Value:
@@ -59,22 +61,22 @@ class Value:
     # Making and taking apart ------------------------------------------------------------------------------------------
 
     @classmethod
-    def _make(cls, call: Call, given: dict[str, Any]) -> Any:
+    def _make(cls, call: Call, given: dict[str, Any]) -> Self:
         self = object.__new__(cls)
         object.__setattr__(self, "call", call)
         object.__setattr__(self, "given", given)
         return self
 
     @classmethod
-    def _unflatten(cls, structure: Structure, children: Any) -> Any:
+    def _unflatten(cls, structure: Structure, children: Iterable[Any]) -> Self:
         return cls._make(structure.call, structure.given(children))
 
-    def _flatten_with_keys(self) -> Any:
+    def _flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any], ...], Structure]:
         children, structure = self._flat
         names = places(self.call, self.given)
         return tuple([(ATTRIBUTE(name), child) for name, child in zip(names, children, strict=True)]), structure
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _rebuild, (self.call.function, self.given)
 
     @property
@@ -126,7 +128,7 @@ class Value:
     def _known(self) -> list[str]:
         return [name for name, _ in self.parts()] + self.call.structure
 
-    def replace(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Any:
+    def replace(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
         """The same call with other arguments: a new value, and no new compilation where only numbers change.
 
         Names are those of the call (``learning_rate=3e-4``) or dotted (``{"adam.learning_rate": 3e-4}``), as deep as
@@ -134,7 +136,7 @@ class Value:
         """
         return within(self.link_name, self._with)({**(changes or {}), **more})
 
-    def _with(self, changes: Mapping[str, Any]) -> Any:
+    def _with(self, changes: Mapping[str, Any]) -> Self:
         given = self.given
         for path, x in changes.items():
             own = path if self._has(path) else path.removeprefix(f"{self.link_name}.")
@@ -231,8 +233,7 @@ def _entries(name: str, child: Any) -> Iterator[tuple[str, Any]]:
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    tracer = Tracer
-    if isinstance(a, tracer) or isinstance(b, tracer) or isinstance(a, float) != isinstance(b, float):
+    if isinstance(a, Tracer) or isinstance(b, Tracer) or isinstance(a, float) != isinstance(b, float):
         return False
     try:
         return np.shape(a) == np.shape(b) and bool(np.array_equal(np.asarray(a), np.asarray(b)))
@@ -243,14 +244,14 @@ def _same(a: Any, b: Any) -> bool:
 _MISSING = object()
 
 
-def factory(cls: type[Value], **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def factory(cls: type[V], **options: Any) -> Callable[[Callable[P, Any]], Callable[P, V]]:
     """A decorator: the body becomes a function that keeps its call as a value of class ``cls``."""
 
-    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(body: Callable[P, Any]) -> Callable[P, V]:
         call = Call(body, cls, **options)
 
         @wraps(body)
-        def keep(*args: Any, **kwargs: Any) -> Any:
+        def keep(*args: P.args, **kwargs: P.kwargs) -> V:
             return call(*args, **kwargs)
 
         keep.__dict__.update(call=call)
