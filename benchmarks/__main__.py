@@ -12,7 +12,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-SECTIONS = ["import_time", "tracing", "precision", "accelerator", "steps", "growth", "digits", "sweeps"]
+SECTIONS = ["import_time", "values", "tracing", "precision", "accelerator", "steps", "growth", "digits", "sweeps"]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
