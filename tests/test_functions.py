@@ -160,8 +160,12 @@ def test_a_value_equals_one_that_is_made_alike():
         def doubled(factor, *, n=limit):
             return scale(factor * n)
 
+        @transformation
+        def twice(factor):
+            return chain(doubled(factor), doubled(factor))
+
         mask = lambda p: jax.tree.map(lambda x: x.ndim > limit, p)  # noqa: E731
-        return chain(optax.clip(1.0), optax.adamw(lambda s: 0.1), adamw(rate, mask=mask), doubled(2.0))
+        return chain(optax.clip(1.0), optax.adamw(lambda s: 0.1), adamw(rate, mask=mask), twice(2.0))
 
     assert make(1) == make(1)
     assert hash(make(1)) == hash(make(1))

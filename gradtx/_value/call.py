@@ -9,6 +9,7 @@ from typing import Any
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.frozen import Frozen
+from gradtx._value.functions import Made
 from gradtx._value.hints import instead_of_argument
 from gradtx._value.named_links import Links
 from gradtx._value.parameters import Parameter, parameters_of
@@ -18,7 +19,7 @@ TAKEN = ("init", "update", "replace", "parts")
 _ABSENT: Any = object()  # stands for what must be given
 
 
-class Call:
+class Call(Made):
     """What is known of a factory: its body, its parameters, and how a call of it is checked and kept."""
 
     def __init__(
@@ -47,6 +48,10 @@ class Call:
     def what(self) -> Frozen:
         """What the body is: that of a factory made inside of a function is the same whenever that is called alike."""
         return Frozen(self.body if "<locals>" in self.body.__qualname__ else self.name)
+
+    def made_of(self) -> tuple[Any, ...] | None:
+        """What the factory is made of, where it was made inside of a function."""
+        return (self.name, self.options, self.body) if "<locals>" in self.body.__qualname__ else None
 
     @property
     def key(self) -> Any:

@@ -6,7 +6,8 @@ globals that they read are. So ``lambda p: p > limit``, made anew for each lane 
 
 - a function that can be imported, a class, a module, and what is only known by its identity: as itself;
 - any other function, a bound method, a ``functools.partial``: by their parts;
-- an array by its dtype, shape and bytes; a large one as itself, because to read it would cost more than to compile;
+- an array by its dtype, shape and bytes; a large one inside of a function as itself, because reading it takes longer
+  than compiling;
 - what hashes, by its own ``==``; a list, a dict or a set inside a function as itself, because it may change.
 
 A variable that a function closes over may be bound again, and then the function is another. `Look` keeps what was read,
@@ -61,6 +62,14 @@ class Itself:
         return isinstance(other, Itself) and self.x is other.x
 
 
+class Made:
+    """Something that is the same where it is made of the same."""
+
+    def made_of(self) -> tuple[Any, ...] | None:
+        """What it is made of; None where it is itself."""
+        return None
+
+
 class Look:
     """One look at something: its ``key``, and what was read to find it (nothing, where that cannot change).
 
@@ -91,6 +100,9 @@ class Look:
             return self._array(x)
         if isinstance(x, functools.partial):
             return Key(kind, *(self._of(part) for part in (x.func, x.args, tuple(sorted(x.keywords.items())))))
+        if isinstance(x, Made):
+            parts = x.made_of()
+            return Itself(x) if parts is None else Key(kind, *map(self._of, parts))
         if isinstance(x, types.MethodType):
             return Key(kind, self._of(x.__func__), self._of(x.__self__))
         if isinstance(x, types.FunctionType):
@@ -111,13 +123,13 @@ class Look:
         return Key(treedef, *map(self._of, leaves))
 
     def _array(self, x: Any) -> Any:
-        if isinstance(x, Tracer) or x.nbytes > LARGE or x.dtype == object:
+        if isinstance(x, Tracer) or (self._inside and x.nbytes > LARGE) or x.dtype == object:
             return Itself(x)
         try:
             seen = np.asarray(x).tobytes()
         except Exception:  # donated, spread over hosts, a random key: not to be read
             return Itself(x)
-        if isinstance(x, np.ndarray):
+        if isinstance(x, np.ndarray) and self._inside:
             self.reads.append(lambda: x.tobytes() == seen)
         return Key(type(x), str(x.dtype), x.shape, getattr(x, "weak_type", False), seen)
 
