@@ -10,23 +10,18 @@ from gradtx._value.functions import Look
 class Frozen:
     """Structure of any kind, hashable: compared by content, printed as it was given."""
 
-    __slots__ = ("_look", "value")
+    __slots__ = ("look", "value")
 
     def __init__(self, value: Any):
         self.value = _own(value)
-        self._look = Look(self.value)
+        self.look = Look(self.value)
 
     @property
     def key(self) -> Any:
         """What it is: equal keys, equal structure. That of a function is another when what it reads is another."""
-        if self._look.reads and not self._look.holds():
-            self._look = Look(self.value)
-        return self._look.key
-
-    @property
-    def may_change(self) -> bool:
-        """Whether it reads what may change, so that its key must be asked for each time."""
-        return bool(self._look.reads)
+        if self.look.reads and not self.look.holds():
+            self.look = Look(self.value)
+        return self.look.key
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Frozen) and self.key == other.key)

@@ -5,6 +5,7 @@ equal is seen without looking inside.
 """
 
 import pickle
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -13,6 +14,7 @@ import jax.export
 
 from gradtx._value.decay import SplitDecay
 from gradtx._value.frozen import Frozen
+from gradtx._value.functions import Look
 from gradtx._value.named_links import Links
 
 Layout = tuple[Any, ...]
@@ -22,15 +24,15 @@ DECAY = "decay"
 class Structure:
     """The static part of a value. ``layout`` says what each child is made of: a decay, links by name, or what it is."""
 
-    __slots__ = ("__weakref__", "_hash", "call", "frozen", "key", "layout", "may_change")
+    __slots__ = ("__weakref__", "_hash", "call", "frozen", "key", "layout", "looks")
 
     def __init__(self, call: Any, frozen: tuple[Frozen, ...], layout: Layout, key: tuple[Any, ...]):
         self.call, self.frozen, self.layout, self.key, self._hash = call, frozen, layout, key, hash(key)
-        self.may_change = any(each.may_change for each in (call.what, *frozen))
+        self.looks = looks_of(call, frozen)
 
     def holds(self) -> bool:
         """Whether its functions are still what they were."""
-        return not self.may_change or self.key == _key_of(self.call, self.frozen, self.layout)
+        return all(look.holds() for look in self.looks)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Structure) and self.key == other.key)
@@ -57,6 +59,11 @@ class Structure:
                 given_names, names = made_of
                 given[name] = Links(given_names, [next(rest) for _ in names], names)
         return given
+
+
+def looks_of(call: Any, frozen: Iterable[Frozen]) -> tuple[Look, ...]:
+    """What was looked at that may change since."""
+    return tuple([each.look for each in (call.what, *frozen) if each.look.reads])
 
 
 _known: WeakValueDictionary[Any, Structure] = WeakValueDictionary()

@@ -21,7 +21,7 @@ from gradtx._value.frozen import Frozen
 from gradtx._value.marks import Interval
 from gradtx._value.named_links import Links
 from gradtx._value.numbers import show
-from gradtx._value.structure import Structure, exportable, places, taken_apart
+from gradtx._value.structure import Structure, exportable, looks_of, places, taken_apart
 
 ATTRIBUTE = jax.tree_util.GetAttrKey
 P = ParamSpec("P")
@@ -31,7 +31,7 @@ V = TypeVar("V", bound="Value")
 class Value:
     """A call of a factory as a pytree. Numbers, structure and links are its attributes; `replace` makes a new one."""
 
-    __slots__ = ("__weakref__", "_flat", "call", "given")
+    __slots__ = ("__weakref__", "_flat", "_last", "call", "given")
     call: Call
     given: dict[str, Any]
     _flat: tuple[tuple[Any, ...], Structure]  # what JAX sees, worked out when it is first asked for
@@ -71,6 +71,19 @@ class Value:
     def _unflatten(cls, structure: Structure, children: Iterable[Any]) -> Self:
         return cls._make(structure.call, structure.given(children))
 
+    def _flattened(self) -> tuple[tuple[Any, ...], Structure]:
+        """What JAX sees, kept for the next time; where functions may change, as long as they do not."""
+        try:
+            flat, looks = object.__getattribute__(self, "_last")
+            if flat[1].holds() and all(look.holds() for look in looks):
+                return flat
+        except AttributeError:  # this is the first time
+            pass
+        flat = taken_apart(self.call, self.given)
+        looks = looks_of(self.call, [self.given[name] for name in self.call.structure])
+        object.__setattr__(self, "_last" if looks else "_flat", (flat, looks) if looks else flat)
+        return flat
+
     def _flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any], ...], Structure]:
         children, structure = self._flat
         names = places(self.call, self.given)
@@ -104,10 +117,7 @@ class Value:
 
     def __getattr__(self, name: str) -> Any:
         if name == "_flat":
-            flat = taken_apart(self.call, self.given)
-            if not flat[1].may_change:  # then it is asked for once
-                object.__setattr__(self, "_flat", flat)
-            return flat
+            return self._flattened()
         if not name.startswith("_"):
             given = self.given.get(name, dict(self.parts()).get(name, _MISSING))
             if given is not _MISSING:
