@@ -32,5 +32,5 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'b1'?)``, or nothing where no known name is close."""
     known = list(known)
     short = [full for full in known if name == "".join(word[:1] for word in full.split("_"))]  # lr: learning_rate
-    close = short or get_close_matches(name, known, n=1, cutoff=0.6)
+    close = short or get_close_matches(name, known, n=1, cutoff=0.6 if len(name) > 3 else 0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
