@@ -85,7 +85,7 @@ from gradtx._schedules.warmups import (
 from gradtx._training.fit import Fit, fit, minimize
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
-from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static
+from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
 from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
@@ -115,6 +115,7 @@ __all__ = [
     "Packed",
     "Rule",
     "Schedule",
+    "Seed",
     "Static",
     "TransformationError",
     "abs_sq",
@@ -237,7 +238,9 @@ def __getattr__(name: str) -> typing.Any:
     """A namespace is opened where it is first used: most programs ask for none, and all cost as much as the rest."""
     if name in ("curvature", "initializers", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
-    raise AttributeError(f"module 'gradtx' has no attribute {name!r}")
+    hints = importlib.import_module("gradtx._value.hints")
+    hint = "" if name.startswith("_") else hints.instead_of_name(name, __all__)
+    raise AttributeError(f"module 'gradtx' has no attribute {name!r}{hint}", name=name)
 
 
 def __dir__() -> list[str]:

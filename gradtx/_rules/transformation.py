@@ -55,6 +55,11 @@ class GradientTransformation(Value):
 
     @classmethod
     def _number(cls, x: Any, interval: Interval | None) -> Any:
+        if isinstance(x, GradientTransformation) or (hasattr(x, "init") and hasattr(x, "update")):
+            raise TransformationError(
+                f"expected a number, found the transformation {x!r}; "
+                "a parameter that takes one is annotated gradtx.Link"
+            )
         return as_number_or_schedule(x, interval)
 
     @classmethod
