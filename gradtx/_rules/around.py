@@ -39,6 +39,8 @@ def around(
     eval_params: Callable[..., Tree] | None = None,
     every_step: bool = False,
     packs: bool = False,
+    encode: Callable[[State], State] | None = None,
+    decode: Callable[[State], State] | None = None,
     seed: Any = None,
 ) -> Late:
     """A rule from a wrapper of another transformation.
@@ -57,6 +59,9 @@ def around(
     ``every_step=True``; there is then no count to keep, and the clock outside is read. ``packs=True`` says that the
     wrapper treats every number by itself (see `gradtx.pack`).
 
+    ``encode(inner)`` and ``decode(inner)`` say how the state of ``inner`` is kept, where that is not as it is: as codes
+    and scales, in another dtype. Everything that looks at it, this function too, sees it decoded.
+
     A wrapper conditions gradients if ``inner`` does (see `gradtx.chain`).
 
     >>> import jax
@@ -72,7 +77,7 @@ def around(
     Array([-4.], dtype=float32)
     """
     names = Names.of(update, refuse=REFUSED)
-    wrapper = _Wrapper(inner, update, names, init, every_step, packs)
+    wrapper = _Wrapper(inner, update, names, init, every_step, packs, encode or _as_it_is, decode or _as_it_is)
 
     def rule(make: Make) -> Rule:
         inside = wrapper.rule(make, None)
@@ -98,9 +103,11 @@ def around(
 class _Wrapper:
     """A wrapper at work: it hands ``step`` to the function that was written, and keeps the state of what is inside."""
 
-    def __init__(self, inner: Any, update: Any, names: Names, init: Any, every_step: bool, packs: bool):
+    def __init__(
+        self, inner: Any, update: Any, names: Names, init: Any, every_step: bool, packs: bool, encode: Any, decode: Any
+    ):
         self.inner, self.update, self.names, self.init = inner, update, names, init
-        self.every_step, self.packs = every_step, packs
+        self.every_step, self.packs, self.encode, self.decode = every_step, packs, encode, decode
         self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
@@ -119,7 +126,12 @@ class _Wrapper:
             if context.probe is not None and inside.measures:
                 state["measured"] = blank(inside, params)
         own = {} if self.init is None else self.init(widened(params), **({"inner": state} if self.copies else {}))
-        return {**({"inner": state} if not _is_empty(state) else {}), **own}
+        return {**({"inner": self.encode(state)} if not _is_empty(state) else {}), **own}
+
+    def inside(self, state: Any) -> State:
+        """The state of what is inside, as it is."""
+        kept = state.get("inner", {}) if isinstance(state, Mapping) else {}
+        return kept if _is_empty(kept) else self.decode(kept)
 
     def step(self, make: Make, signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         """One update."""
@@ -127,7 +139,7 @@ class _Wrapper:
         if not self.packs:
             refuse_packed(signals.updates, "it looks at whole leaves")
         updates = self._wide(signals.updates, context.params)
-        before = state.get("inner", {})
+        before = self.inside(state)
         conditions: list[bool] = []
 
         def step(updates: Tree, *, params: Tree = context.params, t: Any = None, **extra: Any) -> tuple[Tree, State]:
@@ -143,7 +155,7 @@ class _Wrapper:
             raise TransformationError(
                 "expected the state that is returned to have 'inner', the state of what is inside"
             )
-        inner = {} if _is_empty(after["inner"]) else {"inner": after["inner"]}
+        inner = {} if _is_empty(after["inner"]) else {"inner": self.encode(after["inner"])}
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
         return signals.then(new, conditions=bool(conditions) and all(conditions)), after
@@ -169,7 +181,7 @@ class _Wrapper:
 
     def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
         """What is inside, its state, and the step that it is at."""
-        own = state.get("inner", {}) if isinstance(state, Mapping) else {}
+        own = self.inside(state)
         now = step if self.every_step else clock.count_of(own)
         yield Place(self.inner, own, now)
         yield from self.rule(make, jnp.zeros([], jnp.int32) if now is None else now).places(own, now)
@@ -179,11 +191,12 @@ class _Wrapper:
 
         def moved(which: str, own: Any) -> Any:
             def point(params: Tree, state: State) -> Tree:
-                kept = state.get("inner", {})
+                kept = self.inside(state)
                 now = None if self.every_step else clock.count_of(kept)
                 points = self.rule(make, now).points
                 at = params if points is None else getattr(points, which)(params, kept)
-                return at if own is None else trees.cast_like(own(widened(at), state), params)
+                seen = {**state, "inner": kept}
+                return at if own is None else trees.cast_like(own(widened(at), seen), params)
 
             return point
 
@@ -192,6 +205,10 @@ class _Wrapper:
 
 def _in_dtype(u: Any, like: Any) -> Any:
     return u.astype(like.dtype) if jnp.iscomplexobj(u) == jnp.iscomplexobj(like) and u.dtype != like.dtype else u
+
+
+def _as_it_is(state: State) -> State:
+    return state
 
 
 def _is_empty(state: Any) -> bool:

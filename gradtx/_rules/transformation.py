@@ -25,6 +25,7 @@ from gradtx._rules.checks import (
     still,
 )
 from gradtx._rules.compose import scope
+from gradtx._rules.fields import settled
 from gradtx._rules.foreign import foreign_rule, is_own_kind
 from gradtx._rules.protocol import Context, Late, Rule, Signals, State, Tree
 from gradtx._rules.restrict import fill, keep, of_some
@@ -85,7 +86,7 @@ class GradientTransformation(Value):
         if not rule.foreign:
             check_floating(params, "parameter")
         params = as_arrays(params)
-        return clock.start(rule, params, Context(params, key=key, path=self._root()))
+        return settled(clock.start(rule, params, Context(params, key=key, path=self._root())))
 
     def update(
         self, updates: Tree, state: State, params: Tree = None, *, step: Any = None, **extra: Any

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradtx._rules.checks import check_gradients, check_like
+from gradtx._rules.fields import settled
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import Context, Names, Rule, Signals, State, Tree, asked_of, widened
 
@@ -59,7 +60,7 @@ def whole_tree(
         if context.probe is not None:
             for name, of in measures.items():
                 context.measured(name, of(updates, new))
-        return signals.then(new, conditions=conditions), state
+        return signals.then(new, conditions=conditions), settled(state)
 
     random = "key" in names.all
     seeds = (0.0 if seed is None else seed,) if random else ()

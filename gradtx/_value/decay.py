@@ -191,4 +191,5 @@ _jitted = jax.jit(_one_minus_power)  # a scalar that many leaves may want: trace
 
 
 def _lost(decay: SplitDecay, t: Any) -> jax.Array:
-    return _jitted(jnp.asarray(1 - decay), jnp.asarray(t))
+    complement, t = jnp.asarray(1 - decay), jnp.asarray(t)
+    return _jitted(complement, t.astype(complement.dtype) if jnp.issubdtype(t.dtype, jnp.integer) else t)
