@@ -36,9 +36,10 @@ def tick(rule: Rule, signals: Signals, state: State, context: Context, step: Any
         if "key" not in state:
             raise TransformationError("the state has no 'key': it was made by another transformation")
         key = jax.random.fold_in(state["key"], jnp.asarray(step).astype(jnp.uint32))
-    signals, new = rule.update(signals, state, context._replace(t=t, key=key))
     clock = {"count": t} if rule.timed else {}
     clock |= {"key": state["key"]} if rule.seeds else {}
+    own = {name: entry for name, entry in state.items() if name not in clock} if clock else state
+    signals, new = rule.update(signals, own, context._replace(t=t, key=key))
     return signals, clock | new if clock else new
 
 

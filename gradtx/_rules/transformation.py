@@ -235,7 +235,7 @@ def _rule(tx: GradientTransformation, step: Any, children: Mapping[str, Any]) ->
         elif parameter.kind == "structure":
             given[name] = child.value
         else:
-            timed = timed or is_scheduled(child)
+            timed = timed or (parameter.kind != "whole" and is_scheduled(child))
             number = _one(name, child if parameter.kind == "whole" else within(name, at_step)(child, step))
             given[name] = number.at_hand() if isinstance(number, SplitDecay) else number
     ahead = [given.pop(name) for name in tx.call.ahead]
