@@ -18,7 +18,8 @@ def guard_nonfinite(inner: Link, *, policy: Literal["skip", "rollback"] = "skip"
 
         u ← inner(uₜ) where all of uₜ is finite,   0 elsewhere        (policy="rollback": θ* − θ elsewhere)
 
-    A step that is not taken leaves no trace: the state of ``inner`` and its schedules stay where they were. With
+    A step that is not taken leaves no trace: the state of ``inner`` and its schedules stay where they were; nor is it
+    computed, except in lanes of ``vmap``, each of which takes its own of the two ways. With
     ``policy="rollback"`` the parameters and the state go back to where the last finite gradient was taken (θ*), since a
     gradient that is not finite tells against the step that led there; it needs ``params``, and keeps a copy of both.
     State: ``inner``; ``skipped``, how many steps were not taken; ``params`` and ``before`` with the rollback.
