@@ -22,8 +22,9 @@ def accumulate(inner: Link, every: OfStep) -> Late:
 
     ``every`` is a number, or a function of how many steps ``inner`` has taken. The inner step runs only where it is
     due (in a sweep over ``every`` both ways are computed, for no lane waits alone), and schedules inside count those
-    steps. The trap: one bad gradient spoils the mean it is in; put `guard_nonfinite` around. Source: Ott et al. 2018, section 3.3. State: ``inner``; ``acc_grads`` (ā), like the
-    parameters in float32 at least; ``mini_step`` (n), ``gradient_step``.
+    steps. The trap: one bad gradient spoils the mean it is in; put `guard_nonfinite` around. Source: Ott et al. 2018,
+    section 3.3. State: ``inner``; ``acc_grads`` (ā), like the parameters in float32 at least; ``mini_step`` (n),
+    ``gradient_step``.
 
     >>> from gradtx import sgd
     >>> tx = accumulate(sgd(0.5), 2)
