@@ -251,6 +251,54 @@ def test_kronecker_factors_of_any_rank_are_those_of_the_paper():
             np.testing.assert_allclose(path[n][name], theta, rtol=0, atol=1e-10, err_msg=name)
 
 
+# What a user need not know --------------------------------------------------------------------------------------------
+
+
+def test_a_field_that_is_written_with_zeros_like_is_float32_where_parameters_are_bfloat16():
+    @gx.transformation
+    def average(decay: gx.Decay = 0.9):
+        def formula(u, mu):
+            mu = gx.ewma(decay, mu, u)
+            return mu, mu
+
+        return gx.per_leaf(formula, mu=jnp.zeros_like)
+
+    state = average().init({"w": jnp.ones(3, jnp.bfloat16)})
+    assert state["mu"]["w"].dtype == jnp.float32
+
+
+def test_a_number_in_the_state_that_somebody_wrote_does_not_compile_again():
+    @gx.transformation
+    def counted(step_size=0.1):
+        def update(updates, state):
+            return jax.tree.map(lambda u: step_size * u, updates), {
+                "largest": jnp.where(state["largest"] > 2, 2.0, 3.0)
+            }
+
+        return gx.whole_tree(update, init=lambda params: {"largest": jnp.asarray(1.0)})
+
+    tx, params = counted(), jnp.ones(3)
+    update, state = jax.jit(tx.update), tx.init(params)
+    for _ in range(3):
+        _, state = update(params, state)
+    assert update._cache_size() == 1
+
+
+def test_a_power_of_a_decay_takes_the_step_as_a_whole_number():
+    @gx.transformation
+    def corrected(decay: gx.Decay = 0.999):
+        def update(updates, state, *, t):
+            return jax.tree.map(lambda u: u / (1 - decay**t), updates), state
+
+        return gx.whole_tree(update)
+
+    tx, one = corrected(), jnp.ones(1)
+    state = tx.init(one)
+    for t in (1, 2, 3):
+        updates, state = tx.update(one, state)
+        np.testing.assert_allclose(updates, [1 / (1 - 0.999**t)], rtol=2e-7)
+
+
 # Eight bits -----------------------------------------------------------------------------------------------------------
 
 

@@ -275,7 +275,9 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
     transformations by themselves). The function gets it as it is, to chain it, to wrap it or to ask it.
 
     The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`, `gradtx.around`) or another transformation: a
-    recipe. With ``associative=True`` a call of the factory among its own unnamed links is spliced into them.
+    recipe. Its schedules are read at its own step; annotated `gradtx.OfStep`, one is handed on as it is, to be read at
+    the step of what is inside, where that steps at another pace. With ``associative=True`` a call of the factory among
+    its own unnamed links is spliced into them.
 
     Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no
     number.
