@@ -52,6 +52,11 @@ def capped(step, decay_rate):
     return jnp.minimum(1 - (step + 1.0) ** -decay_rate, 0.95)
 
 
+def few_then_many(step):
+    """How many gradients make a step: one at first, then two."""
+    return jnp.where(step < 1, 1, 2)
+
+
 WARMUP = gx.warmup_cosine_decay_schedule(0.0, 0.1, 1, 10)
 WITH_INTEGERS = {"w": jnp.array([0.5, -1.0, 2.0]), "table": jnp.array([[1, 2], [3, 4]])}
 FAST = {"w": "fast", "*": "slow"}
@@ -200,6 +205,21 @@ CASES = [
         "three wrappers, one in the other",
         gx.guard_nonfinite(gx.lookahead(gx.accumulate(gx.chain(gx.add_noise(0.1, 0.5), gx.adam(WARMUP)), 2), 2)),
         tolerance=OF_PARAMS,
+    ),
+    Case(
+        "wrappers in groups, at paces of their own",
+        gx.partition(
+            {
+                "fast": gx.accumulate(gx.schedule_free(gx.sgd(halving), 0.1), few_then_many),
+                "slow": gx.cautious(gx.sgd(0.01, 0.9)),
+            },
+            FAST,
+        ),
+        tolerance=OF_PARAMS,
+    ),
+    Case(
+        "a rollback of noise and averages",
+        gx.guard_nonfinite(gx.chain(gx.add_noise(0.1, 0.5), gx.sgd(halving), gx.ema_params(0.9)), policy="rollback"),
     ),
     # Recipes
     Case("sgd", gx.sgd(0.1)),

@@ -43,6 +43,8 @@ def around(
     eval_params: Callable[..., Tree] | None = None,
     every_step: bool = False,
     packs: bool = False,
+    encode: Callable[[State], State] | None = None,
+    decode: Callable[[State], State] | None = None,
     seed: Any = None,
     measure: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Late:
@@ -62,6 +64,9 @@ def around(
     ``every_step=True``; there is then no count to keep, and the clock outside is read. ``packs=True`` says that the
     wrapper treats every number by itself (see `gradtx.pack`). ``measure`` is as in `gradtx.whole_tree`.
 
+    ``encode(inner)`` and ``decode(inner)`` say how the state of ``inner`` is kept, where that is not as it is: as codes
+    and scales, in another dtype. Everything that looks at it, this function too, sees it decoded.
+
     A wrapper conditions gradients if ``inner`` does (see `gradtx.chain`).
 
     >>> import jax
@@ -77,7 +82,8 @@ def around(
     Array([-4.], dtype=float32)
     """
     names = Names.of(update, refuse=REFUSED)
-    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {})
+    own = (encode or _as_it_is, decode or _as_it_is)
+    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {}, own)
 
     def rule(make: Make) -> Rule:
         inside = wrapper.rule(make, None)
@@ -112,9 +118,11 @@ class _Wrapper:
         every_step: bool,
         packs: bool,
         measure: Mapping[str, Any],
+        kept: tuple[Any, Any],
     ):
         self.inner, self.update, self.names, self.init = inner, update, names, init
         self.every_step, self.packs, self.measure = every_step, packs, measure
+        self.encode, self.decode = kept
         self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
@@ -129,11 +137,17 @@ class _Wrapper:
         if self.every_step:
             state = inside.init(params, within_it)
         else:
-            state = clock.start(inside, params, within_it, nested=True)
-            if context.probe is not None:
-                state |= _kept(context.probe.blank(within_it.path, inside, params))
+            probe = self.probe_inside(within_it)
+            state = clock.start(inside, params, within_it._replace(probe=probe), nested=True)
+            if probe is not None:
+                state |= _kept(probe.blank((), inside, params))
         own = {} if self.init is None else self.init(widened(params), **({"inner": state} if self.copies else {}))
-        return {**({"inner": state} if not _is_empty(state) else {}), **own}
+        return {**({"inner": self.encode(state)} if not _is_empty(state) else {}), **own}
+
+    def inside(self, state: Any) -> State:
+        """The state of what is inside, as it is."""
+        kept = state.get("inner", {}) if isinstance(state, Mapping) else {}
+        return kept if _is_empty(kept) else self.decode(kept)
 
     def step(self, make: Make, signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         """One update."""
@@ -141,7 +155,7 @@ class _Wrapper:
         if not self.packs:
             refuse_packed(signals.updates, "it looks at whole leaves")
         updates = self._wide(signals.updates, context.params)
-        before = state.get("inner", {})
+        before = self.inside(state)
         conditions: list[bool] = []
 
         def step(updates: Tree, *, params: Tree = context.params, t: Any = None, **extra: Any) -> tuple[Tree, State]:
@@ -160,7 +174,7 @@ class _Wrapper:
             raise TransformationError(
                 "expected the state that is returned to have 'inner', the state of what is inside"
             )
-        inner = {} if _is_empty(after["inner"]) else {"inner": after["inner"]}
+        inner = {} if _is_empty(after["inner"]) else {"inner": self.encode(after["inner"])}
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
         context.measured(self.measure, updates, new, after)
@@ -179,11 +193,14 @@ class _Wrapper:
             return within(name, rule.update)(signals, state, context if t is None else context._replace(t=t))
         now = clock.count_of(state) if t is None else t - 1
         rule = self.rule(make, jnp.zeros([], jnp.int32) if now is None else now)
-        probe = context.probe
-        if probe is not None:
-            probe = Probe.of(probe.wanted, (*probe.prefix, *context.path))
+        probe = self.probe_inside(context)
         after, new = within(name, clock.tick)(rule, signals, state, context._replace(path=(), probe=probe), now)
         return after, new if probe is None else new | _kept(probe.filled((), rule, signals.updates))
+
+    def probe_inside(self, context: Context) -> Probe | None:
+        """Where measurements of what is inside are put, where they are asked for."""
+        probe = context.probe
+        return None if probe is None else Probe.of(probe.wanted, (*probe.prefix, *context.path))
 
     def measures(self, inside: Rule) -> dict[str, Blank]:
         """What is measured at every update: by the wrapper, and inside if there is no other clock."""
@@ -192,7 +209,7 @@ class _Wrapper:
 
     def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
         """What is inside, its state, and the step that it is at."""
-        own = state.get("inner", {}) if isinstance(state, Mapping) else {}
+        own = self.inside(state)
         now = step if self.every_step else clock.count_of(own)
         yield Place(self.inner, own, now)
         yield from self.rule(make, jnp.zeros([], jnp.int32) if now is None else now).places(own, now)
@@ -202,11 +219,12 @@ class _Wrapper:
 
         def moved(which: str, own: Any) -> Any:
             def point(params: Tree, state: State) -> Tree:
-                kept = state.get("inner", {})
+                kept = self.inside(state)
                 now = None if self.every_step else clock.count_of(kept)
                 points = self.rule(make, now).points
                 at = params if points is None else getattr(points, which)(params, kept)
-                return at if own is None else trees.cast_like(own(widened(at), state), params)
+                seen = {**state, "inner": kept}
+                return at if own is None else trees.cast_like(own(widened(at), seen), params)
 
             return point
 
@@ -219,6 +237,10 @@ def _in_dtype(u: Any, like: Any) -> Any:
 
 def _kept(measurements: dict[str, Any]) -> State:
     return {MEASUREMENTS: measurements} if measurements else {}
+
+
+def _as_it_is(state: State) -> State:
+    return state
 
 
 def _is_empty(state: Any) -> bool:

@@ -145,4 +145,10 @@ def narrowed(entry: Any, was: Any) -> Any:
 
 def _as(x: Any, dtype: Any) -> Any:
     x = x if hasattr(x, "dtype") else jnp.asarray(x)
-    return x if x.dtype == dtype or jnp.issubdtype(dtype, jax.dtypes.extended) else x.astype(dtype)
+    kept = jnp.issubdtype(dtype, jax.dtypes.extended) or (x.dtype == dtype and not getattr(x, "weak_type", False))
+    return x if kept else x.astype(dtype)
+
+
+def settled(state: Any) -> Any:
+    """A state that somebody wrote, whose dtypes do not depend on what they meet: else the next call compiles again."""
+    return jax.tree.map(lambda x: x.astype(x.dtype) if getattr(x, "weak_type", False) else x, state)

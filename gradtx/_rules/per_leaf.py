@@ -58,12 +58,12 @@ def per_leaf(
     """A rule from a formula for one array.
 
     ``formula(u, *state, *, <names>) -> (u, *state)``, or just ``u`` where there is no state. ``fields`` name the
-    state and say how each field starts, ``nu=real_zeros``: a function of one parameter, which returns an array or a
-    tree of arrays (a tuple of factors, codes and scales). By keyword the formula asks for what it needs: ``gradient``
-    (what entered the chain), ``param``, ``t`` (1 at the first update), ``key`` (a random key of this step, this link
-    and this leaf, from ``seed``), or an extra keyword of ``update``; one that is a tree like the parameters comes leaf
-    by leaf. A name with a default is left out where it is not there. The formula computes in float32 or float64;
-    trees, dtypes, counts and checks are not its business.
+    state and say how each field starts, ``nu=real_zeros``: a function of one parameter, in float32 at least, which
+    returns an array or a tree of arrays (a tuple of factors, codes and scales). By keyword the formula asks for what it
+    needs: ``gradient`` (what entered the chain), ``param``, ``t`` (1 at the first update), ``key`` (a random key of
+    this step, this link and this leaf, from ``seed``), or an extra keyword of ``update``; one that is a tree like the
+    parameters comes leaf by leaf. A name with a default is left out where it is not there. The formula computes in
+    float32 or float64; trees, dtypes, counts and checks are not its business.
 
     ``once`` names what all leaves need alike, and is computed outside of the loop over them: ``once={"correction":
     lambda t: 1 - decay**t}``. Such a function may ask for ``t``, ``updates``, ``gradient`` and ``params`` (trees), or
@@ -196,7 +196,7 @@ def lift(leaf: LeafRule) -> Rule:
             if packed:
                 check = within(": ".join(path), check_elementwise)
                 trees.map(lambda param, start=start, check=check: check(start, param), params)
-            file(state, path, trees.map(start, params))
+            file(state, path, trees.map(start, widened(params)))
         return state
 
     def rows_of(signals: Signals, state: State, context: Context) -> tuple[Any, list[Row]]:

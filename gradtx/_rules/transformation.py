@@ -26,6 +26,7 @@ from gradtx._rules.checks import (
     still,
 )
 from gradtx._rules.compose import scope
+from gradtx._rules.fields import settled
 from gradtx._rules.foreign import foreign_rule, is_own_kind
 from gradtx._rules.protocol import Context, Late, Rule, Signals, State, Tree
 from gradtx._rules.restrict import fill, keep, of_some
@@ -91,7 +92,7 @@ class GradientTransformation(Value):
         if not rule.foreign:
             check_floating(params, "parameter")
         params = as_arrays(params)
-        return clock.start(rule, params, Context(params, key=key, path=self._root()))
+        return settled(clock.start(rule, params, Context(params, key=key, path=self._root())))
 
     def update(
         self, updates: Tree, state: State, params: Tree = None, *, step: Any = None, **extra: Any
@@ -243,7 +244,7 @@ def _rule(tx: GradientTransformation, step: Any, children: Mapping[str, Any]) ->
         elif parameter.kind == "structure":
             given[name] = child.value
         else:
-            timed = timed or is_scheduled(child)
+            timed = timed or (parameter.kind != "whole" and is_scheduled(child))
             number = _one(name, child if parameter.kind == "whole" else within(name, at_step)(child, step))
             given[name] = number.at_hand() if isinstance(number, SplitDecay) else number
     ahead = [given.pop(name) for name in tx.call.ahead]
@@ -283,7 +284,9 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
     transformations by themselves). The function gets it as it is, to chain it, to wrap it or to ask it.
 
     The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`, `gradtx.around`) or another transformation: a
-    recipe. With ``associative=True`` a call of the factory among its own unnamed links is spliced into them.
+    recipe. Its schedules are read at its own step; annotated `gradtx.OfStep`, one is handed on as it is, to be read at
+    the step of what is inside, where that steps at another pace. With ``associative=True`` a call of the factory among
+    its own unnamed links is spliced into them.
 
     Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no
     number.

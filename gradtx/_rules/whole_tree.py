@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradtx._rules.checks import check_gradients, check_like
+from gradtx._rules.fields import settled
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import Context, Names, Rule, Signals, State, Tree, asked_of, one_number, widened
 
@@ -58,7 +59,7 @@ def whole_tree(
         new, state = update(updates, state, **asked_of(names, signals, context, updates))
         check_like(new, updates)
         context.measured(measures, updates, new, state)
-        return signals.then(new, conditions=conditions), state
+        return signals.then(new, conditions=conditions), settled(state)
 
     random = "key" in names.all
     seeds = (0.0 if seed is None else seed,) if random else ()

@@ -192,7 +192,13 @@ _jitted = jax.jit(_one_minus_power)  # a scalar that many leaves may want: trace
 
 
 def _lost(decay: SplitDecay, t: Any) -> jax.Array:
+    t = jnp.asarray(t)
     if is_python(decay.near, decay.rest) and 0 < decay.value < 1:  # the logarithm is a constant, from float64
-        t = jnp.asarray(t)
+        t = _floating(t, jnp.asarray(0.0).dtype)
         return -jnp.expm1(t * np.asarray(math.log1p(decay.value - 1), t.dtype))
-    return _jitted(jnp.asarray(1 - decay), jnp.asarray(t))
+    complement = jnp.asarray(1 - decay)
+    return _jitted(complement, _floating(t, complement.dtype))
+
+
+def _floating(t: jax.Array, dtype: Any) -> jax.Array:
+    return t.astype(dtype) if jnp.issubdtype(t.dtype, jnp.integer) else t
