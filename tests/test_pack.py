@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import gradtx as gx
 from gradtx import TransformationError, pack
 from gradtx._rules.elementwise import check_elementwise
-from tests.cases import CASES
+from tests.table import CONTRACTED
 
 PARAMS = {
     "w": np.array([0.5, -1.0, 2.0], np.float32),
@@ -37,7 +37,7 @@ CHOOSES = {
     "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
     "partition by a tree", "adamw masked",
 }  # fmt: skip
-OWN_PARAMS = {case.name for case in CASES if case.params is not None}
+OWN_PARAMS = {case.name for case in CONTRACTED if case.params is not None}
 
 
 def packed_params():
@@ -75,12 +75,12 @@ def assert_close(packed, expected):
 
 
 def named(name):
-    return next(case for case in CASES if case.name == name)
+    return next(case for case in CONTRACTED if case.name == name)
 
 
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES if case.name not in LOOKS_AT_LEAVES.keys() | CHOOSES | OWN_PARAMS],
+    [case for case in CONTRACTED if case.name not in LOOKS_AT_LEAVES.keys() | CHOOSES | OWN_PARAMS],
     ids=lambda case: case.name,
 )
 def test_training_packed_is_training(case):

@@ -11,10 +11,10 @@ import pytest
 
 import gradtx as gx
 from gradtx._testing.trials import default_params
-from tests.cases import CASES
+from tests.table import CONTRACTED
 
 ORACLE = json.loads((pathlib.Path(__file__).parent / "oracles" / "torch_extending.json").read_text())
-ROWS = [pytest.param(case, id=case.name) for case in CASES]
+ROWS = [pytest.param(case, id=case.name) for case in CONTRACTED]
 RATE = gx.warmup_cosine_decay_schedule(0.0, 0.1, 2, 8, 0.01)
 RATE_OF_OPTAX = optax.warmup_cosine_decay_schedule(0.0, 0.1, 2, 8, 0.01)
 
