@@ -181,6 +181,14 @@ def test_a_user_s_wrapper_may_keep_its_state_in_one_branch_and_write_it_in_the_o
     assert sorted(state) == ["count", "inner"]
 
 
+def test_a_state_of_another_transformation_is_an_error_that_says_so():
+    for tx in (OURS, gx.guard_nonfinite(gx.sgd(0.1))):
+        with pytest.raises(
+            gx.TransformationError, match=r"the state has no '.*': it was made by another transformation"
+        ):
+            tx.update(jnp.ones(2), gx.adam(0.1).init(jnp.ones(2)), jnp.ones(2))
+
+
 # Guards ---------------------------------------------------------------------------------------------------------------
 
 

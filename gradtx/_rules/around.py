@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules import clock
 from gradtx._rules.checks import check_gradients, check_like
-from gradtx._rules.fields import narrowed
+from gradtx._rules.fields import entries_of, narrowed
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import (
     Context,
@@ -149,7 +149,8 @@ class _Wrapper:
             return trees.map(_in_dtype, after.updates, updates), new
 
         given = asked_of(self.names, signals, context, updates)
-        new, after = self.update(step, updates, {**state, "inner": before}, **given)
+        with entries_of(state):
+            new, after = self.update(step, updates, {**state, "inner": before}, **given)
         check_like(new, updates)
         if "inner" not in after:
             raise TransformationError(
