@@ -142,11 +142,11 @@ def test_draws_are_equal_where_a_link_without_state_or_a_leaf_of_another_group_i
 # Never twice the same -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in RANDOM if name not in ("a link over whole trees", "in a chain")])
+@pytest.mark.parametrize("name", ["add_noise", "a wrapper of a user"])
 def test_two_leaves_and_two_steps_differ(name):
     path, _ = drawn(RANDOM[name], 4)
     seen = [u[leaf].ravel() for u in path for leaf in ("a", "b") if u[leaf].any()]
-    assert len(seen) in (4, 8)
+    assert len(seen) == 8
     assert np.max(np.abs(np.corrcoef(seen) - np.eye(len(seen)))) < 0.4  # 128 numbers: 4.5 deviations
 
 
@@ -156,14 +156,12 @@ def test_two_links_and_two_seeds_and_two_places_differ():
         "link": noise,
         "seed": gx.add_noise(1.0, 0.0, 1),
         "two": gx.chain(noise, noise),
-        "three": gx.chain(noise, noise, noise),
         "named": gx.chain(other=noise, last=gx.scale(1.0)),
         "inside": gx.accumulate(noise, 1),
         "group": gx.partition({"a": noise, "rest": gx.set_to_zero()}, {"a": "a", "*": "rest"}),
     }
     found = {name: drawn(tx, 1)[0][0]["a"].ravel() - 1 for name, tx in draws.items()}
-    for name, count in (("two", 2), ("three", 3)):  # independent: else the variance were that of one, times its square
-        assert abs(found[name].var() / count - 1) < 0.4
+    assert abs(found["two"].var() / 2 - 1) < 0.4  # independent: else it were 4 times that of one
     rows = list(found.values())
     assert np.max(np.abs(np.corrcoef(rows) - np.eye(len(rows)))) < 0.4
 

@@ -27,6 +27,7 @@ LOOKS_AT_LEAVES = {
     "scale_by_shampoo": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
     "scale_by_shampoo of averages": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
     "cautious": "it looks at whole leaves",
+    "a rollback of noise and averages": "it draws at random, for every leaf its own",
     "three wrappers, one in the other": "it draws at random, for every leaf its own",
     "centralize": "its formula uses reduce_sum, which is not elementwise",
     "chain with links of optax": "it may look at leaves",
@@ -35,7 +36,7 @@ LOOKS_AT_LEAVES = {
 }
 CHOOSES = {
     "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
-    "partition by a tree", "adamw masked",
+    "partition by a tree", "adamw masked", "wrappers in groups, at paces of their own",
 }  # fmt: skip
 OWN_PARAMS = {case.name for case in CONTRACTED if case.params is not None}
 

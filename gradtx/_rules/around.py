@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules import clock
 from gradtx._rules.checks import check_gradients, check_like
-from gradtx._rules.fields import as_wide, narrowed
+from gradtx._rules.fields import as_wide, entries_of, narrowed
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import (
     MEASUREMENTS,
@@ -168,7 +168,8 @@ class _Wrapper:
         if "params" in given:
             given["params"] = as_wide(given["params"], updates)
         own = {name: as_wide(entry, updates) for name, entry in state.items() if name != "inner"}
-        new, after = self.update(step, updates, {**own, "inner": before}, **given)
+        with entries_of(state):
+            new, after = self.update(step, updates, {**own, "inner": before}, **given)
         check_like(new, updates)
         if "inner" not in after:
             raise TransformationError(

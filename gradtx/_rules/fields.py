@@ -1,6 +1,7 @@
 """State fields: how they start, where they are kept, and how they belong to the leaves of a tree."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -53,6 +54,17 @@ def find(state: Any, path: Path) -> Any:
             raise TransformationError(f"the state has no {'.'.join(path)!r}: it was made by another transformation")
         state = state[name]
     return state
+
+
+@contextmanager
+def entries_of(state: Mapping[str, Any]) -> Iterator[None]:
+    """Where a function that somebody wrote reads a state: an entry that is not there is a `TransformationError`."""
+    try:
+        yield
+    except KeyError as error:
+        if error.args and isinstance(error.args[0], str) and error.args[0] not in state:
+            raise TransformationError(f"the state has no {error}: it was made by another transformation") from None
+        raise
 
 
 def file(state: dict[str, Any], path: Path, entry: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradtx._rules.checks import check_gradients, check_like
-from gradtx._rules.fields import settled
+from gradtx._rules.fields import entries_of, settled
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import Context, Names, Rule, Signals, State, Tree, asked_of, one_number, widened
 
@@ -56,7 +56,8 @@ def whole_tree(
         if not packs:
             refuse_packed(signals.updates, "it looks at whole leaves")
         updates = widened(signals.updates)
-        new, state = update(updates, state, **asked_of(names, signals, context, updates))
+        with entries_of(state):
+            new, state = update(updates, state, **asked_of(names, signals, context, updates))
         check_like(new, updates)
         context.measured(measures, updates, new, state)
         return signals.then(new, conditions=conditions), settled(state)
