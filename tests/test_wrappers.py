@@ -226,7 +226,7 @@ def test_a_step_that_is_skipped_was_never_there_for(case):
     assert_equal(path[0][0], path[1][0])
     assert_equal(path[0][2], path[1][2])
     assert [int(skipped) for _, skipped, _ in path] == [0, case.name != "set_to_zero"]
-    if "add_noise" in repr(case.tx) or CASES.index(case) % 4:  # every fourth: a second program costs as much again
+    if "add_noise" in repr(case.tx) or CONTRACTED.index(case) % 4:  # every fourth: a second program costs as much again
         return  # (and a link draws other noise where it stands at another place)
     alone, plain = params, case.tx.init(params)
     for gradient in (first, second, third):

@@ -35,7 +35,7 @@ WRAPPERS = [
         gx.partition(
             {
                 "fast": gx.accumulate(gx.schedule_free(gx.sgd(halving), 0.1), few_then_many),
-                "slow": gx.cautious(gx.sgd(0.01, 0.9)),
+                "slow": gx.lookahead(gx.sgd(0.01, 0.9), 2),
             },
             FAST,
         ),
