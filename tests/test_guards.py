@@ -51,7 +51,9 @@ def test_apply_if_finite_is_that_of_optax(most):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"use_grad_mean": False}, {"should_skip_update_fn": optax.skip_not_finite}], ids=str
+    "options",
+    [{}, {"use_grad_mean": False}, {"should_skip_update_fn": optax.skip_not_finite}],
+    ids=["by default", "of sums", "that skips"],
 )
 def test_multi_steps_is_that_of_optax(options):
     bad = BAD if "should_skip_update_fn" in options else {}
