@@ -50,13 +50,19 @@ def prepare(who: str, loss: Loss, params: Tree, args: tuple[Any, ...]) -> tuple[
             raise TransformationError(f"{who}: leaf {path}: expected real numbers, found {jnp.result_type(x)}")
     if not trees.size(params):
         raise TransformationError(f"{who}: params: expected a tree of arrays, found no numbers in it")
-    params = jax.tree.map(lambda x: wide(jnp.asarray(x)), params)
+    params = jax.tree.map(_strong, params)
     args = jax.tree.map(lambda x: wide(jnp.asarray(x)) if _is_half(x) else x, args)
     value = jax.eval_shape(loss, params, *args)
     if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
         found = value if hasattr(value, "shape") else f"{type(value).__name__}"
         raise TransformationError(f"{who}: loss: expected one real number, found {found}")
     return params, args
+
+
+def _strong(x: Any) -> jax.Array:
+    """In float32 at least, and never weakly typed: `jax.numpy.full` is, `jax.numpy.ones` is not; one compilation."""
+    x = wide(jnp.asarray(x))
+    return jax.lax.convert_element_type(x, x.dtype)
 
 
 def _is_half(x: Any) -> bool:
