@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._rules.norm import sum_of_squares
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import root
+from gradtx._value.norm import sum_of_squares
 
 Tree = Any
 

@@ -21,7 +21,7 @@ from benchmarks.models import (
     step_of,
     transformer,
 )
-from gradtx._rules.norm import _leaf_by_leaf, _shape_by_shape, primitive, sum_of_squares
+from gradtx._value.norm import _leaf_by_leaf, _shape_by_shape, primitive, sum_of_squares
 
 
 def needs(kind):
