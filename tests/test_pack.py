@@ -23,7 +23,7 @@ LOOKS_AT_LEAVES = {
     "add_noise": "it draws at random, for every leaf its own",
     "MultiSteps that skips": "it looks at whole leaves",
     "scale_by_factored_rms": "its state is more than one array for a leaf",
-    "scale_by_factored_rms capped": "its state is more than one array for a leaf",
+    "scale_by_factored_rms capped": "its formula uses reduce_sum, which is not elementwise",
     "scale_by_shampoo": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
     "scale_by_shampoo of averages": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
     "cautious": "it looks at whole leaves",
