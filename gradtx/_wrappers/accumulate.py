@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.fields import zeros
+from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._schedules.schedule import at_step
@@ -53,6 +53,6 @@ def accumulate(inner: Link, every: OfStep) -> Late:
         def wait() -> Any:
             return trees.map(jnp.zeros_like, updates), {**state, "acc_grads": mean, "mini_step": n}
 
-        return jax.lax.cond(due, emit, wait)
+        return cond(due, emit, wait)
 
     return around(inner, update, init=init, packs=True)

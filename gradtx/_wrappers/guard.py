@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.around import around
+from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._value.marks import Link
@@ -41,7 +42,7 @@ def guard_nonfinite(inner: Link, *, policy: Literal["skip", "rollback"] = "skip"
         def skip() -> Any:
             return trees.map(jnp.zeros_like, updates), {**state, "skipped": state["skipped"] + 1}
 
-        return jax.lax.cond(all_finite(updates), take, skip)
+        return cond(all_finite(updates), take, skip)
 
     def init_with_copy(params: Tree, *, inner: Any) -> Any:
         return {**init(params), "params": trees.map(jnp.copy, params), "before": jax.tree.map(jnp.copy, inner)}
@@ -56,7 +57,7 @@ def guard_nonfinite(inner: Link, *, policy: Literal["skip", "rollback"] = "skip"
             back = trees.cast_like(back, updates)
             return back, {**state, "inner": state["before"], "skipped": state["skipped"] + 1}
 
-        return jax.lax.cond(all_finite(updates), take, go_back)
+        return cond(all_finite(updates), take, go_back)
 
     if policy == "skip":
         return around(inner, update, init=init, packs=True)
