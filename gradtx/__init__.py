@@ -82,7 +82,9 @@ from gradtx._schedules.warmups import (
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
-from gradtx._training.fit import Fit, fit, minimize
+from gradtx._training.fit import fit
+from gradtx._training.minimize import minimize
+from gradtx._training.result import Fit
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gradtx
-from gradtx._training.fit import chunks, fit_steps
+from gradtx._training.chunks import Clock
+from gradtx._training.fit import fit_steps
 
 
 def squares(params, batch):
@@ -127,7 +128,7 @@ def test_mini_batch_gradients_of_an_epoch_average_to_the_full_gradient():
 @pytest.mark.parametrize("steps", [1, 7, 50, 97, 1000, 2501])
 @pytest.mark.parametrize("every", [1, 3])
 def test_chunks_cover_every_step_once_in_whole_records(steps, every):
-    parts = chunks(steps, every)
+    parts = Clock(steps, every).chunks()
     assert [first for first, _ in parts] == np.cumsum([0, *(n for _, n in parts[:-1])]).tolist()
     assert sum(n for _, n in parts) == steps
     assert all(n % every == 0 for _, n in parts[:-1])

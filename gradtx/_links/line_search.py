@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.checks import check_like
 from gradtx._rules.fields import zeros
-from gradtx._rules.loops import while_loop
+from gradtx._rules.loops import varying_as, while_loop
 from gradtx._rules.objective import with_objective
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
@@ -279,6 +279,7 @@ def _line(updates: Tree, params: Tree, value: Any, grad: Tree, value_fn: Callabl
     within("grad", check_like)(grad, updates)
     at, direction, gradient = jax.lax.stop_gradient(alike(params, updates, grad))
     real = precision(at)
+    at = varying_as(at, direction, gradient, value=value_fn)  # as θ + αd will, for any α
     objective, held = jax.closure_convert(value_fn, at)
     held = jax.lax.stop_gradient(held)
 

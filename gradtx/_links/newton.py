@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from gradtx import tree as trees
-from gradtx._rules.loops import while_loop
+from gradtx._rules.loops import in_shard_map, varying_as, while_loop
 from gradtx._rules.objective import with_objective
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
@@ -40,7 +40,8 @@ def scale_by_newton(damping: NonNegative = 0.0, *, has_aux: bool = False) -> Rul
         if not jax.tree.leaves(updates):
             return updates, state
         _check_real(params)
-        at, right = (ravel_pytree(tree) for tree in alike(params, updates))
+        at, right = alike(params, updates)
+        at, right = ravel_pytree(varying_as(at, right)), ravel_pytree(right)
         hessian = jax.hessian(lambda flat: value_fn(at[1](flat)))(at[0])
         damped = hessian + jnp.asarray(damping).astype(hessian.dtype) * jnp.eye(len(hessian), dtype=hessian.dtype)
         return trees.cast_like(right[1](jnp.linalg.solve(damped, right[0])), updates), state
@@ -81,6 +82,7 @@ def scale_by_newton_cg(
             return updates, state
         _check_real(params)
         at, right = alike(params, updates)
+        at = varying_as(at, right)
 
         def product(p: Tree) -> Tree:
             return step_along(jax.jvp(jax.grad(value_fn), (at,), (p,))[1], damping, p)
@@ -89,7 +91,10 @@ def scale_by_newton_cg(
             return conjugate_gradients(matvec, b, jax.lax.stop_gradient(tol), most)
 
         right, power = normalized(right)  # so that the squares of a badly scaled gradient are numbers
-        direction, iterations = jax.lax.custom_linear_solve(product, right, solve, symmetric=True, has_aux=True)
+        if in_shard_map():  # where a linear solve refuses an objective that is summed over the devices
+            direction, iterations = solve(product, right)
+        else:
+            direction, iterations = jax.lax.custom_linear_solve(product, right, solve, symmetric=True, has_aux=True)
         return trees.cast_like(scaled(power, direction), updates), {"iterations": iterations}
 
     return with_objective(whole_tree(update, init=init, packs=True), has_aux=has_aux)

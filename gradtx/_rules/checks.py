@@ -103,7 +103,7 @@ def _as_array(leaf: Any) -> Any:
             leaf = jnp.asarray(leaf)
         except (TypeError, ValueError):
             return leaf
-    return leaf.astype(leaf.dtype) if leaf.weak_type else leaf  # pyright: ignore[reportAttributeAccessIssue]
+    return leaf.astype(leaf.dtype) if getattr(leaf, "weak_type", False) else leaf  # a random key has no such thing
 
 
 def as_state(state: Any) -> Any:

@@ -26,9 +26,36 @@ def scan(body: Callable[[Any, Any], Any], carry: Any, xs: Tree = None, **options
     return jax.lax.scan(body, settled(first, carry), xs, **options)
 
 
+def cond(which: jax.Array, yes: Callable[..., Any], no: Callable[..., Any], *operands: Any) -> Any:
+    """`jax.lax.cond`, whose branches may vary over different axes: the result varies over those of both."""
+    if not in_shard_map():
+        return jax.lax.cond(which, yes, no, *operands)
+    likes = [jax.eval_shape(branch, *operands) for branch in (yes, no)]
+
+    def alike(branch: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*operands: Any) -> Any:
+            found = branch(*operands)
+            for like in likes:
+                found = jax.tree.map(_as_varying, found, like)
+            return found
+
+        return made
+
+    return jax.lax.cond(which, alike(yes), alike(no), *operands)
+
+
+def varying_as(tree: Tree, *others: Tree, value: Callable[..., Any] | None = None) -> Tree:
+    """The tree, each leaf of which varies over all axes that any leaf of it, the others or ``value(tree)`` does."""
+    if not in_shard_map():
+        return tree
+    made = None if value is None else jax.eval_shape(value, tree)
+    axes = frozenset().union(*map(_axes, jax.tree.leaves((tree, others, made))))
+    return jax.tree.map(lambda x: _over(x, axes), tree)
+
+
 def settled(body: Callable[[Any], Any], carry: Any) -> Any:
     """The carry, which varies over the axes of a mesh that it will vary over after some steps of ``body``."""
-    if not jax.sharding.get_abstract_mesh().manual_axes:
+    if not in_shard_map():
         return carry
     while True:
         wider = jax.tree.map(_as_varying, carry, jax.eval_shape(body, carry))
@@ -37,8 +64,17 @@ def settled(body: Callable[[Any], Any], carry: Any) -> Any:
         carry = wider
 
 
+def in_shard_map() -> bool:
+    """Whether this is traced for each device by itself."""
+    return bool(jax.sharding.get_abstract_mesh().manual_axes)
+
+
 def _as_varying(x: Any, like: Any) -> Any:
-    missing = tuple(_axes(like) - _axes(x))
+    return _over(x, _axes(like))
+
+
+def _over(x: Any, axes: frozenset[Any]) -> Any:
+    missing = tuple(axes - _axes(x))
     return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 

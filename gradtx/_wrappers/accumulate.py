@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.fields import zeros
+from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._schedules.schedule import at_step
@@ -100,13 +101,13 @@ def _accumulated(inner: Any, every: Any, use_grad_mean: bool, skip: Callable[...
         def wait() -> Any:
             return trees.map(jnp.zeros_like, updates), {**state, "acc_grads": mean, "mini_step": n}
 
-        return jax.lax.cond(due, emit, wait)
+        return cond(due, emit, wait)
 
     def update_or_skip(step: Any, updates: Tree, state: Any, *, params: Tree = None) -> Any:
         skipped, remembered = _asked(skip, updates, state["gradient_step"], params)
         state = {**state, "skip_state": remembered}
         zero = trees.map(jnp.zeros_like, updates)
-        return jax.lax.cond(skipped, lambda: (zero, state), lambda: update(step, updates, state))
+        return cond(skipped, lambda: (zero, state), lambda: update(step, updates, state))
 
     return around(inner, update if skip is None else update_or_skip, init=init, packs=skip is None)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradtx import tree as trees
 from gradtx._rules.around import around
+from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._value.errors import TransformationError
@@ -44,7 +45,7 @@ def _skipping(inner: Any) -> Late:
         return {"skipped": jnp.zeros([], jnp.int32)}
 
     def update(step: Any, updates: Tree, state: Any) -> Any:
-        return jax.lax.cond(all_finite(updates), lambda: _taken(step, updates, state), lambda: _skipped(updates, state))
+        return cond(all_finite(updates), lambda: _taken(step, updates, state), lambda: _skipped(updates, state))
 
     return around(inner, update, init=init, packs=True)
 
@@ -63,7 +64,7 @@ def _rolling_back(inner: Any) -> Late:
             _, after = _skipped(updates, {**state, "inner": state["before"]})
             return trees.cast_like(back, updates), after
 
-        return jax.lax.cond(all_finite(updates), take, go_back)
+        return cond(all_finite(updates), take, go_back)
 
     return around(inner, update, init=init, packs=True)
 
@@ -86,7 +87,7 @@ def _raising(inner: Any) -> Late:
             zero = jax.pure_callback(complain, kind, *counts, vmap_method="sequential")
             return trees.map(lambda u: jnp.zeros_like(u) + zero.astype(u.dtype), updates), state
 
-        return jax.lax.cond(all_finite(updates), lambda: _taken(step, updates, state), refuse)
+        return cond(all_finite(updates), lambda: _taken(step, updates, state), refuse)
 
     return around(inner, update, packs=True)
 
@@ -120,7 +121,7 @@ def apply_if_finite(inner: Link, max_consecutive_errors: NonNegative) -> Late:
         most = jnp.asarray(max_consecutive_errors).astype(jnp.float32)
         take = finite | (in_a_row.astype(jnp.float32) > most)
         zero = trees.map(jnp.zeros_like, updates)
-        return jax.lax.cond(take, lambda: _taken(step, updates, state), lambda: (zero, state))
+        return cond(take, lambda: _taken(step, updates, state), lambda: (zero, state))
 
     return around(inner, update, init=init, packs=True)
 

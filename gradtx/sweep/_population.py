@@ -14,7 +14,7 @@ from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
-from gradtx.sweep._engine.seeds import whole_seed
+from gradtx.sweep._engine.seeds import as_numpy_has_it, whole_seed
 from gradtx.sweep._grouping import Group, grouped
 
 Point = dict[str, Any]
@@ -157,7 +157,7 @@ def sample(
     60
     """
     whole_number("sample: draws", n)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(as_numpy_has_it("sample: seed", seed))
     every = {**distributions, **(numbers or {})}
     rows = [{k: d.draw(rng) if isinstance(d, Distribution) else d for k, d in every.items()} for _ in range(n)]
     return points(factory, rows, numbers=_names(distributions, numbers), seeds=seeds)

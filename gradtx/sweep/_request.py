@@ -8,7 +8,8 @@ from typing import Any, Literal, TypedDict
 import jax
 import jax.numpy as jnp
 
-from gradtx._training.fit import check_data
+from gradtx._training.batches import check_data
+from gradtx._training.chunks import Clock
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.whole import whole_number
 from gradtx.sweep._choice.evolution import Evolution
@@ -16,7 +17,7 @@ from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.folders import local_folder
 from gradtx.sweep._engine import devices
 from gradtx.sweep._engine.lanes import ALL, Program
-from gradtx.sweep._engine.plan import Clock, Plan
+from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.seeds import whole_seed
 from gradtx.sweep._engine.units import memory_of
 from gradtx.sweep._population import Population
@@ -76,8 +77,8 @@ class Request:
         params = jax.eval_shape(make, jax.random.key(seed)) if make else as_arrays("sweep.run", self.params)
         numbers = {name: jnp.zeros([]) for name in population.numbers}
         given = (lambda params, batch: self.loss(params, batch, **numbers)) if numbers else self.loss
-        data, every = check_data("sweep.run", given, params, self.data, self.steps, self.batch_size, self.record_every)
-        clock = Clock(int(self.steps), every)
+        clock = Clock.of("sweep.run", self.steps, self.record_every)
+        data = check_data("sweep.run", given, params, self.data, self.batch_size)
         most = max(len(group.lanes) for group in population.groups)
         tile = TILE if self.width is None else int(self.width)
         found = devices.chosen(self.devices, -(-most // tile))
@@ -88,7 +89,7 @@ class Request:
             loss=self.loss,
             evaluate=self.evaluate,
             batch_size=None if self.batch_size is None else int(self.batch_size),
-            every=every,
+            every=clock.every,
             records=clock.touched,
             width=0 if self.over == "map" else tile,
             stop_diverged=self.stop_diverged,

@@ -26,6 +26,7 @@ from gradtx.sweep._disk.study import (
     value_of,
 )
 from gradtx.sweep._distributions import Distribution
+from gradtx.sweep._engine.seeds import whole_seed
 from gradtx.sweep._population import Population, points
 from gradtx.sweep._run import run
 
@@ -114,7 +115,7 @@ def search(
     Needs Optuna. Raises `TransformationError`: a name that the factory or the loss does not have; a storage that cannot
     be opened; a study with another direction, space, metric or number of steps.
     """
-    optuna = library()
+    optuna, seed = library(), whole_seed("search: seed", seed)
     for name, n in {"trials": trials, "lanes": lanes}.items():
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise TransformationError(f"search: {name}: expected a whole number, 1 or more, found {n!r}")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from gradtx._training.fit import advance
+from gradtx._training.step import advance
 from gradtx._value.fingerprint import CannotTell, fingerprint
 from gradtx.sweep._engine.lanes import lane_loss
 from gradtx.sweep._engine.plan import Plan

@@ -289,7 +289,7 @@ class Work:
         """TPE for a batch: the same for the same trials, and another in every process."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna calls what batches need experimental
-            seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+            seed = int(np.random.SeedSequence([self.seed % 2**64, number]).generate_state(1)[0])
             start = max(10, self.lanes)
             return self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=start, constant_liar=True)
 

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 
 from gradtx._rules.functions import eval_params
 from gradtx._rules.transformation import GradientTransformation
-from gradtx._training.fit import advance, batch_rows, next_order, order_of
+from gradtx._training.batches import batch_rows, next_order, order_of
+from gradtx._training.step import advance
 
 Tree = Any
 ALL = -1  # a width: all slots of a device are one tile

@@ -1,10 +1,10 @@
-"""What a sweep was asked for, and how its steps are divided: rounds between selections, strides in a round."""
+"""What a sweep was asked for, and the rounds that selections divide its steps into."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gradtx._training.fit import CHUNKS
+from gradtx._training.chunks import Clock
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Cut, Halving, Hyperband
 from gradtx.sweep._engine.lanes import Program
@@ -24,44 +24,6 @@ def ends_of(select: Any, steps: int, lanes: int) -> list[int]:
     """After which steps the rounds of a run end, the last step included."""
     turns = select.turns(steps) if isinstance(select, Evolution) else []
     return sorted({*(cut.step for cut in cuts_of(select, steps, lanes)), *turns, steps})
-
-
-@dataclass(frozen=True)
-class Clock:
-    """How the steps of a run are counted: ``every`` of them make a record of the loss, whole records a stride.
-
-    A *stride* is one call of the compiled program: there are about `CHUNKS` in a run, and the host looks up between.
-    """
-
-    steps: int
-    every: int
-
-    @property
-    def records(self) -> int:
-        """How many records the run has; the last one may be shorter."""
-        return -(-self.steps // self.every)
-
-    @property
-    def touched(self) -> int:
-        """How many records one stride may touch: its own, and one more where a round begins inside of it."""
-        return self._own + 1
-
-    @property
-    def _own(self) -> int:
-        return max(1, self.steps // CHUNKS // self.every)
-
-    def strides(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Where each stride of a round begins, and its length; no record is cut but by a round.
-
-        >>> Clock(steps=200, every=2).strides(0, 13)
-        [(0, 4), (4, 4), (8, 4), (12, 1)]
-        """
-        found, length = [], self._own * self.every
-        while first < last:
-            end = min(last, first // self.every * self.every + length)
-            found.append((first, end - first))
-            first = end
-        return found
 
 
 @dataclass(frozen=True)

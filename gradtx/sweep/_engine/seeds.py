@@ -24,6 +24,15 @@ def whole_seed(name: str, seed: Any) -> int:
     return found
 
 
+def as_numpy_has_it(name: str, seed: Any) -> int:
+    """A seed for generators of NumPy, which take no negative ones; those from 0 on are the same there.
+
+    >>> as_numpy_has_it("sample: seed", 7), as_numpy_has_it("sample: seed", -1) == 2**64 - 1
+    (7, True)
+    """
+    return whole_seed(name, seed) % 2**64
+
+
 def as_jax_has_them(seeds: Any) -> np.ndarray:
     """Seeds as `jax.random.key` has them: their lower half, where JAX computes in 32 bits."""
     return np.asarray(jnp.asarray(np.asarray(seeds, np.int64)))

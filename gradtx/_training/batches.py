@@ -1,0 +1,61 @@
+"""Mini-batches: which rows a step sees. That depends on the seed and the step alone, wherever a run is taken up."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._training.step import Loss, check_loss
+from gradtx._value.errors import TransformationError
+from gradtx._value.whole import whole_number
+
+Tree = Any
+
+
+def order_of(key: Any, epoch: Any, rows: int) -> jax.Array:
+    """The order in which an epoch sees the rows."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), rows)
+
+
+def next_order(order: jax.Array, key: Any, step: Any, rows: int, batch_size: int) -> jax.Array:
+    """The order at a step: a new one where an epoch begins."""
+    per_epoch = rows // batch_size
+    begins = step % per_epoch == 0
+    return jax.lax.cond(begins, lambda: order_of(key, step // per_epoch, rows), lambda: order)
+
+
+def batch_rows(order: jax.Array, step: Any, batch_size: int) -> jax.Array:
+    """The rows in the batch of a step."""
+    per_epoch = len(order) // batch_size
+    return jax.lax.dynamic_slice_in_dim(order, step % per_epoch * batch_size, batch_size)
+
+
+def check_data(
+    who: str, loss: Loss, params: Tree, data: Tree, batch_size: int | None, *, has_aux: bool = False
+) -> Tree:
+    """The data as arrays of JAX. Raises `TransformationError` where the loss cannot be trained on them."""
+    leaves = {path: x for path, x in zip(trees.paths(data), trees.flatten(data)[0], strict=True) if x is not None}
+    if not leaves:
+        raise TransformationError(f"{who}: data: expected a tree of arrays, found {data!r}")
+    for path, x in leaves.items():
+        if not hasattr(x, "__len__") or isinstance(x, str | bytes) or jnp.ndim(x) == 0:
+            found = "a scalar" if hasattr(x, "dtype") or isinstance(x, int | float) else repr(x)
+            raise TransformationError(f"{who}: data: leaf {path}: expected a leading axis of rows, found {found}")
+    first, size = next((path, len(x)) for path, x in leaves.items())
+    for path, x in leaves.items():
+        if len(x) != size:
+            raise TransformationError(
+                f"{who}: data: leaf {path}: expected {size} rows, like leaf {first}, found {len(x)}"
+            )
+    if size < 1:
+        raise TransformationError(f"{who}: data: expected at least one row, found none")
+    if batch_size is not None and whole_number(f"{who}: batch_size", batch_size) > size:
+        raise TransformationError(
+            f"{who}: batch_size: expected at most {size}, the rows of the data, found {batch_size}"
+        )
+    data = jax.tree.map(jnp.asarray, data)
+    few = jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:batch_size], tree), data)
+    for batch in (few, data):  # a step sees few rows, the final loss all of them
+        check_loss(who, loss, params, batch, has_aux=has_aux)
+    return data
