@@ -12,7 +12,18 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-SECTIONS = ["import_time", "tracing", "precision", "accelerator", "steps", "growth", "digits", "sweeps"]
+SECTIONS = [
+    "import_time",
+    "values",
+    "eager",
+    "tracing",
+    "precision",
+    "accelerator",
+    "steps",
+    "growth",
+    "digits",
+    "sweeps",
+]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

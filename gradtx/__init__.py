@@ -11,6 +11,8 @@ from gradtx import tree
 from gradtx._links.centralization import centralize
 from gradtx._links.clipping import clip, clip_by_global_norm
 from gradtx._links.decay import add_decayed_weights
+from gradtx._links.factored import scale_by_factored_rms
+from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
 from gradtx._links.moments import (
@@ -85,15 +87,16 @@ from gradtx._training.minimize import minimize
 from gradtx._training.result import Fit
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
-from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Static
-from gradtx._wrappers.accumulate import accumulate
+from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
+from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import masked, partition, set_to_zero
-from gradtx._wrappers.guard import guard_nonfinite
+from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
 from gradtx._wrappers.lookahead import lookahead
+from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
@@ -107,12 +110,14 @@ __all__ = [
     "Group",
     "Limit",
     "Link",
+    "MultiSteps",
     "NonNegative",
     "Numbers",
     "OfStep",
     "Packed",
     "Rule",
     "Schedule",
+    "Seed",
     "Static",
     "TransformationError",
     "abs_sq",
@@ -125,6 +130,7 @@ __all__ = [
     "add_decayed_weights",
     "add_noise",
     "amsgrad",
+    "apply_if_finite",
     "apply_updates",
     "around",
     "asgd",
@@ -154,6 +160,7 @@ __all__ = [
     "gradient_params",
     "guard_nonfinite",
     "half_life",
+    "has_updated",
     "hyperparameters",
     "identity",
     "initializers",
@@ -167,6 +174,8 @@ __all__ = [
     "lookahead",
     "lookahead_trace",
     "masked",
+    "measured",
+    "measurements",
     "minimize",
     "nadam",
     "nesterov",
@@ -189,6 +198,7 @@ __all__ = [
     "scale_by_adadelta",
     "scale_by_backtracking_linesearch",
     "scale_by_ewma",
+    "scale_by_factored_rms",
     "scale_by_falling_rate",
     "scale_by_infinity_norm",
     "scale_by_lbfgs",
@@ -202,6 +212,7 @@ __all__ = [
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_shampoo",
     "scale_by_sign",
     "scale_by_stddev",
     "scale_by_zoom_linesearch",
@@ -229,7 +240,9 @@ def __getattr__(name: str) -> typing.Any:
     """A namespace is opened where it is first used: most programs ask for none, and all cost as much as the rest."""
     if name in ("curvature", "initializers", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
-    raise AttributeError(f"module 'gradtx' has no attribute {name!r}")
+    hints = importlib.import_module("gradtx._value.hints")
+    hint = "" if name.startswith("_") else hints.instead_of_name(name, __all__)
+    raise AttributeError(f"module 'gradtx' has no attribute {name!r}{hint}", name=name)
 
 
 def __dir__() -> list[str]:

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._rules.norm import sum_of_squares
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import root
+from gradtx._value.norm import sum_of_squares
 
 Tree = Any
 
@@ -105,21 +105,24 @@ def labels(rule: Any, tree: Tree) -> Tree:
     A rule is one of
 
     - a mapping from patterns to labels, ``{"*.bias": "no_decay", "*": "decay"}``: the first that matches;
-    - a function of the tree, which returns a tree of labels;
-    - a tree of labels, or a prefix of one.
+    - a tree of labels, or a prefix of one: whatever holds branches, and a module of the type of ``tree``, even if it
+      can be called;
+    - a function of the tree, which returns one of these.
 
     A pattern is a shell glob on the dotted path (``*`` crosses dots); it matches a leaf if it matches the path of the
-    leaf or of a branch above it.
+    leaf or of a branch above it. One that is such a path, letter by letter, stands for that alone: ``w[0]`` is a key
+    where there is one.
 
     Raises `TransformationError`: a leaf that no pattern matches; labels of another structure.
 
     >>> labels({"enc": "slow", "*": "fast"}, {"enc": {"w": 0, "b": 0}, "out": 0})
     {'enc': {'b': 'slow', 'w': 'slow'}, 'out': 'fast'}
     """
-    rule = rule(tree) if callable(rule) else rule
+    rule = rule(tree) if callable(rule) and type(rule) is not type(tree) else rule
     leaves, treedef = flatten(tree)
-    if isinstance(rule, Mapping) and rule and not any(isinstance(x, Mapping | list | tuple) for x in rule.values()):
-        return treedef.unflatten(_by_pattern(rule, paths(tree), leaves))
+    if isinstance(rule, Mapping) and rule and all(_is_label(x) for x in rule.values()):
+        own = {str(key) for key in tree} if isinstance(tree, Mapping) else set[str]()  # of which one may hold no leaf
+        return treedef.unflatten(_by_pattern(rule, paths(tree), leaves, own))
     try:
         return jax.tree.map(lambda label, part: map(lambda _: label, part), rule, tree)
     except ValueError:
@@ -159,20 +162,35 @@ def mask(rule: Any, tree: Tree) -> Tree:
     return map(bool, chosen)
 
 
-def _by_pattern(rule: Mapping[str, Any], names: list[str], leaves: list[Any]) -> list[Any]:
+def _is_label(x: Any) -> bool:
+    """Whether something is one label, and no branch of labels."""
+    return x is None or jax.tree_util.all_leaves([x])
+
+
+def _by_pattern(rule: Mapping[Any, Any], names: list[str], leaves: list[Any], own: set[str]) -> list[Any]:
+    above = [_with_branches(path) for path in names]
+    literal = {str(key) for key in rule if str(key) != "*"} & {name for each in above for name in each}
     found, used = [], set()
-    for path, leaf in zip(names, leaves, strict=True):
-        branches = path.split(".")
-        above = [".".join(branches[: n + 1]) for n in range(len(branches))]
-        pattern = next((key for key in rule if any(fnmatchcase(name, str(key)) for name in above)), None)
+    for path, leaf, branches in zip(names, leaves, above, strict=True):
+        pattern = next((key for key in rule if _matches(str(key), branches, literal)), None)
         if pattern is None and leaf is not None:
             known = ", ".join(repr(str(pattern)) for pattern in rule)
             raise TransformationError(f"leaf {path}: no rule matches (there are {known}): add one, or '*' for the rest")
         used.add(pattern)
         found.append(None if leaf is None or pattern is None else rule[pattern])
-    idle = [key for key in rule if key not in used and key != "*"]
+    idle = [key for key in rule if key not in used and key != "*" and str(key) not in own]
     if idle and names:
         raise TransformationError(
             f"{idle[0]!r} matches no leaf that an earlier pattern left; there are {', '.join(names)}"
         )
     return found
+
+
+def _with_branches(path: str) -> list[str]:
+    """The path of a leaf, after those of the branches above it."""
+    branches = path.split(".")
+    return [".".join(branches[: n + 1]) for n in range(len(branches))]
+
+
+def _matches(pattern: str, branches: list[str], literal: set[str]) -> bool:
+    return pattern in branches if pattern in literal else any(fnmatchcase(name, pattern) for name in branches)

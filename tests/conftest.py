@@ -1,5 +1,7 @@
 """Every test runs on eight virtual devices, with strict promotion of dtypes and ranks, and warnings are errors."""
 
+import ctypes.util
+import gc
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -7,6 +9,30 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+LIMIT = 1.3e9  # bytes: two workers and what they start stay small on a machine of 8 GB
+
+
+def resident() -> float:
+    """Bytes that this process has in memory; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return float(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0.0
+
+
+@pytest.fixture(autouse=True)
+def little_memory():
+    """After a test that leaves much behind, what JAX has compiled is forgotten, and its memory given back."""
+    yield
+    if resident() > LIMIT:
+        jax.clear_caches()
+        gc.collect()
+        libc = ctypes.util.find_library("c")
+        if libc and hasattr(ctypes.CDLL(libc), "malloc_trim"):
+            ctypes.CDLL(libc).malloc_trim(0)

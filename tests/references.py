@@ -152,6 +152,49 @@ def scale_by_infinity_norm(gradients, theta, decay, eps):
     return updates, {"nu": u}
 
 
+def scale_by_factored_rms(gradients, theta, decay_rate, epsilon, offset=0, least=128, weight=None):
+    """Shazeer & Stern 2018, Algorithm 4 (matrices: the two longest axes) and 5, without the clip of the update."""
+    axes = sorted(range(theta.ndim), key=lambda n: theta.shape[n])[-2:]
+    factored = len(axes) == 2 and theta.shape[axes[0]] >= least
+    nu, updates = 0.0, []
+    row = col = 0.0
+    for t, g in enumerate(gradients, 1):
+        beta = 1 - (t - offset) ** -decay_rate if weight is None else weight(t - 1)
+        square = abs_sq(g) + epsilon
+        if factored:
+            row = beta * row + (1 - beta) * square.mean(axes[1])
+            col = beta * col + (1 - beta) * square.mean(axes[0])
+            r, c = np.expand_dims(row, axes[1]), np.expand_dims(col, axes[0])
+            nu = r * c / r.mean(axes[0], keepdims=True)
+        else:
+            nu = beta * nu + (1 - beta) * square
+        updates.append(g / np.sqrt(nu))
+    return updates, {"nu": {"row": row, "col": col} if factored else nu}
+
+
+def scale_by_shampoo(gradients, theta, eps, decay=None, exponent=None, max_dim=1024):
+    """Gupta, Koren & Singer 2018, Algorithm 2; with a decay, the averages of Anil et al. 2020, corrected as Adam's."""
+    k = theta.ndim
+    p = -1 / (2 * k) if exponent is None else exponent
+    moments, updates = [np.zeros((n, n), theta.dtype) for n in theta.shape], []
+    for t, g in enumerate(gradients, 1):
+        u = g
+        for axis in range(k):
+            unfolded = np.moveaxis(g, axis, 0).reshape(theta.shape[axis], -1)
+            moment = unfolded @ unfolded.conj().T
+            if theta.shape[axis] > max_dim:
+                moment = np.diag(np.diag(moment))
+            kept = moments[axis]
+            moments[axis] = kept + moment if decay is None else decay * kept + (1 - decay) * moment
+            corrected = moments[axis] / (1 if decay is None else 1 - decay**t)
+            values, vectors = np.linalg.eigh(corrected + eps * np.eye(len(moment)))
+            root = (vectors * values**p) @ vectors.conj().T
+            u = np.moveaxis(np.tensordot(root, u, (1, axis)), 0, axis)
+        updates.append(u)
+    kept = [np.diag(h).real if len(h) > max_dim else h for h in moments]
+    return updates, {"factors": tuple(kept)}
+
+
 def scale_by_mean_squares(gradients, theta, eps, eps_in_sqrt=True):
     """The mean of all past squares in place of AdaGrad's sum."""
     updates = []

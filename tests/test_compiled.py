@@ -21,7 +21,7 @@ from benchmarks.models import (
     step_of,
     transformer,
 )
-from gradtx._rules.norm import _leaf_by_leaf, _shape_by_shape, primitive, sum_of_squares
+from gradtx._value.norm import _leaf_by_leaf, _shape_by_shape, primitive, sum_of_squares
 
 
 def needs(kind):
@@ -154,7 +154,7 @@ def test_an_update_is_one_call_a_leaf_and_a_constant_a_distinct_shape(optimizer)
 def test_the_scalars_that_all_leaves_want_are_traced_once():
     params, tx = shapes({f"leaf_{n}": (n + 1, 3) for n in range(8)}), gradtx.adam(1e-3)
     jaxpr = jax.make_jaxpr(tx.update)(params, jax.eval_shape(tx.init, params), params).jaxpr
-    shared = [eqn.params["jaxpr"] for eqn in jaxpr.eqns if eqn.params.get("name") == "_one_minus_power"]
+    shared = [eqn for eqn in jaxpr.eqns if eqn.primitive.name == "expm1"]
     assert len(shared) == 2  # of b1 and of b2, for eight leaves that share nothing else
 
 

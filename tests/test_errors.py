@@ -205,7 +205,7 @@ def test_replace_in_a_chain_says_the_name_of_the_link():
             ["partition: transforms: a: expected a transformation", "call it: adam"],
         ),
         (lambda: chain(1), ["chain: expected a transformation, found 1"]),
-        (lambda: chain([adam(1e-3)]), ["chain: expected a transformation, found [adam("]),
+        (lambda: chain([adam(1e-3)]), ["chain: expected a transformation, found a list: write chain(*links)"]),
         (lambda: chain(None), ["chain: expected a transformation, found None"]),
         (lambda: chain(optax.adam), ["chain: expected a transformation, found <function adam"]),
         (lambda: chain(chain(a=clip(1.0)), a=clip(2.0)), ["chain: two links are named 'a'"]),

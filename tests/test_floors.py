@@ -21,7 +21,8 @@ MODULES = {
 
 # Floor by floor: rooms (folders) and files. On one floor nothing is imported in a circle.
 FLOORS = [
-    {"_value", "_schedules", "tree", "_rules.norm", "initializers"},
+    {"_value"},
+    {"_schedules", "tree", "initializers"},
     {"_rules"},
     {"_links", "_wrappers", "_curvature"},
     {"_optimizers"},

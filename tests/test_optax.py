@@ -17,6 +17,7 @@ from flax import nnx
 from flax.training.train_state import TrainState
 
 import gradtx
+from tests.table import ROWS
 
 STEPS = 100
 RATE = 1e-2
@@ -61,55 +62,18 @@ def farthest(a, b):
 
 # The same formulas ----------------------------------------------------------------------------------------------------
 
-RECIPES = [
-    ("sgd", {}),
-    ("sgd", {"momentum": 0.9}),
-    ("sgd", {"momentum": 0.9, "nesterov": True}),
-    ("sgd", {"momentum": 0.0}),
-    ("adagrad", {}),
-    ("adagrad", {"initial_accumulator_value": 0.0, "eps": 1e-3}),
-    ("rmsprop", {}),
-    ("rmsprop", {"eps_in_sqrt": False}),
-    ("rmsprop", {"initial_scale": 0.5, "decay": 0.99}),
-    ("rmsprop", {"bias_correction": True}),
-    ("rmsprop", {"momentum": 0.9}),
-    ("rmsprop", {"momentum": 0.9, "nesterov": True}),
-    ("rmsprop", {"centered": True}),
-    ("rmsprop", {"centered": True, "eps_in_sqrt": False, "momentum": 0.5}),
-    # with the usual 1e-8 the first step divides by the root of a rounding error: no two libraries agree on that
-    ("rmsprop", {"centered": True, "bias_correction": True, "eps": 1e-2}),
-    ("rmsprop", {"centered": True, "momentum": 0.9, "nesterov": True}),
-    ("adam", {}),
-    ("adam", {"b1": 0.5, "b2": 0.9, "eps": 1e-3, "eps_root": 1e-4}),
-    ("adam", {"b1": 0.0, "b2": 0.0}),
-    ("adamw", {}),
-    ("adamw", {"weight_decay": 0.1, "mask": MASK}),
-    ("adamw", {"weight_decay": 0.1, "mask": lambda params: jax.tree.map(lambda p: p.ndim > 1, params)}),
-    ("nadam", {}),
-    ("nadam", {"b1": 0.5, "eps_root": 1e-4}),
-    ("amsgrad", {}),
-    ("amsgrad", {"bias_correction_mu": False}),
-    ("amsgrad", {"bias_correction_nu": False}),
-    ("adamax", {}),
-    ("lion", {}),
-    ("lion", {"weight_decay": 0.1, "mask": MASK, "b2": 0.5}),
-]
+PEERS = [pytest.param(row, id=row.name) for row in ROWS if row.peer is not None]
 
 
-def label(row):
-    return f"{row[0]}({', '.join(f'{k}={v}' if not callable(v) else k for k, v in row[1].items())})"
-
-
-@pytest.mark.parametrize("row", RECIPES, ids=label)
-def test_recipe_is_the_formula_of_optax(row):
-    name, arguments = row
+@pytest.mark.parametrize("row", PEERS)
+def test_a_row_is_the_formula_of_optax(row):
     with double_precision():
         params, gradients = problem(np.float64)
-        theirs, _ = train(getattr(optax, name)(RATE, **arguments), params, gradients)
-        ours, _ = train(getattr(gradtx, name)(RATE, **arguments), params, gradients)
+        theirs, _ = train(row.peer, params, gradients)
+        ours, _ = train(row.tx, params, gradients)
     assert ours["w"].dtype == np.float64
     assert farthest(ours, theirs) <= 1e-12 * max(1, np.abs(theirs["b"]).max())
-    assert np.abs(theirs["b"][-1] - np.asarray(params["b"])).max() > RATE  # it has moved
+    assert np.abs(theirs["b"][-1] - np.asarray(params["b"])).max() > 1e-2  # it has moved
 
 
 @pytest.mark.parametrize("arguments", [{}, {"smooth_beta": 0.3}], ids=["by default", "with a factor"])

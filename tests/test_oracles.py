@@ -9,39 +9,11 @@ import numpy as np
 import pytest
 
 import gradtx as gx
+from tests.table import ROWS
 
 ORACLE = json.loads((pathlib.Path(__file__).parent / "oracles" / "torch_trajectories.json").read_text())
 
-OURS = {
-    "SGD(lr=0.1)": gx.sgd(0.1),
-    "SGD(lr=0.1, momentum=0.9)": gx.sgd(0.1, 0.9),
-    "SGD(lr=0.1, momentum=0.9, nesterov=True)": gx.sgd(0.1, 0.9, nesterov=True),
-    # PyTorch's weight_decay is L2 here: what every later link sees as part of the gradient.
-    "SGD(lr=0.1, momentum=0.9, weight_decay=0.01)": gx.chain(gx.add_decayed_weights(0.01), gx.sgd(0.1, 0.9)),
-    "Adagrad(lr=0.1, eps=1e-10)": gx.adagrad(0.1, 0.0, 1e-10, eps_in_sqrt=False),
-    "Adagrad(lr=0.1, lr_decay=0.1, initial_accumulator_value=0.1)": gx.adagrad(
-        gx.inverse_time_decay(0.1, 1, 0.1), 0.1, 1e-10, eps_in_sqrt=False
-    ),
-    "RMSprop(lr=0.01, alpha=0.9, eps=1e-08)": gx.rmsprop(0.01, 0.9, 1e-8, eps_in_sqrt=False),
-    "RMSprop(lr=0.01, alpha=0.9, centered=True, eps=1e-08)": gx.rmsprop(
-        0.01, 0.9, 1e-8, centered=True, eps_in_sqrt=False
-    ),
-    # PyTorch multiplies by the rate after the momentum, `rmsprop` before it (as Optax and Graves do): under a constant
-    # rate these are the same, under a schedule they are not.
-    "RMSprop(lr=0.01, alpha=0.9, momentum=0.9)": gx.rmsprop(0.01, 0.9, 1e-8, momentum=0.9, eps_in_sqrt=False),
-    "Adadelta(lr=1.0, rho=0.9, eps=1e-06)": gx.adadelta(1.0, 0.9, 1e-6),
-    "Rprop(lr=0.01)": gx.rprop(0.01),
-    "ASGD(lr=0.01)": gx.asgd(0.01),
-    "Adam(lr=0.001)": gx.adam(1e-3),
-    "Adam(lr=0.01, betas=[0.5, 0.9], weight_decay=0.1)": gx.chain(gx.add_decayed_weights(0.1), gx.adam(0.01, 0.5, 0.9)),
-    # The default takes the maximum of the corrected average, as Optax does; PyTorch takes that of the raw one.
-    "Adam(lr=0.001, amsgrad=True)": gx.amsgrad(1e-3, maximum="raw"),
-    "AdamW(lr=0.001, weight_decay=0.01)": gx.adamw(1e-3, weight_decay=0.01),
-    "Adamax(lr=0.002)": gx.adamax(2e-3),
-    # The default keeps b1 constant, as Optax does.
-    "NAdam(lr=0.002)": gx.nadam(2e-3, momentum_decay=4e-3),
-    "Lion(lr=0.0001, weight_decay=0.01)": gx.lion(1e-4, weight_decay=0.01),
-}
+OURS = {row.oracle: row.tx for row in ROWS if row.oracle}
 
 
 def title(case):

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import gradtx as gx
 from gradtx import TransformationError, pack
 from gradtx._rules.elementwise import check_elementwise
-from tests.cases import CASES
+from tests.table import CONTRACTED
 
 PARAMS = {
     "w": np.array([0.5, -1.0, 2.0], np.float32),
@@ -21,7 +21,13 @@ PARAMS = {
 }
 LOOKS_AT_LEAVES = {
     "add_noise": "it draws at random, for every leaf its own",
+    "MultiSteps that skips": "it looks at whole leaves",
+    "scale_by_factored_rms": "its state is more than one array for a leaf",
+    "scale_by_factored_rms capped": "its formula uses reduce_sum, which is not elementwise",
+    "scale_by_shampoo": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
+    "scale_by_shampoo of averages": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
     "cautious": "it looks at whole leaves",
+    "a rollback of noise and averages": "it draws at random, for every leaf its own",
     "three wrappers, one in the other": "it draws at random, for every leaf its own",
     "centralize": "its formula uses reduce_sum, which is not elementwise",
     "chain with links of optax": "it may look at leaves",
@@ -30,9 +36,9 @@ LOOKS_AT_LEAVES = {
 }
 CHOOSES = {
     "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
-    "partition by a tree", "adamw masked",
+    "partition by a tree", "adamw masked", "wrappers in groups, at paces of their own",
 }  # fmt: skip
-OWN_PARAMS = {case.name for case in CASES if case.params is not None}
+OWN_PARAMS = {case.name for case in CONTRACTED if case.params is not None}
 
 
 def packed_params():
@@ -70,12 +76,12 @@ def assert_close(packed, expected):
 
 
 def named(name):
-    return next(case for case in CASES if case.name == name)
+    return next(case for case in CONTRACTED if case.name == name)
 
 
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES if case.name not in LOOKS_AT_LEAVES.keys() | CHOOSES | OWN_PARAMS],
+    [case for case in CONTRACTED if case.name not in LOOKS_AT_LEAVES.keys() | CHOOSES | OWN_PARAMS],
     ids=lambda case: case.name,
 )
 def test_training_packed_is_training(case):

@@ -178,7 +178,7 @@ def test_stacking_takes_any_transformations_of_one_structure():
         (lambda: sweep.stack([gradtx.sgd(0.1), gradtx.adam(0.1)]).tx, r"the lanes are of 2 structures"),
         (
             lambda: sweep.stack([gradtx.sgd(lambda step, rate=rate: rate) for rate in range(40)]),
-            r"40 lanes of 40 structures, each of which would be compiled: functions made anew for each lane",
+            r"40 lanes of 40 structures, each of which would be compiled: lanes 0 and 1 look alike .*rate: 0 and 1",
         ),
         (lambda: sweep.grid(gradtx.sgd, learning_rate=sweep.uniform(0, 1)), r"grid: learning_rate: .* use sample"),
         (lambda: sweep.zipped(gradtx.sgd, learning_rate=[0.1, 0.2], momentum=[0.9]), r"momentum: expected 2 values"),

@@ -17,7 +17,8 @@ def clip(max_delta: Limit) -> Rule:
 
         u ← min(max(uₜ, −max_delta), max_delta)
 
-    State: none. Raises `TransformationError`: a complex leaf, which has no order.
+    Measures ``rate``, the share of a leaf that was cut off. State: none. Raises `TransformationError`: a complex
+    leaf, which has no order.
 
     >>> clip(1.0).update(jnp.array([4.0, -0.5]), {})[0]
     Array([ 1. , -0.5], dtype=float32)
@@ -28,7 +29,7 @@ def clip(max_delta: Limit) -> Rule:
             raise TransformationError("complex numbers have no order: use clip_by_global_norm")
         return jnp.clip(u, -max_delta, max_delta)
 
-    return per_leaf(formula, conditions=True)
+    return per_leaf(formula, conditions=True, measure={"rate": lambda before, after: jnp.mean(before != after)})
 
 
 @transformation
@@ -37,8 +38,9 @@ def clip_by_global_norm(max_norm: Limit) -> Rule:
 
         u ← uₜ · min(1, max_norm/‖uₜ‖),   ‖u‖ = √Σ|u|² over all leaves
 
-    The norm is accumulated in float32 at least, over the leaves that are trained: frozen ones do not count. Source:
-    Pascanu, Mikolov & Bengio 2013, Algorithm 1. State: none.
+    The norm is accumulated in float32 at least, over the leaves that are trained: frozen ones do not count. Measures
+    ``norm``, that before the clip, and ``rate``, 1 where the update was shortened. Source: Pascanu, Mikolov & Bengio
+    2013, Algorithm 1. State: none.
 
     >>> clip_by_global_norm(1.0).update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, {})[0]
     {'a': Array([0.6], dtype=float32), 'b': Array([0.8], dtype=float32)}
@@ -50,4 +52,8 @@ def clip_by_global_norm(max_norm: Limit) -> Rule:
         factor = jnp.where(long, max_norm / jnp.where(long, norm, 1), 1)
         return trees.map(lambda u: u * factor.astype(u.dtype), updates), state
 
-    return whole_tree(update, conditions=True, packs=True)
+    measure = {
+        "norm": lambda before, after: trees.norm(before),
+        "rate": lambda before, after: trees.norm(before) > max_norm,
+    }
+    return whole_tree(update, conditions=True, packs=True, measure=measure)

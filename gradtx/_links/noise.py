@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.marks import NonNegative
+from gradtx._value.marks import NonNegative, Seed
 
 
 @transformation
-def add_noise(eta: NonNegative, gamma: NonNegative, seed: NonNegative = 0) -> Rule:
+def add_noise(eta: NonNegative, gamma: NonNegative, seed: Seed = 0) -> Rule:
     """Gaussian noise on the gradient, whose variance falls with the step.
 
         u ← uₜ + √(η/tᵞ) nₜ,   nₜ ~ N(0, 1)

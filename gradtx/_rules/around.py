@@ -8,20 +8,24 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules import clock
 from gradtx._rules.checks import check_gradients, check_like
-from gradtx._rules.fields import narrowed
+from gradtx._rules.fields import as_wide, entries_of, narrowed
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import (
+    MEASUREMENTS,
+    Blank,
     Context,
     Late,
     Make,
     Names,
     Place,
     Points,
+    Probe,
     Rule,
     Signals,
     State,
     Tree,
     asked_of,
+    one_number,
     widened,
 )
 from gradtx._value.errors import TransformationError, within
@@ -39,7 +43,10 @@ def around(
     eval_params: Callable[..., Tree] | None = None,
     every_step: bool = False,
     packs: bool = False,
+    encode: Callable[[State], State] | None = None,
+    decode: Callable[[State], State] | None = None,
     seed: Any = None,
+    measure: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Late:
     """A rule from a wrapper of another transformation.
 
@@ -55,7 +62,10 @@ def around(
     Time: inside, everything reads the count of the steps that ``inner`` has taken, which is kept in its state. So an
     accumulation or a guard is right under schedules. A wrapper that steps ``inner`` at every update may say
     ``every_step=True``; there is then no count to keep, and the clock outside is read. ``packs=True`` says that the
-    wrapper treats every number by itself (see `gradtx.pack`).
+    wrapper treats every number by itself (see `gradtx.pack`). ``measure`` is as in `gradtx.whole_tree`.
+
+    ``encode(inner)`` and ``decode(inner)`` say how the state of ``inner`` is kept, where that is not as it is: as codes
+    and scales, in another dtype. Everything that looks at it, this function too, sees it decoded.
 
     A wrapper conditions gradients if ``inner`` does (see `gradtx.chain`).
 
@@ -72,7 +82,8 @@ def around(
     Array([-4.], dtype=float32)
     """
     names = Names.of(update, refuse=REFUSED)
-    wrapper = _Wrapper(inner, update, names, init, every_step, packs)
+    own = (encode or _as_it_is, decode or _as_it_is)
+    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {}, own)
 
     def rule(make: Make) -> Rule:
         inside = wrapper.rule(make, None)
@@ -87,7 +98,7 @@ def around(
             frozen=inside.frozen,
             points=points,
             seeds=seeds + (inside.seeds if every_step else ()),
-            measures={f"inner.{name}": kind for name, kind in inside.measures.items()} if every_step else {},
+            measures=wrapper.measures(inside),
             places=lambda state, step: wrapper.places(make, state, step),
             foreign=inside.foreign,
         )
@@ -98,9 +109,20 @@ def around(
 class _Wrapper:
     """A wrapper at work: it hands ``step`` to the function that was written, and keeps the state of what is inside."""
 
-    def __init__(self, inner: Any, update: Any, names: Names, init: Any, every_step: bool, packs: bool):
+    def __init__(
+        self,
+        inner: Any,
+        update: Any,
+        names: Names,
+        init: Any,
+        every_step: bool,
+        packs: bool,
+        measure: Mapping[str, Any],
+        kept: tuple[Any, Any],
+    ):
         self.inner, self.update, self.names, self.init = inner, update, names, init
-        self.every_step, self.packs = every_step, packs
+        self.every_step, self.packs, self.measure = every_step, packs, measure
+        self.encode, self.decode = kept
         self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
@@ -115,11 +137,17 @@ class _Wrapper:
         if self.every_step:
             state = inside.init(params, within_it)
         else:
-            state = clock.start(inside, params, within_it, nested=True)
-            if context.probe is not None and inside.measures:
-                state["measured"] = blank(inside, params)
+            probe = self.probe_inside(within_it)
+            state = clock.start(inside, params, within_it._replace(probe=probe), nested=True)
+            if probe is not None:
+                state |= _kept(probe.blank((), inside, params))
         own = {} if self.init is None else self.init(widened(params), **({"inner": state} if self.copies else {}))
-        return {**({"inner": state} if not _is_empty(state) else {}), **own}
+        return {**({"inner": self.encode(state)} if not _is_empty(state) else {}), **own}
+
+    def inside(self, state: Any) -> State:
+        """The state of what is inside, as it is."""
+        kept = state.get("inner", {}) if isinstance(state, Mapping) else {}
+        return kept if _is_empty(kept) else self.decode(kept)
 
     def step(self, make: Make, signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         """One update."""
@@ -127,7 +155,7 @@ class _Wrapper:
         if not self.packs:
             refuse_packed(signals.updates, "it looks at whole leaves")
         updates = self._wide(signals.updates, context.params)
-        before = state.get("inner", {})
+        before = self.inside(state)
         conditions: list[bool] = []
 
         def step(updates: Tree, *, params: Tree = context.params, t: Any = None, **extra: Any) -> tuple[Tree, State]:
@@ -137,15 +165,20 @@ class _Wrapper:
             return trees.map(_in_dtype, after.updates, updates), new
 
         given = asked_of(self.names, signals, context, updates)
-        new, after = self.update(step, updates, {**state, "inner": before}, **given)
+        if "params" in given:
+            given["params"] = as_wide(given["params"], updates)
+        own = {name: as_wide(entry, updates) for name, entry in state.items() if name != "inner"}
+        with entries_of(state):
+            new, after = self.update(step, updates, {**own, "inner": before}, **given)
         check_like(new, updates)
         if "inner" not in after:
             raise TransformationError(
                 "expected the state that is returned to have 'inner', the state of what is inside"
             )
-        inner = {} if _is_empty(after["inner"]) else {"inner": after["inner"]}
+        inner = {} if _is_empty(after["inner"]) else {"inner": self.encode(after["inner"])}
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
+        context.measured(self.measure, updates, new, after)
         return signals.then(new, conditions=bool(conditions) and all(conditions)), after
 
     def _wide(self, updates: Tree, params: Tree) -> Tree:
@@ -161,15 +194,23 @@ class _Wrapper:
             return within(name, rule.update)(signals, state, context if t is None else context._replace(t=t))
         now = clock.count_of(state) if t is None else t - 1
         rule = self.rule(make, jnp.zeros([], jnp.int32) if now is None else now)
-        context = context._replace(path=(), probe={} if "measured" in state else None)
-        signals, new = within(name, clock.tick)(rule, signals, state, context, now)
-        if "measured" in state:
-            new["measured"] = collected(rule, context)
-        return signals, new
+        probe = self.probe_inside(context)
+        after, new = within(name, clock.tick)(rule, signals, state, context._replace(path=(), probe=probe), now)
+        return after, new if probe is None else new | _kept(probe.filled((), rule, signals.updates))
+
+    def probe_inside(self, context: Context) -> Probe | None:
+        """Where measurements of what is inside are put, where they are asked for."""
+        probe = context.probe
+        return None if probe is None else Probe.of(probe.wanted, (*probe.prefix, *context.path))
+
+    def measures(self, inside: Rule) -> dict[str, Blank]:
+        """What is measured at every update: by the wrapper, and inside if there is no other clock."""
+        found = {f"inner.{name}": of for name, of in inside.measures.items()} if self.every_step else {}
+        return found | dict.fromkeys(self.measure, one_number)
 
     def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
         """What is inside, its state, and the step that it is at."""
-        own = state.get("inner", {}) if isinstance(state, Mapping) else {}
+        own = self.inside(state)
         now = step if self.every_step else clock.count_of(own)
         yield Place(self.inner, own, now)
         yield from self.rule(make, jnp.zeros([], jnp.int32) if now is None else now).places(own, now)
@@ -179,11 +220,12 @@ class _Wrapper:
 
         def moved(which: str, own: Any) -> Any:
             def point(params: Tree, state: State) -> Tree:
-                kept = state.get("inner", {})
+                kept = self.inside(state)
                 now = None if self.every_step else clock.count_of(kept)
                 points = self.rule(make, now).points
                 at = params if points is None else getattr(points, which)(params, kept)
-                return at if own is None else trees.cast_like(own(widened(at), state), params)
+                seen = {**state, "inner": kept}
+                return at if own is None else trees.cast_like(own(widened(at), seen), params)
 
             return point
 
@@ -194,20 +236,13 @@ def _in_dtype(u: Any, like: Any) -> Any:
     return u.astype(like.dtype) if jnp.iscomplexobj(u) == jnp.iscomplexobj(like) and u.dtype != like.dtype else u
 
 
+def _kept(measurements: dict[str, Any]) -> State:
+    return {MEASUREMENTS: measurements} if measurements else {}
+
+
+def _as_it_is(state: State) -> State:
+    return state
+
+
 def _is_empty(state: Any) -> bool:
     return isinstance(state, dict) and not state
-
-
-# Measurements ---------------------------------------------------------------------------------------------------------
-
-
-def blank(rule: Rule, params: Tree) -> dict[str, Any]:
-    """The measurements of a rule before the first update: zeros, so that the structure is fixed."""
-    zero = jnp.zeros([], jnp.float32)
-    return {name: trees.map(lambda _: zero, params) if by_leaf else zero for name, by_leaf in rule.measures.items()}
-
-
-def collected(rule: Rule, context: Context) -> dict[str, Any]:
-    """The measurements of a rule after an update."""
-    found = context.probe or {}
-    return {name: found[".".join((*context.path, name))] for name in rule.measures}

@@ -23,6 +23,8 @@ def start(rule: Rule, params: Tree, context: Context, *, nested: bool = False) -
         for seed in rule.seeds:
             key = jax.random.fold_in(key, jnp.asarray(seed).astype(jnp.uint32))
         clock["key"] = key_at(key, context.path) if nested else key
+    if nested:  # paths begin anew where a clock does, in updates too
+        context = context._replace(path=(), key=clock.get("key", context.key))
     state = rule.init(params, context)
     return clock | state if clock else state
 
@@ -36,9 +38,10 @@ def tick(rule: Rule, signals: Signals, state: State, context: Context, step: Any
         if "key" not in state:
             raise TransformationError("the state has no 'key': it was made by another transformation")
         key = jax.random.fold_in(state["key"], jnp.asarray(step).astype(jnp.uint32))
-    signals, new = rule.update(signals, state, context._replace(t=t, key=key))
     clock = {"count": t} if rule.timed else {}
     clock |= {"key": state["key"]} if rule.seeds else {}
+    own = {name: entry for name, entry in state.items() if name not in clock} if clock else state
+    signals, new = rule.update(signals, own, context._replace(t=t, key=key))
     return signals, clock | new if clock else new
 
 
@@ -51,4 +54,4 @@ def following(step: Any) -> jax.Array:
     """The step after a step; the last one that an int32 holds is followed by itself."""
     step = jnp.asarray(step)
     step = step.astype(jnp.int32) if step.dtype.itemsize < 4 else step
-    return jnp.where(step < TOP, step + 1, TOP).astype(jnp.int32)
+    return (jax.lax.min(step, jnp.array(TOP - 1, step.dtype)) + 1).astype(jnp.int32)

@@ -41,6 +41,8 @@ def check_elementwise(function: Callable[..., Any], u: Any, *args: Any, **kwargs
     Traceback (most recent call last):
     gradtx._value.errors.TransformationError: its formula uses reduce_sum, which is not elementwise
     """
+    if not all(jax.tree.structure(x).num_nodes == 1 for x in args):
+        raise TransformationError("its state is more than one array for a leaf")
     leaves, treedef = jax.tree.flatten(((u, *args), kwargs))
     probed = [getattr(x, "shape", None) == u.shape for x in leaves]
 

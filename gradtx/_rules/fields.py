@@ -1,6 +1,7 @@
 """State fields: how they start, where they are kept, and how they belong to the leaves of a tree."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -53,6 +54,17 @@ def find(state: Any, path: Path) -> Any:
             raise TransformationError(f"the state has no {'.'.join(path)!r}: it was made by another transformation")
         state = state[name]
     return state
+
+
+@contextmanager
+def entries_of(state: Mapping[str, Any]) -> Iterator[None]:
+    """Where a function that somebody wrote reads a state: an entry that is not there is a `TransformationError`."""
+    try:
+        yield
+    except KeyError as error:
+        if error.args and isinstance(error.args[0], str) and error.args[0] not in state:
+            raise TransformationError(f"the state has no {error}: it was made by another transformation") from None
+        raise
 
 
 def file(state: dict[str, Any], path: Path, entry: Any) -> None:
@@ -111,9 +123,25 @@ def reals_in(tree: Tree) -> Iterator[Any]:
 
 def widened_state(entry: Any, real: Any) -> Any:
     """An entry of the state at a precision; codes, counts and keys as they are."""
-    return jax.tree.map(
-        lambda x: wide(x, real) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact) else x, entry
+    return jax.tree.map(lambda x: wide(x, real) if _is_floating(x) else x, entry)
+
+
+def as_wide(entry: Any, updates: Tree) -> Any:
+    """An entry of the state that is a tree like the updates, as wide as they are; any other as it is."""
+    (leaves, structure), (others, treedef) = trees.flatten(entry), trees.flatten(updates)
+    if structure != treedef or all(_has_dtype_of(x, u) for x, u in zip(leaves, others, strict=True)):
+        return entry
+    return trees.map(
+        lambda x, u: widened_state(x, real_dtype(x.dtype, u.dtype)) if _is_floating(x) else x, entry, updates
     )
+
+
+def _is_floating(x: Any) -> bool:
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def _has_dtype_of(x: Any, u: Any) -> bool:
+    return x is None or not _is_floating(x) or x.dtype == u.dtype
 
 
 def narrowed(entry: Any, was: Any) -> Any:
@@ -129,4 +157,10 @@ def narrowed(entry: Any, was: Any) -> Any:
 
 def _as(x: Any, dtype: Any) -> Any:
     x = x if hasattr(x, "dtype") else jnp.asarray(x)
-    return x if x.dtype == dtype or jnp.issubdtype(dtype, jax.dtypes.extended) else x.astype(dtype)
+    kept = jnp.issubdtype(dtype, jax.dtypes.extended) or (x.dtype == dtype and not getattr(x, "weak_type", False))
+    return x if kept else x.astype(dtype)
+
+
+def settled(state: Any) -> Any:
+    """A state that somebody wrote, whose dtypes do not depend on what they meet: else the next call compiles again."""
+    return jax.tree.map(lambda x: x.astype(x.dtype) if getattr(x, "weak_type", False) else x, state)

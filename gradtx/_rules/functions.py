@@ -95,7 +95,8 @@ def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -
 def hyperparameters(tx: GradientTransformation, state: State | None = None) -> dict[str, Any]:
     """Every number of a transformation by its dotted name, as `GradientTransformation.replace` takes them.
 
-    Without a state, schedules are given as they are; with one, they are resolved to the values of the next update.
+    Without a state, schedules are given as they are; with one, they are resolved to the values of the next update. What
+    a transformation reads at a step of its own (``every`` of `gradtx.accumulate`) is given as it is in both cases.
 
     >>> from gradtx import adam, chain, clip_by_global_norm, linear_schedule
     >>> tx = chain(clip_by_global_norm(1.0), adam(linear_schedule(1.0, 0.0, 10)))
@@ -127,6 +128,8 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
         if isinstance(part, GradientTransformation):
             _, own, now = places.get(id(part), Place(part, {}, step))
             yield from _numbers_at(part, f"{prefix}{name}.", own, now)
+        elif tx.call.parameters[name].kind == "whole":
+            yield prefix + name, part
         elif part is not None:
             if step is None and is_scheduled(part):
                 where = f"the state has no 'count' for {prefix}{name}"

@@ -20,18 +20,21 @@ from gradtx._rules.elementwise import check_elementwise
 from gradtx._rules.fields import column, file, find, narrowed, reals_in, widened_state
 from gradtx._rules.packing import is_packed
 from gradtx._rules.protocol import (
+    MEASUREMENTS,
     Context,
     LeafRule,
     NamedRule,
     Names,
     Path,
     Points,
+    Probe,
     Rule,
     Signals,
     State,
     Surroundings,
     Tree,
     missing,
+    number_a_leaf,
     widened,
 )
 from gradtx._value.errors import TransformationError, within
@@ -55,27 +58,28 @@ def per_leaf(
     """A rule from a formula for one array.
 
     ``formula(u, *state, *, <names>) -> (u, *state)``, or just ``u`` where there is no state. ``fields`` name the
-    state and say how each field starts, ``nu=real_zeros``: a function of one parameter, which returns an array or a
-    tree of arrays (a tuple of factors, codes and scales). By keyword the formula asks for what it needs: ``gradient``
-    (what entered the chain), ``param``, ``t`` (1 at the first update), ``key`` (a random key of this step, this link
-    and this leaf, from ``seed``), or an extra keyword of ``update``; one that is a tree like the parameters comes leaf
-    by leaf. A name with a default is left out where it is not there. The formula computes in float32 or float64;
-    trees, dtypes, counts and checks are not its business.
+    state and say how each field starts, ``nu=real_zeros``: a function of one parameter, in float32 at least, which
+    returns an array or a tree of arrays (a tuple of factors, codes and scales). By keyword the formula asks for what it
+    needs: ``gradient`` (what entered the chain), ``param``, ``t`` (1 at the first update), ``key`` (a random key of
+    this step, this link and this leaf, from ``seed``), or an extra keyword of ``update``; one that is a tree like the
+    parameters comes leaf by leaf. A name with a default is left out where it is not there. The formula computes in
+    float32 or float64; trees, dtypes, counts and checks are not its business.
 
     ``once`` names what all leaves need alike, and is computed outside of the loop over them: ``once={"correction":
     lambda t: 1 - decay**t}``. Such a function may ask for ``t``, ``updates``, ``gradient`` and ``params`` (trees), or
     an extra keyword. ``conditions=True`` says that the formula rewrites the gradient itself (see `gradtx.chain`).
     ``gradient_params(param, *state)`` and ``eval_params(param, *state)`` are formulas too, for rules that want the
     gradient taken elsewhere than at the parameters, or deploy others. ``measure`` maps names to functions
-    ``(before, after)`` of the update of one leaf, which `gradtx.measured` calls.
+    ``(before, after, *, <fields>)`` that make one number of the update of a leaf before and after, and of the fields of
+    its new state that they ask for. They run where the user asks, by `gradtx.measured`.
 
     Raises `TransformationError`: a field or a name that stands for something else.
     """
     once, measures = once or {}, measure or {}
     names = Names.of(formula, refuse=REFUSED)
-    for name in ("count", "key", "inner"):
+    for name in ("count", "key", "inner", MEASUREMENTS):
         if name in fields:
-            raise TransformationError(f"no field may be called {name!r}: that is where time, keys and links are kept")
+            raise TransformationError(f"no field may be called {name!r}: that name is taken for what a scope keeps")
 
     def leaf(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
         asked = around.ask(names)
@@ -90,7 +94,8 @@ def per_leaf(
             raise TransformationError(f"expected the formula to return {wanted}; found {len(made)} values")
         if around.probe is not None:
             for name, of in measures.items():
-                around.probe[".".join((*around.root, *around.path, name))] = of(u, made[0])
+                after = dict(zip(fields, made[1:], strict=True))
+                around.probe.put((*around.root, *around.path, name), of, u, made[0], after)
         return made[0], tuple(made[1:])
 
     needs = dict.fromkeys([name for name in names.needed if name not in once], ())
@@ -105,7 +110,7 @@ def per_leaf(
         rule = rule._replace(timed=True, seeds=(0.0 if seed is None else seed,))
     if gradient_params is not None or eval_params is not None:
         rule = rule._replace(points=Points(_at(gradient_params, list(fields)), _at(eval_params, list(fields))))
-    return rule._replace(measures=dict.fromkeys(measures, True))
+    return rule._replace(measures=dict.fromkeys(measures, number_a_leaf))
 
 
 def _parameters(function: Callable[..., Any]) -> list[str]:
@@ -191,7 +196,7 @@ def lift(leaf: LeafRule) -> Rule:
             if packed:
                 check = within(": ".join(path), check_elementwise)
                 trees.map(lambda param, start=start, check=check: check(start, param), params)
-            file(state, path, trees.map(start, params))
+            file(state, path, trees.map(start, widened(params)))
         return state
 
     def rows_of(signals: Signals, state: State, context: Context) -> tuple[Any, list[Row]]:
@@ -266,7 +271,7 @@ class _Lifted:
             self.made[real] = t, once
         return self.made[real]
 
-    def at(self, real: Any, probe: dict[str, Any] | None = None, *, packed: bool = False) -> Callable[[Row], Any]:
+    def at(self, real: Any, probe: Probe | None = None, *, packed: bool = False) -> Callable[[Row], Any]:
         """The formula with its casts: at one precision, state back in the dtypes that it had."""
         t, once = self.shared(real)
         leaf, context = self.leaf, self.context
@@ -297,13 +302,14 @@ class _Lifted:
 
     def each(self, rows: Sequence[Row], tree: Tree) -> list[tuple[Any, tuple[Any, ...]]]:
         """The formula on every row; under a trace, rows of a kind that repeats share one inner jit."""
-        probing = self.context.probe is not None
+        probe = self.context.probe
+        probing = probe is not None
         traced = not probing and len(rows) > 1 and any(isinstance(row.update, Tracer) for row in rows)
         kinds = [_kind(row) if traced else None for row in rows]
         often, steps = Counter(kinds), {}
         made, probes = [], []
         for n, (kind, row) in enumerate(zip(kinds, rows, strict=True)):
-            probes.append({})
+            probes.append(Probe.of(probe.wanted, probe.prefix) if probe else None)
             if row.update is None:
                 made.append((None, row.state))
                 continue
@@ -311,22 +317,16 @@ class _Lifted:
             real = real_dtype(*reals_in(row))
             try:
                 if (real, repeats) not in steps or probing:
-                    formula = self.at(real, probes[-1] if probing else None)
+                    formula = self.at(real, probes[-1])
                     steps[real, repeats] = jax.jit(formula) if repeats else formula
                 made.append(steps[real, repeats](row))
             except TransformationError as error:
                 raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
-        if probing:
-            self.measured(probes, tree)
+        if probe is not None:  # of each leaf a number: a tree of them
+            found = [{} if of is None else of.found for of in probes]
+            for name in dict.fromkeys(name for each in found for name in each):
+                probe.found[name] = trees.flatten(tree)[1].unflatten([each.get(name) for each in found])
         return made
-
-    def measured(self, probes: list[dict[str, Any]], tree: Tree) -> None:
-        """Put what was measured of each leaf where it was asked for, as a tree."""
-        treedef = trees.flatten(tree)[1]
-        for name in dict.fromkeys(name for found in probes for name in found):
-            values = [None if name not in found else jnp.asarray(found[name], jnp.float32) for found in probes]
-            assert self.context.probe is not None
-            self.context.probe[name] = treedef.unflatten(values)
 
 
 def _kind(row: Row) -> Any:

@@ -23,6 +23,8 @@ from gradtx._value.floating import wide
 Tree = Any
 State = dict[str, Any]
 Path = tuple[str, ...]
+Blank = Callable[[Any], Any]
+MEASUREMENTS = "measurements"  # where a scope keeps what was measured in it
 
 
 class Signals(NamedTuple):
@@ -34,6 +36,37 @@ class Signals(NamedTuple):
     def then(self, updates: Tree, *, conditions: bool) -> "Signals":
         """The signals after a link that made ``updates`` of the update."""
         return Signals(updates, updates if conditions and self.updates is self.gradient else self.gradient)
+
+
+class Probe(NamedTuple):
+    """Where measurements are put, under their full names: which are wanted, and where paths begin."""
+
+    wanted: Callable[[str], bool]
+    prefix: Path
+    found: dict[str, Any]
+
+    @classmethod
+    def of(cls, wanted: Callable[[str], bool], prefix: Path = ()) -> "Probe":
+        """A probe that has found nothing yet."""
+        return cls(wanted, prefix, {})
+
+    def put(self, path: Path, of: Callable[..., Any], before: Any, after: Any, state: Mapping[str, Any]) -> None:
+        """Keep what a function makes of the update before and after a link, and of fields of its state."""
+        name = ".".join((*self.prefix, *path))
+        if self.wanted(name):
+            value = jnp.asarray(of(before, after, **{name: state[name] for name in Names.of(of).all}), jnp.float32)
+            if value.shape != ():
+                raise TransformationError(f"{path[-1]}: expected a measurement to be one number, found {value.shape}")
+            self.found[name] = value
+
+    def blank(self, path: Path, rule: "Rule", tree: Tree) -> dict[str, Any]:
+        """What a rule measures, before it has: zeros, so that the structure is fixed."""
+        named = {".".join((*self.prefix, *path, name)): of for name, of in rule.measures.items()}
+        return {name: of(tree) for name, of in named.items() if self.wanted(name)}
+
+    def filled(self, path: Path, rule: "Rule", tree: Tree) -> dict[str, Any]:
+        """What a rule has measured."""
+        return {name: self.found.get(name, zero) for name, zero in self.blank(path, rule, tree).items()}
 
 
 class Context(NamedTuple):
@@ -50,7 +83,7 @@ class Context(NamedTuple):
     extra: Mapping[str, Any] = {}
     key: Any = None
     path: Path = ()
-    probe: dict[str, Any] | None = None
+    probe: Probe | None = None
     followed: bool = False
 
     def at(self, name: str) -> "Context":
@@ -61,10 +94,11 @@ class Context(NamedTuple):
         """The key of this link at this step."""
         return key_at(self.key, self.path)
 
-    def measured(self, name: str, value: Any) -> None:
-        """Put a measurement where it was asked for."""
+    def measured(self, measures: Mapping[str, Callable[..., Any]], before: Tree, after: Tree, state: State) -> None:
+        """Put what a link measures where it was asked for."""
         if self.probe is not None:
-            self.probe[".".join((*self.path, name))] = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), value)
+            for name, of in measures.items():
+                self.probe.put((*self.path, name), of, before, after, state)
 
 
 class Points(NamedTuple):
@@ -93,8 +127,9 @@ class Rule(NamedTuple):
     ``timed``: needs the step. ``leaf``: the formula for one array, where there is one. ``frozen``: which leaves of a
     tree have no state and no update, where there are such. ``points``: where the gradient is to be taken and which
     parameters to deploy, where that is not at the parameters themselves. ``seeds``: of the links that draw at random.
-    ``measures``: the dotted names of what its links measure, True where there is a number a leaf. ``places``: the links
-    that it is made of. ``foreign``: trees may be of any kind, because a link of another library takes them.
+    ``measures``: the dotted names of what its links measure, each with a function of the parameters that says what it
+    is before the first update. ``places``: the links that it is made of. ``foreign``: trees may
+    be of any kind, because a link of another library takes them.
     """
 
     init: Callable[[Tree, Context], State]
@@ -104,7 +139,7 @@ class Rule(NamedTuple):
     frozen: Callable[[Tree], Tree] | None = None
     points: Points | None = None
     seeds: tuple[Any, ...] = ()
-    measures: Mapping[str, bool] = {}
+    measures: Mapping[str, Blank] = {}
     places: Callable[[Any, Any], Iterator[Place]] = nowhere
     foreign: bool = False
 
@@ -162,7 +197,7 @@ class Surroundings(NamedTuple):
     root: Path = ()
     path: Path = ()
     once: Mapping[Path, Any] = {}
-    probe: dict[str, Any] | None = None
+    probe: Probe | None = None
     packed: bool = False
 
     def ask(self, names: "Names") -> dict[str, Any]:
@@ -204,6 +239,16 @@ class Names(NamedTuple):
 def key_at(key: Any, path: Iterable[str]) -> Any:
     """The key of a link: folded by a number that is made of its path, so the same in every process."""
     return jax.random.fold_in(key, zlib.crc32(".".join(path).encode()))
+
+
+def one_number(params: Tree) -> jax.Array:
+    """A measurement of all leaves together, before the first update."""
+    return jnp.zeros([], jnp.float32)
+
+
+def number_a_leaf(params: Tree) -> Tree:
+    """A measurement of each leaf, before the first update."""
+    return trees.map(one_number, params)
 
 
 def missing(name: str) -> TransformationError:

@@ -67,7 +67,9 @@ def restricted(rule: Rule, choose: Callable[[Tree], Tree]) -> Rule:
         return lambda params, state: fill(point(keep(params, chosen(params)), state), params)
 
     points = Points(*map(moved, rule.points)) if rule.points else None
-    return rule._replace(init=init, update=update, leaf=None, frozen=frozen if rule.frozen else None, points=points)
+    measures = {name: lambda params, of=of: of(keep(params, chosen(params))) for name, of in rule.measures.items()}
+    frozen_here = frozen if rule.frozen else None
+    return rule._replace(init=init, update=update, leaf=None, frozen=frozen_here, points=points, measures=measures)
 
 
 def on_leaves(mask: Tree, signals: Signals, context: Context, state: State) -> tuple[Signals, State, Context]:

@@ -4,6 +4,7 @@ A transformation is a call of a factory, kept (see `gradtx._value.value`). Its r
 the numbers as they are then: traced, swept or scheduled. That is cheap, because it happens while tracing.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, overload
 
@@ -25,6 +26,7 @@ from gradtx._rules.checks import (
     still,
 )
 from gradtx._rules.compose import scope
+from gradtx._rules.fields import settled
 from gradtx._rules.foreign import foreign_rule, is_own_kind
 from gradtx._rules.protocol import Context, Late, Rule, Signals, State, Tree
 from gradtx._rules.restrict import fill, keep, of_some
@@ -54,6 +56,11 @@ class GradientTransformation(Value):
 
     @classmethod
     def _number(cls, x: Any, interval: Interval | None) -> Any:
+        if isinstance(x, GradientTransformation) or (hasattr(x, "init") and hasattr(x, "update")):
+            raise TransformationError(
+                f"expected a number, found the transformation {x!r}; "
+                "a parameter that takes one is annotated gradtx.Link"
+            )
         return as_number_or_schedule(x, interval)
 
     @classmethod
@@ -85,7 +92,7 @@ class GradientTransformation(Value):
         if not rule.foreign:
             check_floating(params, "parameter")
         params = as_arrays(params)
-        return clock.start(rule, params, Context(params, key=key, path=self._root()))
+        return settled(clock.start(rule, params, Context(params, key=key, path=self._root())))
 
     def update(
         self, updates: Tree, state: State, params: Tree = None, *, step: Any = None, **extra: Any
@@ -171,7 +178,10 @@ def _compiled(call: Callable[..., Any], tx: GradientTransformation, *args: Any) 
         return call(tx, *args)
     except LOOKED_AT:
         _PLAIN.add(jax.tree.structure(tx))
-    except ValueError as error:
+    except (ValueError, jax.errors.JaxRuntimeError) as error:
+        said = re.search(r"TransformationError: (.*)", str(error))
+        if said:  # by a callback, while it ran
+            raise TransformationError(said[1]) from None
         if "incompatible devices" not in str(error):  # leaves on different devices
             raise
     return None
@@ -234,7 +244,7 @@ def _rule(tx: GradientTransformation, step: Any, children: Mapping[str, Any]) ->
         elif parameter.kind == "structure":
             given[name] = child.value
         else:
-            timed = timed or is_scheduled(child)
+            timed = timed or (parameter.kind != "whole" and is_scheduled(child))
             number = _one(name, child if parameter.kind == "whole" else within(name, at_step)(child, step))
             given[name] = number.at_hand() if isinstance(number, SplitDecay) else number
     ahead = [given.pop(name) for name in tx.call.ahead]
@@ -274,7 +284,9 @@ def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
     transformations by themselves). The function gets it as it is, to chain it, to wrap it or to ask it.
 
     The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`, `gradtx.around`) or another transformation: a
-    recipe. With ``associative=True`` a call of the factory among its own unnamed links is spliced into them.
+    recipe. Its schedules are read at its own step; annotated `gradtx.OfStep`, one is handed on as it is, to be read at
+    the step of what is inside, where that steps at another pace. With ``associative=True`` a call of the factory among
+    its own unnamed links is spliced into them.
 
     Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no
     number.

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradtx._rules.checks import check_gradients, check_like
+from gradtx._rules.fields import entries_of, settled
 from gradtx._rules.packing import refuse_packed
-from gradtx._rules.protocol import Context, Names, Rule, Signals, State, Tree, asked_of, widened
+from gradtx._rules.protocol import Context, Names, Rule, Signals, State, Tree, asked_of, one_number, widened
 
 REFUSED = {"param": "a function of whole trees is given the tree: ask for 'params'"}
 
@@ -28,8 +29,9 @@ def whole_tree(
     float64 and go out so; ``None`` stays ``None``.
 
     ``packs=True`` says that nothing depends on where one leaf ends and the next begins, as in a norm over all of them;
-    without it packed parameters (`gradtx.pack`) are refused. ``measure`` maps names to functions ``(before, after)`` of
-    the update, which `gradtx.measured` calls.
+    without it packed parameters (`gradtx.pack`) are refused. ``measure`` maps names to functions ``(before, after, *,
+    <fields>)`` that make one number of the update before and after, and of the fields of the new state that they ask
+    for. They run where the user asks, by `gradtx.measured`.
 
     >>> import jax
     >>> from gradtx import transformation
@@ -54,13 +56,14 @@ def whole_tree(
         if not packs:
             refuse_packed(signals.updates, "it looks at whole leaves")
         updates = widened(signals.updates)
-        new, state = update(updates, state, **asked_of(names, signals, context, updates))
+        with entries_of(state):
+            new, state = update(updates, state, **asked_of(names, signals, context, updates))
         check_like(new, updates)
-        if context.probe is not None:
-            for name, of in measures.items():
-                context.measured(name, of(updates, new))
-        return signals.then(new, conditions=conditions), state
+        context.measured(measures, updates, new, state)
+        return signals.then(new, conditions=conditions), settled(state)
 
     random = "key" in names.all
     seeds = (0.0 if seed is None else seed,) if random else ()
-    return Rule(started, on_trees, "t" in names.all or random, seeds=seeds, measures=dict.fromkeys(measures, False))
+    return Rule(
+        started, on_trees, "t" in names.all or random, seeds=seeds, measures=dict.fromkeys(measures, one_number)
+    )

@@ -6,7 +6,7 @@ Python numbers in give Python numbers out, to float64; arrays may be traced, swe
 """
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +14,14 @@ import numpy as np
 
 from gradtx._value.decay import SplitDecay, is_python
 from gradtx._value.errors import TransformationError, within
-from gradtx._value.marks import Interval
+from gradtx._value.marks import Decay, Interval
 from gradtx._value.numbers import as_number
+
+DECAY = get_args(Decay)[1]
 
 
 def _decay(function: str, decay: Any) -> SplitDecay:
-    return within(f"{function}: decay", as_number)(decay, Interval(0.0, 1.0, closed=False))
+    return within(f"{function}: decay", as_number)(decay, DECAY)
 
 
 def effective_window(decay: Any) -> Any:

@@ -97,7 +97,8 @@ def as_number_or_schedule(x: Any, interval: Interval | None) -> Any:
         return function_of_step(x)
     if isinstance(x, list | tuple | set | Mapping):
         raise TransformationError(
-            f"expected a number or a function of the step, found {x!r}; for many, gradtx.sweep.grid"
+            f"expected a number or a function of the step, found {x!r}; a parameter that takes several is annotated "
+            "gradtx.Numbers; for one after the other, gradtx.sweep.grid"
         )
     return as_number(x, interval)
 

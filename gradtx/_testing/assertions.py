@@ -30,12 +30,17 @@ def expect_same_kind(expected: Tree, found: Tree, where: str = "") -> None:
         expect(kinds[0] == kinds[1], f"{where}leaf {path}", *kinds)
 
 
-def expect_close(expected: Tree, found: Tree, where: str = "", tolerance: float | None = None) -> None:
-    """The same kind, and the same numbers to a few roundings of the largest of the leaf, or to ``tolerance``."""
+def expect_close(
+    expected: Tree, found: Tree, where: str = "", tolerance: float | None = None, *, fused: bool = True
+) -> None:
+    """The same kind, and the same numbers to a few roundings of the largest of the leaf, or to ``tolerance``.
+
+    Where one of the two is computed operation by operation (not ``fused``), more of them are roundings.
+    """
     expect_same_kind(expected, found, where)
     for path, x, y in _present(expected, found):
         exact = not jnp.issubdtype(x.dtype, jnp.inexact)
-        rounding = 0.0 if exact else ULPS * float(jnp.finfo(x.dtype).eps)
+        rounding = 0.0 if exact else ULPS * (1 if fused else 16) * float(jnp.finfo(x.dtype).eps)
         a, b = (np.asarray(leaf).astype(np.complex128) for leaf in (x, y))
         bound = max(rounding * np.max(np.abs(a), initial=0, where=np.isfinite(a)), 0.0 if exact else tolerance or 0.0)
         expect(np.allclose(b, a, rtol=0, atol=bound, equal_nan=True), f"{where}leaf {path}", x, y)

@@ -1,6 +1,6 @@
 """What the contracts try a transformation with: parameters, gradients, precisions, and numbers near its own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,14 +52,22 @@ def lanes_of(tx: GradientTransformation) -> dict[str, list[GradientTransformatio
     """For each number of a transformation, by name, the transformation with two or three values of it."""
     found = {}
     for name, value in _numbers("", hyperparameters(tx)).items():
-        lanes = []
-        for scale in (1.0, 0.75, 0.5):
-            try:
-                lanes.append(tx.replace({name: jax.tree.map(lambda x, scale=scale: _near(x, scale), value)}))
-            except TransformationError:  # out of its range
-                continue
-        found[name] = lanes
+        near = [jax.tree.map(lambda x, scale=scale: _near(x, scale), value) for scale in (1.0, 0.75, 0.5)]
+        whole = [jax.tree.map(lambda x, n=n: x + n, value) for n in (0.0, 1.0, 2.0)]  # for a seed
+        lanes = _taken(tx, name, near)
+        found[name] = lanes if len(lanes) > 1 else _taken(tx, name, whole)
     return found
+
+
+def _taken(tx: GradientTransformation, name: str, values: Iterable[Any]) -> list[GradientTransformation]:
+    """The transformation with each of the values that are in range."""
+    taken = []
+    for value in values:
+        try:
+            taken.append(tx.replace({name: value}))
+        except TransformationError:
+            continue
+    return taken
 
 
 def _near(x: Any, scale: float) -> Any:

@@ -1,37 +1,25 @@
-"""What is known of a factory: its parameters, and how a call of it is checked and kept."""
+"""What is known of a factory, and how a call of it is checked and kept."""
 
-import builtins
 import inspect
+import types
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, partial
-from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from functools import cached_property
+from typing import Any
 
-import jax.numpy as jnp
-
-from gradtx._value.errors import TransformationError, suggest, within
+from gradtx._value.decay import SplitDecay
+from gradtx._value.errors import TransformationError, within
 from gradtx._value.frozen import Frozen
-from gradtx._value.marks import Interval, Kept
+from gradtx._value.functions import Made
+from gradtx._value.hints import instead_of_argument
 from gradtx._value.named_links import Links
+from gradtx._value.parameters import Parameter, parameters_of
 
-MARKS = ("Decay", "NonNegative", "Limit", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
-CLOCK = {"count": "the step is", "key": "the random key is"}
+CLOCK = {"count": "the step is", "key": "the random key is", "measurements": "measurements are"}
 TAKEN = ("init", "update", "replace", "parts")
+_ABSENT: Any = object()  # stands for what must be given
 
 
-class Parameter(NamedTuple):
-    """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
-
-    ``interval`` is where a number must lie; ``check`` raises where structure is not one of a ``Literal``, or no dtype.
-    """
-
-    kind: str
-    interval: Interval | None
-    default: Any
-    check: Callable[[Any], None] | None = None
-
-
-class Call:
+class Call(Made):
     """What is known of a factory: its body, its parameters, and how a call of it is checked and kept."""
 
     def __init__(
@@ -47,6 +35,7 @@ class Call:
         self.body, self.cls, self.associative, self.symbol, self.names_link = body, cls, associative, symbol, names_link
         self.opaque = opaque  # calls of it may have effects that a trace does not see
         self.name = body.__name__
+        self.options = (cls, associative, symbol, names_link, opaque)
         self.function: Callable[..., Any] = body
         code = body.__code__
         taken = [name for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if name in TAKEN]
@@ -54,6 +43,20 @@ class Call:
             raise TransformationError(f"{self.name}: no parameter may be called {taken[0]!r}: that is a method")
 
     # What follows is read at the first call, so that importing a hundred factories is cheap.
+
+    @cached_property
+    def what(self) -> Frozen:
+        """What the body is: that of a factory made inside of a function is the same whenever that is called alike."""
+        return Frozen(self.body if "<locals>" in self.body.__qualname__ else self.name)
+
+    def made_of(self) -> tuple[Any, ...] | None:
+        """What the factory is made of, where it was made inside of a function."""
+        return (self.name, self.options, self.body) if "<locals>" in self.body.__qualname__ else None
+
+    @property
+    def key(self) -> Any:
+        """What the factory is: itself, or what it is made of where it was made inside of a function."""
+        return (self.name, self.options, self.what.key) if "<locals>" in self.body.__qualname__ else self
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -69,7 +72,7 @@ class Call:
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The parameters by name, all links as one, ``links``."""
-        return _parameters(self.body, self.signature)
+        return parameters_of(self.body, self.signature)
 
     @cached_property
     def children(self) -> list[str]:
@@ -87,7 +90,66 @@ class Call:
         order = list(self.parameters)
         return order[: order.index("links")] if "links" in order else []
 
+    @cached_property
+    def template(self) -> dict[str, Any]:
+        """What a call without arguments is given: its defaults, checked once."""
+        empty = inspect.Parameter.empty
+        return {
+            name: _ABSENT if p.default is empty else within(f"{self.name}: {name}", self._accept)(p, p.default)
+            for name, p in self.parameters.items()
+        }
+
+    @cached_property
+    def by_position(self) -> tuple[str, ...]:
+        """The names of what may be given by position."""
+        kinds = inspect.Parameter
+        by_keyword = (kinds.KEYWORD_ONLY, kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+        return tuple(name for name, p in self.signature.parameters.items() if p.kind not in by_keyword)
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The names of what must be given."""
+        return tuple(name for name, x in self.template.items() if x is _ABSENT)
+
+    @cached_property
+    def takes_links_alone(self) -> bool:
+        """Whether it is called with links and nothing else."""
+        any_links = any(p.kind == p.VAR_POSITIONAL for p in self.signature.parameters.values())
+        return any_links and list(self.parameters) == ["links"]
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        given = self._with_links(args, kwargs) if "links" in self.parameters else self._given(args, kwargs)
+        return self.cls._make(self, given)
+
+    def _given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What a call without links is given. Wrong ones are left to `_bind`, which says what is wrong."""
+        given = self.template.copy()
+        names = self.by_position
+        if len(args) > len(names):
+            self._bind(args, kwargs)
+        for name, x in zip(names, args, strict=False):
+            if kwargs and name in kwargs:
+                self._bind(args, kwargs)
+            given[name] = self._kept(name, x)
+        for name, x in kwargs.items():
+            if name not in given:
+                self._bind(args, kwargs)
+            given[name] = self._kept(name, x)
+        for name in self.required:
+            if given[name] is _ABSENT:
+                self._bind(args, kwargs)
+        return given
+
+    def _kept(self, name: str, x: Any) -> Any:
+        """An argument as it is kept: a float at once, anything else after all checks."""
+        parameter = self.parameters[name]
+        if type(x) is float and parameter.low <= x <= parameter.top:
+            return SplitDecay.of(x) if parameter.split else x
+        return within(f"{self.name}: {name}", self._accept)(parameter, x)
+
+    def _with_links(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.takes_links_alone and not kwargs:
+            return {"links": self._links(args, {})}
         bound = self._bind(args, kwargs)
         given = {}
         for name, parameter in self.parameters.items():
@@ -95,7 +157,7 @@ class Call:
                 given["links"] = self._links(*bound[name])
             else:
                 given[name] = within(f"{self.name}: {name}", self._accept)(parameter, bound[name])
-        return self.cls._make(self, given)
+        return given
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -106,7 +168,7 @@ class Call:
             keyword = [name for name, p in self.signature.parameters.items() if p.kind == p.KEYWORD_ONLY]
             what = str(error)
             if unknown:
-                what = f"no argument {unknown[0]!r}{suggest(unknown[0], known)}"
+                what = f"no argument {unknown[0]!r}{instead_of_argument(self.name, unknown[0], known)}"
             elif "too many" in what and keyword:
                 what = f"{what}; {', '.join(keyword)} must be given by keyword"
             raise TransformationError(f"{self.name}: {what}; it takes {self.name}{self.plain}") from None
@@ -143,18 +205,32 @@ class Call:
         entries = sorted(x.items()) if isinstance(x, Mapping) else x
         return tuple(self._number(entry, parameter, deep=True) for entry in entries)
 
+    def _link(self, x: Any) -> Any:
+        if isinstance(x, list | types.GeneratorType) or type(x) is tuple:
+            raise TransformationError(
+                f"expected a transformation, found a {type(x).__name__}: write {self.name}(*links)"
+            )
+        return self.cls._link(x)
+
     def _links(self, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
-        pairs: list[tuple[str | None, Any]] = []
+        names: list[str | None] = []
+        values: list[Any] = []
         for link in links:
-            link = within(self.name, self.cls._link)(link)
-            spliced = self.associative and link.call is self
-            pairs += link.given["links"].pairs if spliced else [(None, link)]
-        pairs += [(name, within(f"{self.name}: {name}", self.cls._link)(link)) for name, link in named.items()]
-        names = [name for name, _ in pairs if name is not None]
-        twice = next((name for name in names if names.count(name) > 1), None)
+            link = link if isinstance(link, self.cls) else within(self.name, self._link)(link)
+            if self.associative and link.call is self:
+                spliced = link.given["links"]
+                names += spliced.given_names
+                values += spliced.values
+            else:
+                names.append(None)
+                values.append(link)
+        names += named
+        values += [within(f"{self.name}: {name}", self.cls._link)(link) for name, link in named.items()]
+        given = [name for name in names if name is not None]
+        twice = next((name for name in given if given.count(name) > 1), None)
         if twice is not None:
             raise TransformationError(f"{self.name}: two links are named {twice!r}")
-        return within(self.name, _named)(Links([name for name, _ in pairs], [link for _, link in pairs]))
+        return within(self.name, _named)(Links(names, values))
 
     def rebuild(self, given: dict[str, Any]) -> Any:
         return self.cls._make(self, given)
@@ -168,50 +244,3 @@ def _named(links: Links | Mapping[str, Any]) -> Links:
             what = f"that is where {CLOCK[name]} kept" if name in CLOCK else "that is a method"
             raise TransformationError(f"no link may be named {name!r}: {what}")
     return links
-
-
-def _one_of(choices: tuple[Any, ...], x: Any) -> None:
-    if x not in choices:
-        raise TransformationError(f"expected {' or '.join(map(repr, choices))}, found {x!r}")
-
-
-def _floating(x: Any) -> None:
-    try:
-        right = x is None or jnp.issubdtype(jnp.dtype(x), jnp.floating)
-    except TypeError:
-        right = False
-    if not right:
-        raise TransformationError(f"expected a floating-point dtype such as 'bfloat16', found {x!r}")
-
-
-def _parameters(body: Callable[..., Any], signature: inspect.Signature) -> dict[str, Parameter]:
-    found = {}
-    for name, p in signature.parameters.items():
-        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            found["links"] = Parameter("links", None, p.empty)
-            continue
-        bare, marks = _hint(body, name, p.annotation)
-        kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
-        interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
-        check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
-        check = _floating if kept == "dtype" else check
-        kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
-        found[name] = Parameter(kind, interval, p.default, check)
-    return found
-
-
-def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """What an annotation says: the type, and the marks on it (also inside a union with None)."""
-    if isinstance(hint, str):
-        closure = inspect.getclosurevars(body)
-        try:
-            hint = eval(hint, {**vars(builtins), **body.__globals__}, dict(closure.nonlocals))
-        except Exception as error:
-            if any(mark in hint for mark in MARKS):
-                raise TransformationError(
-                    f"{body.__name__}: {name}: the annotation {hint!r} cannot be read: {error}"
-                ) from None
-            return None, ()
-    if get_origin(hint) in (Union, UnionType):
-        hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
-    return (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())

@@ -5,6 +5,7 @@ off with it. So a decay travels as two numbers, the float32 nearest to it and wh
 things that formulas do with it (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) are computed from both.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -191,4 +192,13 @@ _jitted = jax.jit(_one_minus_power)  # a scalar that many leaves may want: trace
 
 
 def _lost(decay: SplitDecay, t: Any) -> jax.Array:
-    return _jitted(jnp.asarray(1 - decay), jnp.asarray(t))
+    t = jnp.asarray(t)
+    if is_python(decay.near, decay.rest) and 0 < decay.value < 1:  # the logarithm is a constant, from float64
+        t = _floating(t, jnp.asarray(0.0).dtype)
+        return -jnp.expm1(t * np.asarray(math.log1p(decay.value - 1), t.dtype))
+    complement = jnp.asarray(1 - decay)
+    return _jitted(complement, _floating(t, complement.dtype))
+
+
+def _floating(t: jax.Array, dtype: Any) -> jax.Array:
+    return t.astype(dtype) if jnp.issubdtype(t.dtype, jnp.integer) else t

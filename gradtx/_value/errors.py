@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from functools import wraps
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -20,7 +19,6 @@ class TransformationError(ValueError, TypeError):
 def within(name: str, function: Callable[P, R]) -> Callable[P, R]:
     """The same function; an error that leaves it is told the name of the place."""
 
-    @wraps(function)
     def located(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
@@ -34,5 +32,5 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'b1'?)``, or nothing where no known name is close."""
     known = list(known)
     short = [full for full in known if name == "".join(word[:1] for word in full.split("_"))]  # lr: learning_rate
-    close = short or get_close_matches(name, known, n=1, cutoff=0.5)
+    close = short or get_close_matches(name, known, n=1, cutoff=0.6 if len(name) > 3 else 0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def real_dtype(*dtypes: Any) -> Any:
@@ -26,7 +27,7 @@ def root(x: Any) -> jax.Array:
     >>> float(root(4.0)), float(jax.grad(root)(0.0)), float(jax.grad(root)(4.0))
     (2.0, 0.0, 0.25)
     """
-    return jnp.sqrt(x)
+    return jax.lax.sqrt(x) if isinstance(x, jax.Array) else jnp.sqrt(x)
 
 
 @root.defjvp
@@ -48,12 +49,16 @@ def ewma(decay: Any, average: Any, x: Any) -> Any:
     """
     if isinstance(average, int | float) and isinstance(x, int | float):
         return average + (1 - decay) * (x - average)
-    return _toward(average, x, 1 - decay)
-
-
-@jax.jit  # a call, which all averages of one shape share
-def _toward(average: Any, x: Any, part: Any) -> jax.Array:
+    part = 1 - decay
+    if _alike(average, x) and not jnp.iscomplexobj(x):
+        part = np.asarray(part, x.dtype) if type(part) is float else part
+        if jnp.ndim(part) == 0 and part.dtype == x.dtype:  # lax: jax.numpy traces each of its calls for every shape
+            return jax.lax.add(average, jax.lax.mul(jax.lax.sub(x, at_most_finite(average)), part))
     return average + part * (x - at_most_finite(average))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return isinstance(a, jax.Array) and isinstance(b, jax.Array) and a.shape == b.shape and a.dtype == b.dtype
 
 
 def at_most_finite(x: Any) -> Any:
@@ -83,4 +88,4 @@ def abs_sq(x: jax.Array) -> jax.Array:
     >>> float(abs_sq(jnp.asarray(3 + 4j)))
     25.0
     """
-    return jnp.real(x) ** 2 + jnp.imag(x) ** 2 if jnp.iscomplexobj(x) else x * x
+    return jnp.real(x) ** 2 + jnp.imag(x) ** 2 if jnp.iscomplexobj(x) else jax.lax.mul(x, x)

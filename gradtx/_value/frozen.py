@@ -1,28 +1,33 @@
 """Structure: what a call was given besides numbers, made hashable and comparable by content."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
-from gradtx._value.errors import TransformationError
+from gradtx._value.functions import Look
 
 
 class Frozen:
     """Structure of any kind, hashable: compared by content, printed as it was given."""
 
-    __slots__ = ("_key", "value")
+    __slots__ = ("look", "value")
 
     def __init__(self, value: Any):
         self.value = _own(value)
-        self._key = _key(self.value)
+        self.look = Look(self.value)
 
-    def __eq__(self, other: Any) -> bool:
-        return isinstance(other, Frozen) and self._key == other._key
+    @property
+    def key(self) -> Any:
+        """What it is: equal keys, equal structure. That of a function is another when what it reads is another."""
+        if self.look.reads and not self.look.holds():
+            self.look = Look(self.value)
+        return self.look.key
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Frozen) and self.key == other.key)
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.key)
 
     def __repr__(self) -> str:
         return getattr(self.value, "__qualname__", None) or repr(self.value)
@@ -41,20 +46,3 @@ def _own(x: Any) -> Any:
         return x.copy()
     is_dtype = isinstance(x, np.dtype) or (isinstance(x, type) and issubclass(x, np.generic))
     return np.dtype(x).name if is_dtype or type(x).__name__ == "_ScalarMeta" else x
-
-
-def _key(x: Any) -> Any:
-    if isinstance(x, Mapping):
-        return type(x), tuple((_key(k), _key(v)) for k, v in x.items())
-    if isinstance(x, list | tuple):
-        return type(x), tuple(_key(part) for part in x)
-    if isinstance(x, np.ndarray | jax.Array):
-        return str(x.dtype), x.shape, np.asarray(x).tobytes()
-    try:
-        hash(x)
-    except TypeError:
-        leaves, treedef = jax.tree.flatten(x)
-        if len(leaves) == 1 and leaves[0] is x:
-            raise TransformationError(f"expected something hashable, or a tree of such things, found {x!r}") from None
-        return treedef, tuple(_key(leaf) for leaf in leaves)
-    return type(x), x

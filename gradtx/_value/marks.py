@@ -7,17 +7,30 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """What a number may be; checked where it is a concrete Python or NumPy number."""
+    """What a number may be; checked where it is a concrete Python or NumPy number.
+
+    ``split``: it is carried as two numbers (see `gradtx._value.decay`). ``whole``: it is one of 0, 1, 2 ...
+    """
 
     low: float
     high: float
     closed: bool
+    split: bool = False
+    whole: bool = False
 
     def __contains__(self, x: Any) -> bool:
         values = np.asarray(x, np.float64)
-        return bool(np.all((values >= self.low) & ((values <= self.high) if self.closed else (values < self.high))))
+        inside = (values >= self.low) & ((values <= self.high) if self.closed else (values < self.high))
+        return bool(np.all(inside & (values == np.floor(values)) if self.whole else inside))
+
+    @property
+    def top(self) -> float:
+        """The largest number that is inside."""
+        return self.high if self.closed else math.nextafter(self.high, -math.inf)
 
     def __str__(self) -> str:
+        if self.whole:
+            return f"{self.low:.0f}, {self.low + 1:.0f} ... {self.high:.0f}"
         return f"[{self.low:g}, {self.high:g}{']' if self.closed else ')'}"
 
 
@@ -27,7 +40,7 @@ class Kept(NamedTuple):
     kind: str
 
 
-Decay = Annotated[Any, Interval(0.0, 1.0, closed=False)]
+Decay = Annotated[Any, Interval(0.0, 1.0, closed=False, split=True)]
 """A decay in [0, 1), carried to better than float32 (see `gradtx.transformation`)."""
 
 
@@ -37,6 +50,10 @@ NonNegative = Annotated[Any, Interval(0.0, math.inf, closed=False)]
 
 Limit = Annotated[Any, Interval(0.0, math.inf, closed=True)]
 """A number ≥ 0 that may be infinite, such as a norm to clip to."""
+
+
+Seed = Annotated[Any, Interval(0.0, 2.0**24, closed=True, whole=True)]
+"""A whole number from 0 to 2²⁴, of which random draws follow: as many as float32 tells apart, so that it sweeps."""
 
 
 Static = Annotated[Any, Kept("structure")]

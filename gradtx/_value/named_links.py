@@ -1,6 +1,6 @@
 """Transformations in order, some under names of their own: what ``*links`` and ``**named_links`` are kept as."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,10 +17,11 @@ class NamedLink(NamedTuple):
 class Links:
     """Transformations in order, some under a name that the user gave. The names are structure."""
 
-    __slots__ = ("given_names", "values")
+    __slots__ = ("_names", "given_names", "values")
 
-    def __init__(self, given_names: Iterable[str | None], values: Iterable[Any]):
+    def __init__(self, given_names: Iterable[str | None], values: Iterable[Any], names: Sequence[str] = ()):
         self.given_names, self.values = tuple(given_names), tuple(values)
+        self._names = names  # of the links that stood here before JAX put something else in their place
 
     @classmethod
     def of(cls, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
@@ -33,8 +34,15 @@ class Links:
     def pairs(self) -> list[tuple[str | None, Any]]:
         return list(zip(self.given_names, self.values, strict=True))
 
+    @property
+    def static(self) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+        """What is structure: the names that were given, and all names."""
+        return self.given_names, tuple(self.names())
+
     def names(self) -> list[str]:
         """One name a link: the given one, or its factory's, numbered from the second on (``scale``, ``scale_1``)."""
+        if self._names and not all(hasattr(link, "link_name") for link in self.values):
+            return list(self._names)
         taken = {name for name in self.given_names if name}
         found = []
         for given, link in self.pairs:
@@ -67,16 +75,16 @@ class Links:
         return Links, (self.given_names, self.values)
 
     def tree_flatten_with_keys(self) -> Any:
-        return tuple(
-            (jax.tree_util.GetAttrKey(n), v) for n, v in zip(self.names(), self.values, strict=True)
-        ), self.given_names
+        key = jax.tree_util.GetAttrKey
+        return tuple((key(n), v) for n, v in zip(self.names(), self.values, strict=True)), self.static
 
     def tree_flatten(self) -> Any:
-        return self.values, self.given_names
+        return self.values, self.static
 
     @classmethod
-    def tree_unflatten(cls, names: Any, values: Any) -> "Links":
-        return cls(names, values)
+    def tree_unflatten(cls, static: Any, values: Any) -> "Links":
+        given_names, names = static
+        return cls(given_names, values, names)
 
     def __repr__(self) -> str:
         return "{" + ", ".join(f"{n!r}: {v!r}" for n, v in zip(self.names(), self.values, strict=True)) + "}"

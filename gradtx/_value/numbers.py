@@ -19,7 +19,7 @@ def as_number(x: Any, interval: Interval | None) -> Any:
 
     Raises `TransformationError`: no real number; a concrete number outside the interval.
     """
-    decay = interval is not None and interval.high == 1.0
+    decay = interval is not None and interval.split
     if isinstance(x, SplitDecay):
         return x if decay else x.value
     if isinstance(x, bool | np.bool_ | str | bytes) or (not hasattr(x, "dtype") and not isinstance(x, int | float)):

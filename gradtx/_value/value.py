@@ -5,9 +5,10 @@ value is used, with its schedules resolved, so the same value can be printed, co
 differentiated and passed through ``jit``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
-from typing import Any
+from operator import attrgetter
+from typing import Any, ParamSpec, Self, TypeVar
 
 import jax
 import numpy as np
@@ -20,22 +21,27 @@ from gradtx._value.frozen import Frozen
 from gradtx._value.marks import Interval
 from gradtx._value.named_links import Links
 from gradtx._value.numbers import show
+from gradtx._value.structure import Structure, exportable, looks_of, places, taken_apart
 
 ATTRIBUTE = jax.tree_util.GetAttrKey
+P = ParamSpec("P")
+V = TypeVar("V", bound="Value")
 
 
 class Value:
     """A call of a factory as a pytree. Numbers, structure and links are its attributes; `replace` makes a new one."""
 
-    __slots__ = ("call", "given")
+    __slots__ = ("__weakref__", "_flat", "_last", "call", "given")
     call: Call
     given: dict[str, Any]
+    _flat: tuple[tuple[Any, ...], Structure]  # what JAX sees, worked out when it is first asked for
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TransformationError(f"{type(self).__name__}: values are made by their factories, such as gradtx.adam")
 
     def __init_subclass__(cls) -> None:
-        jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, cls._flatten)
+        jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, attrgetter("_flat"))
+        exportable(cls)
 
     # How the calls of this kind of value take numbers and links; the two kinds differ in no more than this.
 
@@ -55,29 +61,35 @@ class Value:
     # Making and taking apart ------------------------------------------------------------------------------------------
 
     @classmethod
-    def _make(cls, call: Call, given: dict[str, Any]) -> Any:
+    def _make(cls, call: Call, given: dict[str, Any]) -> Self:
         self = object.__new__(cls)
         object.__setattr__(self, "call", call)
         object.__setattr__(self, "given", given)
         return self
 
-    def _aux(self) -> tuple[Call, tuple[Any, ...]]:
-        return self.call, tuple(self.given[name] for name in self.call.structure)
-
-    def _flatten(self) -> Any:
-        return tuple(self.given[name] for name in self.call.children), self._aux()
-
-    def _flatten_with_keys(self) -> Any:
-        return tuple((ATTRIBUTE(name), self.given[name]) for name in self.call.children), self._aux()
-
     @classmethod
-    def _unflatten(cls, aux: Any, children: Any) -> Any:
-        call, structure = aux
-        return cls._make(
-            call, dict(zip(call.children, children, strict=True)) | dict(zip(call.structure, structure, strict=True))
-        )
+    def _unflatten(cls, structure: Structure, children: Iterable[Any]) -> Self:
+        return cls._make(structure.call, structure.given(children))
 
-    def __reduce__(self) -> Any:
+    def _flattened(self) -> tuple[tuple[Any, ...], Structure]:
+        """What JAX sees, kept for the next time; where functions may change, as long as they do not."""
+        try:
+            flat, looks = object.__getattribute__(self, "_last")
+            if flat[1].holds() and all(look.holds() for look in looks):
+                return flat
+        except AttributeError:  # this is the first time
+            pass
+        flat = taken_apart(self.call, self.given)
+        looks = looks_of(self.call, [self.given[name] for name in self.call.structure])
+        object.__setattr__(self, "_last" if looks else "_flat", (flat, looks) if looks else flat)
+        return flat
+
+    def _flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any], ...], Structure]:
+        children, structure = self._flat
+        names = places(self.call, self.given)
+        return tuple([(ATTRIBUTE(name), child) for name, child in zip(names, children, strict=True)]), structure
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _rebuild, (self.call.function, self.given)
 
     @property
@@ -104,6 +116,8 @@ class Value:
                 yield from part.walk()
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_flat":
+            return self._flattened()
         if not name.startswith("_"):
             given = self.given.get(name, dict(self.parts()).get(name, _MISSING))
             if given is not _MISSING:
@@ -124,7 +138,7 @@ class Value:
     def _known(self) -> list[str]:
         return [name for name, _ in self.parts()] + self.call.structure
 
-    def replace(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Any:
+    def replace(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
         """The same call with other arguments: a new value, and no new compilation where only numbers change.
 
         Names are those of the call (``learning_rate=3e-4``) or dotted (``{"adam.learning_rate": 3e-4}``), as deep as
@@ -132,7 +146,7 @@ class Value:
         """
         return within(self.link_name, self._with)({**(changes or {}), **more})
 
-    def _with(self, changes: Mapping[str, Any]) -> Any:
+    def _with(self, changes: Mapping[str, Any]) -> Self:
         given = self.given
         for path, x in changes.items():
             own = path if self._has(path) else path.removeprefix(f"{self.link_name}.")
@@ -155,7 +169,9 @@ class Value:
         known = self._known()
         if any(name.startswith(f"{path}.") for name in known):  # a tuple of numbers inside a tuple
             return _put(given, path, within(path, call._number)(x, call.parameters[path.partition(".")[0]], deep=True))
-        raise TransformationError(f"it has no {path!r}{suggest(path, known)}; it has {', '.join(known)}")
+        deep = [name for name in _dotted(self) if name.endswith(f".{path}")]
+        hint = f" (did you mean {' or '.join(map(repr, deep))}?)" if deep else suggest(path, known)
+        raise TransformationError(f"it has no {path!r}{hint}; it has {', '.join(known)}")
 
     # Comparing and printing -------------------------------------------------------------------------------------------
 
@@ -207,6 +223,14 @@ def _put(given: dict[str, Any], name: str, new: Any) -> dict[str, Any]:
     raise KeyError(name)
 
 
+def _dotted(value: Value) -> Iterator[str]:
+    """The dotted names of all parts, however deep."""
+    for name, part in value.parts():
+        yield name
+        if isinstance(part, Value):
+            yield from (f"{name}.{inside}" for inside in _dotted(part))
+
+
 def _entries(name: str, child: Any) -> Iterator[tuple[str, Any]]:
     """A child, or the entries of a tuple of them, however deep."""
     if not isinstance(child, tuple):
@@ -219,8 +243,7 @@ def _entries(name: str, child: Any) -> Iterator[tuple[str, Any]]:
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
-    tracer = Tracer
-    if isinstance(a, tracer) or isinstance(b, tracer) or isinstance(a, float) != isinstance(b, float):
+    if isinstance(a, Tracer) or isinstance(b, Tracer) or isinstance(a, float) != isinstance(b, float):
         return False
     try:
         return np.shape(a) == np.shape(b) and bool(np.array_equal(np.asarray(a), np.asarray(b)))
@@ -231,14 +254,14 @@ def _same(a: Any, b: Any) -> bool:
 _MISSING = object()
 
 
-def factory(cls: type[Value], **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def factory(cls: type[V], **options: Any) -> Callable[[Callable[P, Any]], Callable[P, V]]:
     """A decorator: the body becomes a function that keeps its call as a value of class ``cls``."""
 
-    def decorate(body: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(body: Callable[P, Any]) -> Callable[P, V]:
         call = Call(body, cls, **options)
 
         @wraps(body)
-        def keep(*args: Any, **kwargs: Any) -> Any:
+        def keep(*args: P.args, **kwargs: P.kwargs) -> V:
             return call(*args, **kwargs)
 
         keep.__dict__.update(call=call)

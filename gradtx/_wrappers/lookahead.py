@@ -17,9 +17,9 @@ def lookahead(inner: Link, sync_period: NonNegative, slow_step_size: NonNegative
 
         θ ← θ + inner(uₜ);   where t is a multiple of k:  φ ← φ + s(θ − φ),   θ ← φ
 
-    k is ``sync_period``, s ``slow_step_size``, φ the slow parameters, which `gradtx.eval_params` deploys. It goes
-    around a whole optimizer. Source: Zhang et al. 2019, Algorithm 1. State: ``inner``; ``slow`` (φ), like the
-    parameters in float32 at least. Raises `TransformationError`: no ``params``.
+    k is ``sync_period`` (rounded up, 1 at least), s ``slow_step_size``, φ the slow parameters, which
+    `gradtx.eval_params` deploys. It goes around a whole optimizer. Source: Zhang et al. 2019, Algorithm 1. State:
+    ``inner``; ``slow`` (φ), like the parameters in float32 at least. Raises `TransformationError`: no ``params``.
 
     >>> from gradtx import sgd
     >>> tx, x = lookahead(sgd(1.0), sync_period=1), jnp.array([4.0])
@@ -32,7 +32,7 @@ def lookahead(inner: Link, sync_period: NonNegative, slow_step_size: NonNegative
 
     def update(step: Any, updates: Tree, state: Any, *, params: Tree, t: Any) -> Any:
         new, inner = step(updates)
-        due = t % jnp.asarray(sync_period).astype(jnp.int32) == 0
+        due = t % jnp.maximum(jnp.ceil(jnp.asarray(sync_period)), 1).astype(jnp.int32) == 0
 
         def followed(slow: Any, param: Any, u: Any) -> Any:
             part = jnp.asarray(slow_step_size).astype(jnp.real(slow).dtype)

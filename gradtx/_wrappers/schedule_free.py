@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
+from gradtx._value.floating import real_dtype
 from gradtx._value.marks import Decay, Link, NonNegative
 
 
@@ -29,12 +31,12 @@ def schedule_free(base: Link, learning_rate: NonNegative, b1: Decay = 0.9, weigh
     """
 
     def init(params: Tree) -> Any:
-        zero = jnp.zeros([], jnp.float32)
+        zero = jnp.zeros([], real_dtype(*(x.dtype for x in jax.tree.leaves(params))))
         return {"x": trees.map(jnp.copy, params), "z": trees.map(jnp.copy, params), "weight_sum": zero, "max_lr": zero}
 
     def update(step: Any, updates: Tree, state: Any, *, params: Tree) -> Any:
         new, inner = step(updates)
-        max_lr = jnp.maximum(state["max_lr"], jnp.asarray(learning_rate).astype(jnp.float32))
+        max_lr = jnp.maximum(state["max_lr"], jnp.asarray(learning_rate).astype(state["max_lr"].dtype))
         weight = jnp.where(max_lr > 0, jnp.where(max_lr > 0, max_lr, 1) ** weight_lr_power, 0)
         total = state["weight_sum"] + weight
         c = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradtx._rules.functions import hyperparameters
@@ -16,17 +15,10 @@ from gradtx._value.errors import TransformationError, within
 from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._engine.seeds import as_numpy_has_it, whole_seed
+from gradtx.sweep._grouping import Group, grouped
 
 Point = dict[str, Any]
 Maker = Callable[..., GradientTransformation]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Lanes of one structure: their numbers in the population, and their transformations stacked in one."""
-
-    lanes: tuple[int, ...]
-    tx: GradientTransformation
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ class Population:
         made = [self.lane(n) for n in range(self.size)] + [other.lane(n) for n in range(other.size)]
         numbers = {name: np.concatenate([column, other.numbers[name]]) for name, column in self.numbers.items()}
         seeds = None if self.seeds is None else np.concatenate([self.seeds, other.seeds])  # pyright: ignore
-        return Population([*self.points, *other.points], _grouped(made), numbers, seeds)
+        return Population([*self.points, *other.points], grouped(made), numbers, seeds)
 
 
 def _besides(population: Population) -> str:
@@ -202,7 +194,7 @@ def points(
     besides = {*for_loss, *(["seed"] if any(own_seed) else [])}
     made = [_made(factory, {k: x for k, x in row.items() if k not in besides}) for row in rows]
     columns = {name: _numbers(name, rows) for name in for_loss}
-    return Population(rows, _grouped(made), columns, _seeds(rows) if any(own_seed) else None)
+    return Population(rows, grouped(made, rows), columns, _seeds(rows) if any(own_seed) else None)
 
 
 def stack(transformations: Iterable[GradientTransformation]) -> Population:
@@ -215,7 +207,7 @@ def stack(transformations: Iterable[GradientTransformation]) -> Population:
     made = [within("stack", GradientTransformation._link)(tx) for tx in transformations]
     if not made:
         raise TransformationError("stack: expected at least one transformation, found none")
-    return Population([hyperparameters(tx) for tx in made], _grouped(made))
+    return Population([hyperparameters(tx) for tx in made], grouped(made))
 
 
 # Values of axes -------------------------------------------------------------------------------------------------------
@@ -280,24 +272,3 @@ def _made(factory: Any, point: Point) -> GradientTransformation:
     if not callable(factory):
         raise TransformationError(f"sweep: expected a factory or a transformation, found {factory!r}")
     return within("sweep", GradientTransformation._link)(factory(**point))
-
-
-def _grouped(transformations: Sequence[GradientTransformation]) -> tuple[Group, ...]:
-    """Those of one structure stacked, in the order in which the structures appear."""
-    lanes: dict[Any, list[int]] = {}
-    for n, tx in enumerate(transformations):
-        shapes = tuple(np.shape(x) for x in jax.tree.leaves(tx))
-        lanes.setdefault((jax.tree.structure(tx), shapes), []).append(n)
-    if len(lanes) > 32 and len(lanes) > len(transformations) // 2:
-        raise TransformationError(
-            f"sweep: {len(transformations)} lanes of {len(lanes)} structures, each of which would be compiled: "
-            "functions made anew for each lane differ too; make them once"
-        )
-    return tuple(Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values())
-
-
-def _column(*numbers: Any) -> jax.Array:
-    """One leaf of all lanes, from float64 where the numbers are Python's."""
-    if all(isinstance(x, float) for x in numbers):
-        return jnp.asarray(np.asarray(numbers, np.float64).astype(jnp.result_type(float)))
-    return jnp.stack([jnp.asarray(x) for x in numbers])

@@ -154,7 +154,7 @@ def _explore(evolution: Evolution, x: Any, interval: Interval | None, place: int
     """One number, perturbed or drawn anew, inside its interval."""
     pick, draw, again = jax.random.split(key, 3)
     x = jnp.asarray(x)
-    decay = interval is not None and interval.high == 1.0
+    decay = interval is not None and interval.split
     factor = jax.random.choice(pick, jnp.asarray(evolution.factors, x.dtype))
     new = 1 - (1 - x) * factor if decay else x * factor
     if place is not None:
@@ -162,6 +162,7 @@ def _explore(evolution: Evolution, x: Any, interval: Interval | None, place: int
         new = jnp.where(jax.random.uniform(again) < evolution.resample, fresh, new)
     if interval is None:
         return new
+    new = jnp.round(new) if interval.whole else new
     top = jnp.nextafter(jnp.asarray(interval.high, x.dtype), jnp.zeros((), x.dtype)) if not interval.closed else None
     return jnp.clip(new, jnp.asarray(interval.low, x.dtype), top if top is not None else interval.high)
 

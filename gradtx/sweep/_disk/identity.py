@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from gradtx._training.step import advance
+from gradtx._value.fingerprint import CannotTell, fingerprint
 from gradtx.sweep._engine.lanes import lane_loss
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.rows import is_key
@@ -103,8 +105,25 @@ def program_of(function: Callable[..., Any] | None, *args: Any) -> str:
     if function is None:
         return "none"
     traced = jax.make_jaxpr(function)(*args)
-    text = _without_addresses(str(traced.jaxpr))
-    return hashlib.sha256((text + digest_of(list(_constants(traced)))).encode()).hexdigest()[:16]
+    text = _without_addresses(str(traced.jaxpr)) + digest_of(list(_constants(traced)))
+    unknown = ""
+    for called in _called_back(traced.jaxpr):
+        try:
+            text += fingerprint(called)
+        except CannotTell as error:  # no two are the same, then
+            unknown = f"it calls {error}, which may be another ({uuid.uuid4().hex[:8]})"
+    return unknown or hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _called_back(program: Jaxpr) -> Iterator[Callable[..., Any]]:
+    """The functions of Python that a program calls, and the programs inside of it."""
+    for equation in program.eqns:
+        if equation.primitive.name in ("pure_callback", "io_callback"):
+            callback = equation.params["callback"]
+            yield getattr(callback, "callback_func", callback)
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
+            if _is_program(inner):
+                yield from _called_back(getattr(inner, "jaxpr", inner))
 
 
 def _constants(traced: Any) -> Iterator[Any]:

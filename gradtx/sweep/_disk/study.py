@@ -134,13 +134,17 @@ def check_study(study: Any, settings: Mapping[str, Any]) -> None:
         there = study.user_attrs.get(name, x)
         if there != x:
             found = (
-                f"has another {name} than this search"
+                f"has another {name} than this search{_why(x)}"
                 if name in DIGESTS
                 else f"has {name} {there}, and this search {x}"
             )
             raise TransformationError(f"search: the study {study.study_name!r} {found}: give another name")
         if name not in study.user_attrs:
             study.set_user_attr(name, x)
+
+
+def _why(digest: str) -> str:
+    return f" ({digest})" if " " in digest else ""  # a function that cannot be told from another
 
 
 @contextmanager

@@ -1,0 +1,87 @@
+"""What to write instead: names of other libraries, and arguments that another factory takes."""
+
+from collections.abc import Iterable
+
+from gradtx._value.errors import suggest
+
+_ADAM = "chain(scale_by_ewma(b1), bias_correction(b1), scale_by_rms(b2, eps))"
+
+# What Optax has under a name that gradtx has not, and what it is here.
+OPTAX = {
+    "GradientTransformationExtraArgs": "GradientTransformation, whose update takes extra keywords",
+    "MultiSteps": "accumulate",
+    "apply_every": "accumulate",
+    "apply_if_finite": "guard_nonfinite",
+    "ema": "scale_by_ewma, with bias_correction after it",
+    "freeze": "partition, with set_to_zero() for what is frozen",
+    "global_norm": "tree.norm",
+    "incremental_update": "ewma, or average_params as a link",
+    "inject_hyperparams": "not needed here: tx.replace(learning_rate=...), hyperparameters(tx)",
+    "inject_stateful_hyperparams": "not needed here: any number may be a schedule",
+    "multi_transform": "partition",
+    "named_chain": "chain(name=link, ...)",
+    "scale_by_adam": _ADAM,
+    "scale_by_amsgrad": "amsgrad, or scale_by_max_rms in place of scale_by_rms",
+    "selective_transform": "partition",
+    "sign_sgd": "chain(scale_by_sign(), scale_by_learning_rate(learning_rate))",
+    "signum": "chain(scale_by_ewma(b1), scale_by_sign(), scale_by_learning_rate(learning_rate))",
+    "skip_not_finite": "guard_nonfinite",
+    "stateless": "per_leaf, or whole_tree",
+    "stateless_with_tree_map": "per_leaf",
+    "tree_map_params": "not needed here: the fields of a state are trees like the parameters",
+    "tree_utils": "tree",
+    "update_moment": "ewma",
+    "with_extra_args_support": "not needed here: every update takes extra keywords",
+    "zero_nans": "guard_nonfinite",
+}
+
+# Arguments as others spell them.
+SPELLED = {
+    "alpha": ("learning_rate",),
+    "betas": ("b1", "b2"),
+    "beta1": ("b1",),
+    "beta2": ("b2",),
+    "beta_1": ("b1",),
+    "beta_2": ("b2",),
+    "epsilon": ("eps",),
+    "l2": ("weight_decay",),
+    "mu": ("momentum",),
+    "step_size": ("learning_rate",),
+    "wd": ("weight_decay",),
+}
+
+# Arguments that make another optimizer of it.
+ANOTHER = {
+    ("adam", "amsgrad"): "gradtx.amsgrad",
+    ("adam", "nesterov"): "gradtx.nadam",
+    ("adam", "weight_decay"): "gradtx.adamw",
+    ("adamax", "weight_decay"): "gradtx.chain with gradtx.add_decayed_weights",
+    ("rmsprop", "weight_decay"): "gradtx.chain(gradtx.add_decayed_weights(...), gradtx.rmsprop(...))",
+    ("sgd", "weight_decay"): "gradtx.chain(gradtx.add_decayed_weights(...), gradtx.sgd(...))",
+}
+
+
+def instead_of_argument(factory: str, name: str, known: Iterable[str]) -> str:
+    """What to write instead of an argument that a factory does not take, in brackets; nothing where that is not known.
+
+    >>> instead_of_argument("adam", "betas", ["b1", "b2"]), instead_of_argument("adam", "nesterov", [])
+    (' (write b1=..., b2=...)', ' (that is gradtx.nadam)')
+    """
+    known = list(known)
+    spelled = SPELLED.get(name, ())
+    if spelled and all(own in known for own in spelled):
+        return f" (write {', '.join(f'{own}=...' for own in spelled)})"
+    if (factory, name) in ANOTHER:
+        return f" (that is {ANOTHER[factory, name]})"
+    return suggest(name, known)
+
+
+def instead_of_name(name: str, known: Iterable[str]) -> str:
+    """What to write instead of a name that gradtx does not have.
+
+    >>> instead_of_name("multi_transform", [])
+    ": Optax's multi_transform is partition here"
+    """
+    if name not in OPTAX:
+        return suggest(name, known)
+    return f": Optax's {name} is {OPTAX[name]}{'' if 'not needed here' in OPTAX[name] else ' here'}"

@@ -1,0 +1,91 @@
+"""What the parameters of a factory take, as their annotations say."""
+
+import builtins
+import inspect
+import math
+from collections.abc import Callable
+from functools import partial
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import jax.numpy as jnp
+
+from gradtx._value.errors import TransformationError
+from gradtx._value.marks import Interval, Kept
+
+MARKS = ("Decay", "NonNegative", "Limit", "Seed", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
+
+
+class Parameter(NamedTuple):
+    """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
+
+    ``interval`` is where a number must lie; ``check`` raises where structure is not one of a ``Literal``, or no dtype.
+    A float from ``low`` to ``top`` needs no other check; ``split``: it is kept as two numbers.
+    """
+
+    kind: str
+    interval: Interval | None
+    default: Any
+    check: Callable[[Any], None] | None = None
+    low: float = math.inf
+    top: float = -math.inf
+    split: bool = False
+
+    @classmethod
+    def of_number(cls, kind: str, interval: Interval | None, default: Any) -> "Parameter":
+        """A parameter that takes numbers."""
+        if interval is None:
+            return cls(kind, None, default, low=-math.inf, top=math.inf)
+        if interval.whole:
+            return cls(kind, interval, default)
+        return cls(kind, interval, default, low=interval.low, top=interval.top, split=interval.split)
+
+
+def _one_of(choices: tuple[Any, ...], x: Any) -> None:
+    if x not in choices:
+        raise TransformationError(f"expected {' or '.join(map(repr, choices))}, found {x!r}")
+
+
+def _floating(x: Any) -> None:
+    try:
+        right = x is None or jnp.issubdtype(jnp.dtype(x), jnp.floating)
+    except TypeError:
+        right = False
+    if not right:
+        raise TransformationError(f"expected a floating-point dtype such as 'bfloat16', found {x!r}")
+
+
+def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dict[str, Parameter]:
+    """The parameters of a factory by name, all links as one, ``links``."""
+    found = {}
+    for name, p in signature.parameters.items():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            found["links"] = Parameter("links", None, p.empty)
+            continue
+        bare, marks = _hint(body, name, p.annotation)
+        kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
+        interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
+        check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
+        check = _floating if kept == "dtype" else check
+        kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
+        numeric = kind in ("number", "numbers", "whole")
+        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
+        found[name] = of_kind(kind, interval, p.default)
+    return found
+
+
+def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What an annotation says: the type, and the marks on it (also inside a union with None)."""
+    if isinstance(hint, str):
+        closure = inspect.getclosurevars(body)
+        try:
+            hint = eval(hint, {**vars(builtins), **body.__globals__}, dict(closure.nonlocals))
+        except Exception as error:
+            if any(mark in hint for mark in MARKS):
+                raise TransformationError(
+                    f"{body.__name__}: {name}: the annotation {hint!r} cannot be read: {error}"
+                ) from None
+            return None, ()
+    if get_origin(hint) in (Union, UnionType):
+        hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
+    return (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())

@@ -1,0 +1,77 @@
+"""Lanes of one structure, stacked: each group is one compiled program."""
+
+import itertools
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx._rules.transformation import GradientTransformation
+from gradtx._value.differences import hidden_difference
+from gradtx._value.errors import TransformationError
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lanes of one structure: their numbers in the population, and their transformations stacked in one."""
+
+    lanes: tuple[int, ...]
+    tx: GradientTransformation
+
+
+def grouped(
+    transformations: Sequence[GradientTransformation], rows: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Group, ...]:
+    """Those of one structure stacked, in the order in which the structures appear."""
+    lanes: dict[Any, list[int]] = {}
+    for n, tx in enumerate(transformations):
+        shapes = tuple(np.shape(x) for x in jax.tree.leaves(tx))
+        lanes.setdefault((jax.tree.structure(tx), shapes), []).append(n)
+    if len(lanes) > 1:
+        _say_what_is_hidden(transformations, [own[0] for own in lanes.values()], rows)
+    return tuple(Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values())
+
+
+def _say_what_is_hidden(
+    transformations: Sequence[GradientTransformation], firsts: Sequence[int], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Warn where lanes look alike and are not: each structure is compiled by itself. Where those are many, refuse."""
+    many = len(firsts) > 32 and len(firsts) > len(transformations) // 2
+    found = ""
+    for a, b in itertools.combinations(firsts[:33], 2):
+        asked = [x for row in (rows[a], rows[b]) for x in row.values() if callable(x)] if rows else []
+        hidden = None if asked and not many else hidden_difference(transformations[a], transformations[b])
+        if hidden is not None:
+            found = f"lanes {a} and {b} look alike and differ in {hidden}"
+            break
+    if many:
+        raise TransformationError(
+            f"sweep: {len(transformations)} lanes of {len(firsts)} structures, each of which would be compiled"
+            f"{found and f': {found}'}"
+        )
+    if found:
+        warnings.warn(
+            f"sweep: {found}; each of the {len(firsts)} structures is compiled by itself. Make once what all lanes "
+            "share, and make a number of the transformation of what differs",
+            stacklevel=_outside(),
+        )
+
+
+def _outside() -> int:
+    """How many calls up the caller of gradtx stands."""
+    frame, up = sys._getframe(2), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("gradtx."):
+        frame, up = frame.f_back, up + 1
+    return up
+
+
+def _column(*numbers: Any) -> jax.Array:
+    """One leaf of all lanes, from float64 where the numbers are Python's."""
+    if all(isinstance(x, float) for x in numbers):
+        return jnp.asarray(np.asarray(numbers, np.float64).astype(jnp.result_type(float)))
+    return jnp.stack([jnp.asarray(x) for x in numbers])
