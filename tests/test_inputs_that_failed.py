@@ -307,6 +307,7 @@ def distance(params, batch):
     return jnp.mean((batch - params[None]) ** 2)
 
 
+@pytest.mark.filterwarnings("ignore:sweep. lanes 0 and 1 look alike")
 @pytest.mark.parametrize(
     ("population", "losses"),
     [
