@@ -1,7 +1,7 @@
 """Nesterov's momentum: is the rewritten form really the true lookahead?
 
-The true form takes the gradient where momentum is about to go, θ + αv. The rewritten one takes it where it stands and
-adds the momentum once more. They are the same path, seen from two points: y = θ + αv.
+The true form takes the gradient where momentum is about to go, θ + μv. The rewritten one takes it where it stands and
+adds the momentum once more. They are the same path, seen from two points: y = θ + μv.
 """
 
 import jax
@@ -33,7 +33,7 @@ def main():
         y = gradtx.apply_updates(y, updates)
     print(f"after {STEPS} steps: true form at θ = {theta}, loss {loss(theta):.2e}")
     print(f"              rewritten form at y = {y}, loss {loss(y):.2e}")
-    print(f"yes: y and θ + αv were never more than {apart:.1e} apart")
+    print(f"yes: y and θ + μv were never more than {apart:.1e} apart")
     for name, tx in {"plain momentum": gradtx.sgd(RATE, MOMENTUM), "true Nesterov": true}.items():
         run = gradtx.minimize(loss, start, tx, steps=STEPS)  # asks the transformation where to take the gradient
         print(f"{name:>15}: loss {run.final_loss:.2e}")

@@ -224,10 +224,10 @@ def condition_number(loss: Loss, params: Tree, *args: Any) -> jax.Array:
 def predicted_decrease(loss: Loss, params: Tree, step_size: Any, *args: Any) -> jax.Array:
     """What a step of gradient descent will change in the loss, by the slope and the curvature at the point.
 
-        L(θ − εg) − L(θ) ≈ −ε gᵀg + ½ ε² gᵀHg
+        L(θ − αg) − L(θ) ≈ −α gᵀg + ½ α² gᵀHg
 
-    ε is ``step_size``, a number or an array of them. Exact where the loss is quadratic. Positive curvature along g: the
-    step falls short of the first-order prediction −ε gᵀg; zero: it meets it; negative: it exceeds it. The trap: a
+    α is ``step_size``, a number or an array of them. Exact where the loss is quadratic. Positive curvature along g: the
+    step falls short of the first-order prediction −α gᵀg; zero: it meets it; negative: it exceeds it. The trap: a
     decrease is a negative number.
 
     Source: Goodfellow, Bengio & Courville 2016, eq. 4.9.
@@ -246,7 +246,7 @@ def predicted_decrease(loss: Loss, params: Tree, step_size: Any, *args: Any) -> 
 def best_step(loss: Loss, params: Tree, *args: Any) -> jax.Array:
     """The step of gradient descent after which the loss is lowest, by the slope and the curvature at the point.
 
-        ε* = gᵀg / gᵀHg,   with the decrease −½ (gᵀg)²/gᵀHg
+        α* = gᵀg / gᵀHg,   with the decrease −½ (gᵀg)²/gᵀHg
 
     Where gᵀHg ≤ 0 the prediction falls for ever, and the best step is ∞: how far it holds, second derivatives cannot
     say. Where the gradient is zero it is 0. Between 1/λₙ and 1/λ₁ where all eigenvalues are positive.

@@ -36,8 +36,8 @@ def test_list_has_every_factory():
 def test_show_prints_the_formula_and_the_links():
     shown = run("show", "adam")
     assert shown.returncode == 0
-    for part in ("adam(learning_rate, b1=0.9", "θ ← θ − ε m̂/", "scale_by_ewma(decay=b1)", "bias_correction(decay=b1)",
-                 "scale_by_rms(decay=b2, eps=eps", "u ← −ε · uₜ"):  # fmt: skip
+    for part in ("adam(learning_rate, b1=0.9", "θ ← θ − α m̂/", "scale_by_ewma(decay=b1)", "bias_correction(decay=b1)",
+                 "scale_by_rms(decay=b2, eps=eps", "u ← −α · uₜ"):  # fmt: skip
         assert part in shown.stdout
 
 

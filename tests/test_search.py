@@ -174,23 +174,90 @@ def test_a_study_of_another_question_is_refused(tmp_path):
             searched(trials=4, lanes=2, folder=tmp_path, **options)
 
 
-def test_what_fails_in_training_leaves_no_trial_running(tmp_path):
-    def broken(params, batch, a=0.0, b=0.0):
-        raise RuntimeError("no loss")
+def test_a_study_of_other_data_another_loss_or_another_optimizer_is_refused(tmp_path):
+    given = {"trials": 2, "lanes": 2, "steps": 1, "folder": tmp_path, "progress": False}
+    given["space"] = {"learning_rate": log_uniform(1e-3, 1.0)}
+    first = gradtx.sweep.search(gradtx.sgd, loss, jnp.array(0.0), DATA, **given)
+    other = {
+        "data": (gradtx.sgd, loss, jnp.array(0.0), {"x": 2 * DATA["x"]}),
+        "loss": (gradtx.sgd, valley, jnp.array(0.0), DATA),
+        "params": (gradtx.sgd, loss, jnp.array(1.0), DATA),
+        "transformation": (gradtx.adam, loss, jnp.array(0.0), DATA),
+    }
+    for name, call in other.items():
+        with pytest.raises(gradtx.TransformationError, match=f"has another {name} than this search: give another name"):
+            gradtx.sweep.search(*call, **given)
+    again = gradtx.sweep.search(gradtx.sgd, loss, jnp.array(0.0), DATA, **given, seed=5)  # of the draws alone
+    assert again.best_value == first.best_value
 
-    with pytest.raises(RuntimeError, match="no loss"):
+
+def test_a_loss_that_cannot_be_is_said_before_a_trial_is_asked_for(tmp_path):
+    with pytest.raises(gradtx.TransformationError, match="loss: expected one real number"):
         gradtx.sweep.search(
-            gradtx.sgd, broken, jnp.array(0.0), DATA, trials=4, steps=1, folder=tmp_path, progress=False,
+            gradtx.sgd, lambda params, batch: params[None], jnp.array(0.0), DATA, trials=4, steps=1, folder=tmp_path,
+            progress=False, space={"learning_rate": uniform(0, 1)},
+        )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_fails_in_training_leaves_no_trial_running(tmp_path, monkeypatch):
+    def broken(request):
+        raise RuntimeError("no training")
+
+    def search():
+        return gradtx.sweep.search(
+            gradtx.sgd, valley, jnp.array(0.0), DATA, trials=4, steps=1, folder=tmp_path, progress=False,
             space={"learning_rate": uniform(0, 1)},
         )  # fmt: skip
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gradtx.sweep._search.train", broken)
+        with pytest.raises(RuntimeError, match="no training"):
+            search()
     study = optuna.load_study(
         study_name="gradtx", storage=gradtx.sweep._disk.study.open_storage(optuna, tmp_path / "study.db")
     )
     assert {t.state.name for t in study.trials} == {"FAIL"}
-    assert len(gradtx.sweep.search(
-        gradtx.sgd, valley, jnp.array(0.0), DATA, trials=4, steps=1, folder=tmp_path, progress=False,
-        space={"learning_rate": uniform(0, 1)},
-    ).table()) == 4  # fmt: skip
+    assert len(search().table()) == 4
+
+
+@pytest.mark.parametrize("name", ["a?b.db", "a%20b.db", "a#b.db", "a%2Fb.db", "a?mode=ro.db", "a b.db"])
+def test_any_path_is_the_file_of_that_name(tmp_path, name):
+    for storage in (tmp_path / name, str(tmp_path / name)):
+        assert len(searched(trials=2, lanes=2, storage=storage).table()) == 2
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("folder", ["gs://bucket/x", "s3://bucket", "file:///x"])
+def test_a_folder_that_is_not_on_this_machine_is_said_before_any_work(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gradtx.TransformationError, match="folder: expected one on this machine"):
+        searched(folder=folder)
+    made = gradtx.sweep.run(
+        loss, jnp.array(0.0), gradtx.sweep.grid(gradtx.sgd, learning_rate=[0.1]), DATA, steps=1, progress=False
+    )
+    with pytest.raises(gradtx.TransformationError, match="save: folder: expected one on this machine"):
+        made.save(folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_that_is_deleted_meanwhile_is_said_in_a_line(tmp_path):
+    class Deletes(optuna.samplers.RandomSampler):
+        def sample_independent(self, study, trial, name, distribution):
+            if trial.number == 3:
+                (tmp_path / "study.db").unlink(missing_ok=True)
+            return super().sample_independent(study, trial, name, distribution)
+
+    with pytest.raises(gradtx.TransformationError, match="the study 'gradtx' cannot be read or written") as error:
+        searched(trials=8, lanes=2, folder=tmp_path, sampler=Deletes())
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, -(2**40), np.int64(-3)])
+def test_any_seed_of_64_bits_is_one(seed):
+    assert searched(trials=2, lanes=2, seed=seed).table() == searched(trials=2, lanes=2, seed=seed).table()
+    draws = [gradtx.sweep.sample(gradtx.sgd, 2, seed=seed, learning_rate=uniform(0, 1)).points for _ in range(2)]
+    assert draws[0] == draws[1]
 
 
 WORKER = """

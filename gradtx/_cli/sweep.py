@@ -35,7 +35,16 @@ class Devices(click.ParamType):
         return int(value)
 
 
-@click.command("sweep", help=HELP, short_help="Train many models at once and compare them.", epilog=EXAMPLES)
+class Typed(click.Command):
+    """The command whose options become one typed value."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Hand over what was said."""
+        said = dict(ctx.params)
+        _begin(said.pop("problem"), said.pop("given"), Options(**said))
+
+
+@click.command("sweep", cls=Typed, help=HELP, short_help="Train many models at once and compare them.", epilog=EXAMPLES)
 @click.argument("problem", required=False)
 @click.option("--problem", "given", metavar="PROBLEM", help="The same as the argument.")
 @click.option("--optimizer", "optimizers", multiple=True, metavar="NAME|CALL", help="What trains.  [default: adam]")
@@ -69,9 +78,11 @@ class Devices(click.ParamType):
 @click.option("--study", metavar="FILE|URL", help="Where the trials are kept.  [default: FOLDER/study.db]")
 @click.option("--study-name", default="gradtx", show_default=True, help="Its name there.")
 @click.option("--tensorboard", is_flag=True, help="Also write scalars for TensorBoard.")
-def sweep(problem: str | None, given: str | None, **options: Any) -> None:
+def sweep() -> None:
     """Train many models at once on a problem, and compare them."""
-    own = Options(**options)
+
+
+def _begin(problem: str | None, given: str | None, own: Options) -> None:
     own.check()
     task = asked.task(problem, given, own)
     file = Path(task.text.rpartition(":")[0]) if ".py:" in task.text else None

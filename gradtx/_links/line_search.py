@@ -78,9 +78,9 @@ def scale_by_backtracking_linesearch(
 ) -> Rule:
     """The update, shortened until the objective has decreased sufficiently: Armijo's condition.
 
-        u ← αuₜ,   α the first of α₀, τα₀, τ²α₀ ...  with  f(θ + αuₜ) ≤ (1 + δ)f(θ) + cα uₜᵀ∇f(θ) + ϵ
+        u ← αuₜ,   α the first of α₀, τα₀, τ²α₀ ...  with  f(θ + αuₜ) ≤ (1 + δ)f(θ) + cα uₜᵀ∇f(θ) + a
 
-    c is ``slope_rtol``, τ ``decrease_factor``, δ ``rtol``, ϵ ``atol``; α₀ is ``increase_factor`` (infinite: without
+    c is ``slope_rtol``, τ ``decrease_factor``, δ ``rtol``, a ``atol``; α₀ is ``increase_factor`` (infinite: without
     memory) times the α before, no more than ``max_learning_rate``, and 1 stands for an α before that was 0. It tries
     1 + ``max_backtracking_steps`` values. ``update`` needs ``value`` = f(θ), ``grad`` = ∇f(θ) and ``value_fn`` = f,
     which gets the extra keywords of ``update`` that it takes; ``has_aux`` says that it returns (value, aux). The

@@ -51,9 +51,9 @@ def scale_by_ewma(
 def trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
     """The decaying sum of the updates: momentum.
 
-        vₜ = αvₜ₋₁ + uₜ,   v₀ = 0;   u ← vₜ
+        vₜ = μvₜ₋₁ + uₜ,   v₀ = 0;   u ← vₜ
 
-    α is ``decay``. Nesterov's form is this link and then `nesterov_lookahead`. Source: Polyak 1964, eq. 9; Sutskever et
+    μ is ``decay``. Nesterov's form is this link and then `nesterov_lookahead`. Source: Polyak 1964, eq. 9; Sutskever et
     al. 2013, eq. 1. State: ``trace``, like the parameters, in ``accumulator_dtype`` or in float32 at least.
 
     >>> tx = trace(0.5)
@@ -73,9 +73,9 @@ def trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
 def lookahead_trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
     """Nesterov's momentum with the true lookahead: the gradient is taken where momentum is about to go.
 
-        vₜ = αvₜ₋₁ + uₜ;   u ← vₜ,   with the gradient at θ + αvₜ₋₁
+        vₜ = μvₜ₋₁ + uₜ;   u ← vₜ,   with the gradient at θ + μvₜ₋₁
 
-    α is ``decay``. It stands last in its chain, behind the learning rate, so that v is the step itself. The trap:
+    μ is ``decay``. It stands last in its chain, behind the learning rate, so that v is the step itself. The trap:
     whoever takes the gradient has to ask where (`gradtx.gradient_params`; `gradtx.fit` and `gradtx.minimize` do); at
     θ it is plain momentum. Source: Nesterov 1983; Sutskever et al. 2013, eqs. 3 and 4. State: ``trace``, like the
     parameters.
@@ -119,9 +119,9 @@ def bias_correction(decay: Decay = 0.9) -> Rule:
 def nesterov_lookahead(decay: Decay) -> Rule:
     """Nesterov's momentum, rewritten so that the gradient is taken at the parameters themselves; after `trace`.
 
-        u ← gₜ + αuₜ
+        u ← gₜ + μuₜ
 
-    α is the ``decay`` of the trace, g the gradient that entered the chain. Source: Bengio et al. 2013, eq. 7. State:
+    μ is the ``decay`` of the trace, g the gradient that entered the chain. Source: Bengio et al. 2013, eq. 7. State:
     none.
 
     >>> from gradtx import chain

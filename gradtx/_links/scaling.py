@@ -33,9 +33,9 @@ def scale(step_size) -> Rule:
 def scale_by_learning_rate(learning_rate: NonNegative, *, flip_sign: bool = True) -> Rule:
     """The learning rate, and the sign that makes of it a descent.
 
-        u ← −ε · uₜ
+        u ← −α · uₜ
 
-    ε is ``learning_rate``, a number or a function of the step; ``flip_sign=False`` leaves the sign. State: none but the
+    α is ``learning_rate``, a number or a function of the step; ``flip_sign=False`` leaves the sign. State: none but the
     chain's count under a schedule.
 
     >>> scale_by_learning_rate(0.5).update(jnp.array([4.0]), {})[0]
@@ -65,9 +65,9 @@ def scale_by_schedule(step_size_fn) -> Rule:
 def scale_by_falling_rate(learning_rate: NonNegative, lambd: NonNegative, alpha: NonNegative = 0.75) -> Rule:
     """The rate of averaged gradient descent, which falls with the curvature λ that the loss has at least.
 
-        u ← −ηₜuₜ,   ηₜ = ε/(1 + λε(t − 1))^α
+        u ← −αₜuₜ,   αₜ = α/(1 + λα(t − 1))^κ
 
-    ε is ``learning_rate``, λ ``lambd``, α ``alpha``. Source: Bottou 2012, section 5.3. State: none but the chain's
+    α is ``learning_rate``, λ ``lambd``, κ ``alpha``. Source: Bottou 2012, section 5.3. State: none but the chain's
     count.
 
     >>> scale_by_falling_rate(0.5, 0.0).update(jnp.array([4.0]), {"count": jnp.array(0)})[0]

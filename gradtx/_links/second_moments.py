@@ -29,12 +29,12 @@ def scale_by_rms(
 ) -> Rule:
     """Adam's denominator: the root of a corrected moving average of the squared gradients.
 
-        νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale;   u ← uₜ/(√(νₜ/(1 − βᵗ) + eps_root) + eps)
+        νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale;   u ← uₜ/(√(νₜ/(1 − βᵗ) + ε₀) + ε)
 
-    β is ``decay``, g the gradient that entered the chain; ``bias_correction=False`` leaves 1 − βᵗ out. The trap:
-    Optax's link of this name has other defaults (decay 0.9, eps inside the root, no correction); those are in
-    `rmsprop`. Source: Kingma & Ba 2015, Algorithm 1; Tieleman & Hinton 2012. State: ``nu``, real, shaped like the
-    parameters.
+    β is ``decay``, ε ``eps``, ε₀ ``eps_root``, g the gradient that entered the chain; ``bias_correction=False`` leaves
+    1 − βᵗ out. The trap: Optax's link of this name has other defaults (decay 0.9, eps inside the root, no correction);
+    those are in `rmsprop`. Source: Kingma & Ba 2015, Algorithm 1; Tieleman & Hinton 2012. State: ``nu``, real, shaped
+    like the parameters.
 
     >>> tx = scale_by_rms(eps=0.0)
     >>> tx.update(jnp.array([-4.0]), tx.init(jnp.zeros(1)))[0]
@@ -66,12 +66,12 @@ def scale_by_stddev(
     """Centred RMSProp: the root of a moving variance of the gradients.
 
         μₜ = βμₜ₋₁ + (1 − β)gₜ;   νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale
-        u ← uₜ/(√(νₜ − |μₜ|² + eps_root) + eps)
+        u ← uₜ/(√(νₜ − |μₜ|² + ε₀) + ε)
 
-    β is ``decay``, g the gradient that entered the chain; ``bias_correction`` divides both averages by 1 − βᵗ. Here
-    Optax adds its eps inside the root: that is ``eps_root``. The trap: the corrected variance of one gradient is 0, so
-    with ``bias_correction`` the first update is uₜ/(√eps_root + eps). Source: Graves 2013, eqs. 38 to 45. State:
-    ``mu``, ``nu``, like the parameters, the second real.
+    β is ``decay``, ε ``eps``, ε₀ ``eps_root``, g the gradient that entered the chain; ``bias_correction`` divides both
+    averages by 1 − βᵗ. Here Optax adds its eps inside the root: that is ``eps_root``. The trap: the corrected variance
+    of one gradient is 0, so with ``bias_correction`` the first update is uₜ/(√ε₀ + ε). Source: Graves 2013, eqs. 38 to
+    45. State: ``mu``, ``nu``, like the parameters, the second real.
 
     >>> tx = scale_by_stddev(0.5, eps=0.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0]  # 2/√(2 − 1)
@@ -108,11 +108,11 @@ def scale_by_max_rms(
 ) -> Rule:
     """AMSGrad's denominator: the largest that `scale_by_rms` has had so far.
 
-        νₜ = βνₜ₋₁ + (1 − β)|gₜ|²;   ν̄ₜ = max(ν̄ₜ₋₁, νₜ/(1 − βᵗ));   u ← uₜ/(√(ν̄ₜ + eps_root) + eps)
+        νₜ = βνₜ₋₁ + (1 − β)|gₜ|²;   ν̄ₜ = max(ν̄ₜ₋₁, νₜ/(1 − βᵗ));   u ← uₜ/(√(ν̄ₜ + ε₀) + ε)
 
-    ``maximum="corrected"`` takes the maximum of the corrected average (Optax), ``"raw"`` of the raw one, and corrects
-    that (PyTorch); ``bias_correction=False`` corrects neither (the paper). Source: Reddi, Kale & Kumar 2018,
-    Algorithm 2. State: ``nu``, ``nu_max``, real, shaped like the parameters.
+    ε is ``eps``, ε₀ ``eps_root``. ``maximum="corrected"`` takes the maximum of the corrected average (Optax), ``"raw"``
+    of the raw one, and corrects that (PyTorch); ``bias_correction=False`` corrects neither (the paper). Source: Reddi,
+    Kale & Kumar 2018, Algorithm 2. State: ``nu``, ``nu_max``, real, shaped like the parameters.
 
     >>> tx = scale_by_max_rms(0.5, eps=0.0)
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))
@@ -145,10 +145,10 @@ def scale_by_max_rms(
 def scale_by_infinity_norm(decay: Decay = 0.999, eps: NonNegative = 1e-8) -> Rule:
     """AdaMax's denominator: a decaying maximum of the sizes of the gradients.
 
-        νₜ = max(βνₜ₋₁, |gₜ| + eps);   u ← uₜ/νₜ
+        νₜ = max(βνₜ₋₁, |gₜ| + ε);   u ← uₜ/νₜ
 
-    β is ``decay``, g the gradient that entered the chain. Source: Kingma & Ba 2015, Algorithm 2. State: ``nu``, real,
-    shaped like the parameters.
+    β is ``decay``, ε ``eps``, g the gradient that entered the chain. Source: Kingma & Ba 2015, Algorithm 2. State:
+    ``nu``, real, shaped like the parameters.
 
     >>> tx = scale_by_infinity_norm(0.5, eps=0.0)
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))
@@ -170,11 +170,11 @@ def scale_by_rss(
 ) -> Rule:
     """AdaGrad's denominator: the root of the sum of all squared gradients.
 
-        rₜ = rₜ₋₁ + |gₜ|²,   r₀ = initial_accumulator_value;   u ← uₜ/√(rₜ + eps)
+        rₜ = rₜ₋₁ + |gₜ|²,   r₀ = initial_accumulator_value;   u ← uₜ/√(rₜ + ε)
 
-    With ``eps_in_sqrt=False`` it is uₜ/(√rₜ + eps), PyTorch's. g is the gradient that entered the chain. A coordinate
-    whose gradients have all been zero does not move. Source: Duchi, Hazan & Singer 2011, Figure 1. State: ``nu``, real,
-    shaped like the parameters.
+    ε is ``eps``. With ``eps_in_sqrt=False`` it is uₜ/(√rₜ + ε), PyTorch's. g is the gradient that entered the chain. A
+    coordinate whose gradients have all been zero does not move. Source: Duchi, Hazan & Singer 2011, Figure 1. State:
+    ``nu``, real, shaped like the parameters.
 
     >>> tx = scale_by_rss(0.0, 0.0)
     >>> _, state = tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))
@@ -193,11 +193,11 @@ def scale_by_rss(
 def scale_by_mean_squares(eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True) -> Rule:
     """The root of the mean of all squared gradients: AdaGrad without its falling rate.
 
-        rₜ = (|g₁|² + ... + |gₜ|²)/t;   u ← uₜ/√(rₜ + eps)        (eps_in_sqrt=False: uₜ/(√rₜ + eps))
+        rₜ = (|g₁|² + ... + |gₜ|²)/t;   u ← uₜ/√(rₜ + ε)        (eps_in_sqrt=False: uₜ/(√rₜ + ε))
 
-    g is the gradient that entered the chain. With a learning rate ε/√t it is AdaGrad with ε, from r₀ = 0. A coordinate
-    whose gradients have all been zero does not move. Source: Duchi, Hazan & Singer 2011, Figure 1, with the mean in
-    place of the sum. State: ``nu``, real, shaped like the parameters.
+    ε is ``eps``, g the gradient that entered the chain. With a learning rate α/√t it is AdaGrad with α, from r₀ = 0. A
+    coordinate whose gradients have all been zero does not move. Source: Duchi, Hazan & Singer 2011, Figure 1, with the
+    mean in place of the sum. State: ``nu``, real, shaped like the parameters.
 
     >>> tx = scale_by_mean_squares(0.0)
     >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
@@ -213,7 +213,7 @@ def scale_by_mean_squares(eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True) 
 
 
 def _over_root(u: Any, nu: Any, eps: Any, eps_in_sqrt: bool) -> Any:
-    """u/√(ν + eps) or u/(√ν + eps); 0 where ν is."""
+    """u/√(ν + ε) or u/(√ν + ε); 0 where ν is."""
     seen = jnp.where(nu > 0, nu, 1)
     return jnp.where(nu > 0, u / (root(seen + eps) if eps_in_sqrt else root(seen) + eps), 0)
 

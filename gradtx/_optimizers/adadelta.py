@@ -17,10 +17,10 @@ from gradtx._wrappers.chain import chain
 def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6) -> Rule:
     """A window on AdaGrad, with the sizes of past updates on top, so that units come out right.
 
-        rₜ = ρrₜ₋₁ + (1 − ρ)|gₜ|²;   Δ = uₜ √(sₜ₋₁ + eps)/√(rₜ + eps);   sₜ = ρsₜ₋₁ + (1 − ρ)|Δ|²;   u ← Δ
+        rₜ = ρrₜ₋₁ + (1 − ρ)|gₜ|²;   Δ = uₜ √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)|Δ|²;   u ← Δ
 
-    ρ is ``rho``, g the gradient that entered the chain. Source: Zeiler 2012, Algorithm 1. State: ``e_g`` (r), ``e_x``
-    (s), real, shaped like the parameters.
+    ρ is ``rho``, ε ``eps``, g the gradient that entered the chain. Source: Zeiler 2012, Algorithm 1. State: ``e_g``
+    (r), ``e_x`` (s), real, shaped like the parameters.
 
     >>> tx = scale_by_adadelta(0.75, 1.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0].round(4)  # 2·√1/√(1 + 1)
@@ -46,9 +46,9 @@ def adadelta(
 ) -> GradientTransformation:
     """AdaGrad in a window, with the sizes of past updates in place of a rate.
 
-        rₜ = ρrₜ₋₁ + (1 − ρ)gₜ²;   Δ = gₜ √(sₜ₋₁ + eps)/√(rₜ + eps);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − ε(Δ + λθ)
+        rₜ = ρrₜ₋₁ + (1 − ρ)gₜ²;   Δ = gₜ √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − α(Δ + λθ)
 
-    ρ is ``rho``, λ ``weight_decay``, ε ``learning_rate`` (1 in the paper). Source: Zeiler 2012, Algorithm 1.
+    ρ is ``rho``, λ ``weight_decay``, ε ``eps``, α ``learning_rate`` (1 in the paper). Source: Zeiler 2012, Algorithm 1.
 
     >>> tx = adadelta(rho=0.75, eps=1.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))[0].round(4)  # 2·√1/√(1 + 1)

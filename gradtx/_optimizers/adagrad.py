@@ -17,9 +17,9 @@ def adagrad(
 ) -> GradientTransformation:
     """A rate for every coordinate, which falls with the gradients that it has seen.
 
-        rₜ = rₜ₋₁ + gₜ²;   θ ← θ − ε gₜ/√(rₜ + eps)        (eps_in_sqrt=False: ε gₜ/(√rₜ + eps), PyTorch)
+        rₜ = rₜ₋₁ + gₜ²;   θ ← θ − α gₜ/√(rₜ + ε)        (eps_in_sqrt=False: α gₜ/(√rₜ + ε), PyTorch)
 
-    Source: Duchi, Hazan & Singer 2011, Figure 1.
+    α is ``learning_rate``, ε ``eps``. Source: Duchi, Hazan & Singer 2011, Figure 1.
 
     >>> adagrad(1.0, 0.0, 0.0).update(jnp.array([20.0]), adagrad(1.0, 0.0).init(jnp.zeros(1)))[0]
     Array([-1.], dtype=float32)

@@ -21,12 +21,12 @@ def adam(
     """Adaptive moment estimation.
 
         mₜ = β₁mₜ₋₁ + (1 − β₁)gₜ;   νₜ = β₂νₜ₋₁ + (1 − β₂)gₜ²;   m̂ = mₜ/(1 − β₁ᵗ),   ν̂ = νₜ/(1 − β₂ᵗ)
-        θ ← θ − ε m̂/(√(ν̂ + eps_root) + eps)
+        θ ← θ − α m̂/(√(ν̂ + ε₀) + ε)
 
-    ε is ``learning_rate``, β₁ and β₂ are ``b1`` and ``b2``. Source: Kingma & Ba 2015, Algorithm 1.
+    α is ``learning_rate``, β₁ ``b1``, β₂ ``b2``, ε ``eps``, ε₀ ``eps_root``. Source: Kingma & Ba 2015, Algorithm 1.
 
     >>> tx = adam(0.5, b1=0.5, b2=0.5)
-    >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]  # the first step has the length ε
+    >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]  # the first step has the length α
     Array([-0.5], dtype=float32)
     """
     return chain(
@@ -43,9 +43,9 @@ def adamax(
 ) -> GradientTransformation:
     """Adam with the infinity norm.
 
-        νₜ = max(β₂νₜ₋₁, |gₜ| + eps);   θ ← θ − ε m̂/νₜ
+        νₜ = max(β₂νₜ₋₁, |gₜ| + ε);   θ ← θ − α m̂/νₜ
 
-    Source: Kingma & Ba 2015, Algorithm 2.
+    α is ``learning_rate``, ε ``eps``. Source: Kingma & Ba 2015, Algorithm 2.
 
     >>> tx = adamax(0.5, b1=0.5)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]

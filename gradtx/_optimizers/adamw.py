@@ -25,10 +25,10 @@ def adamw(
 ) -> GradientTransformation:
     """Adam with decoupled weight decay.
 
-        θ ← θ − ε (m̂/(√(ν̂ + eps_root) + eps) + λθ)
+        θ ← θ − α (m̂/(√(ν̂ + ε₀) + ε) + λθ)
 
-    λ is ``weight_decay``; ``mask`` chooses the leaves that decay (see `gradtx.add_decayed_weights`). Source:
-    Loshchilov & Hutter 2019, Algorithm 2.
+    α is ``learning_rate``, ε ``eps``, ε₀ ``eps_root``, λ ``weight_decay``; ``mask`` chooses the leaves that decay (see
+    `gradtx.add_decayed_weights`). Source: Loshchilov & Hutter 2019, Algorithm 2.
 
     >>> tx = adamw(0.5, weight_decay=0.25)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)), jnp.array([4.0]))[0]

@@ -25,9 +25,10 @@ def amsgrad(
 ) -> GradientTransformation:
     """Adam whose denominator never falls.
 
-        ν̄ₜ = max(ν̄ₜ₋₁, ν̂ₜ);   θ ← θ − ε m̂/(√(ν̄ₜ + eps_root) + eps)
+        ν̄ₜ = max(ν̄ₜ₋₁, ν̂ₜ);   θ ← θ − α m̂/(√(ν̄ₜ + ε₀) + ε)
 
-    ``maximum="raw"`` takes the maximum before the correction (PyTorch). Source: Reddi, Kale & Kumar 2018, Algorithm 2.
+    α is ``learning_rate``, ε ``eps``, ε₀ ``eps_root``. ``maximum="raw"`` takes the maximum before the correction
+    (PyTorch). Source: Reddi, Kale & Kumar 2018, Algorithm 2.
 
     >>> tx = amsgrad(0.5, b1=0.5, b2=0.5)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]

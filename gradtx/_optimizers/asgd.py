@@ -17,10 +17,10 @@ def asgd(
 ) -> GradientTransformation:
     """Averaged stochastic gradient descent.
 
-        ηₜ = ε/(1 + λε(t − 1))^α;   θ ← θ − ηₜ(gₜ + λθ);   aₜ = average of θ since t0
+        αₜ = α/(1 + λα(t − 1))^κ;   θ ← θ − αₜ(gₜ + λθ);   θ̄ₜ = average of θ since t0
 
-    ε is ``learning_rate``, λ ``lambd``. `gradtx.eval_params` is the average. Source: Polyak & Juditsky 1992; Bottou
-    2012 (arguments and defaults are PyTorch's).
+    α is ``learning_rate``, λ ``lambd``, κ ``alpha``. `gradtx.eval_params` is the average. Source: Polyak & Juditsky
+    1992; Bottou 2012 (arguments and defaults are PyTorch's).
 
     >>> tx = asgd(0.5, lambd=0.0)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))[0]

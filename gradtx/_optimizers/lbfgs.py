@@ -18,9 +18,9 @@ def lbfgs(
 ) -> GradientTransformation:
     """Limited-memory BFGS, with a line search for the strong Wolfe conditions.
 
-        θ ← θ − αεPgₜ
+        θ ← θ − αsPgₜ
 
-    P is the inverse Hessian of `scale_by_lbfgs`, α comes from ``linesearch``, ε is ``learning_rate``, 1 where it is not
+    P is the inverse Hessian of `scale_by_lbfgs`, s comes from ``linesearch``, α is ``learning_rate``, 1 where it is not
     given. ``update`` needs ``params``, ``value``, ``grad`` and ``value_fn``, as the line search does; with
     ``identity()`` for a search and a rate, only ``params``. The search is told of auxiliary outputs of ``value_fn``:
     ``scale_by_zoom_linesearch(20, initial_guess_strategy="one", has_aux=True)``. The trap: it is for losses without

@@ -65,9 +65,9 @@ def lion(
 ) -> GradientTransformation:
     """Evolved sign momentum.
 
-        θ ← θ − ε (sign(β₁mₜ₋₁ + (1 − β₁)gₜ) + λθ);   mₜ = β₂mₜ₋₁ + (1 − β₂)gₜ
+        θ ← θ − α (sign(β₁mₜ₋₁ + (1 − β₁)gₜ) + λθ);   mₜ = β₂mₜ₋₁ + (1 − β₂)gₜ
 
-    λ is ``weight_decay``. Source: Chen et al. 2023, Algorithm 2.
+    α is ``learning_rate``, λ ``weight_decay``. Source: Chen et al. 2023, Algorithm 2.
 
     >>> tx = lion(0.5, weight_decay=0.25)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)), jnp.array([4.0]))[0]

@@ -13,9 +13,9 @@ def newton(
 ) -> GradientTransformation:
     """Newton's method, damped where that is asked for, with the dense Hessian: for small problems.
 
-        θ ← θ − ε(H + λI)⁻¹gₜ,   H = ∇²f(θ)
+        θ ← θ − α(H + λI)⁻¹gₜ,   H = ∇²f(θ)
 
-    ε is ``learning_rate``, λ ``damping``; ``update`` needs the parameters θ and f, its ``value_fn``. The trap: far from
+    α is ``learning_rate``, λ ``damping``; ``update`` needs the parameters θ and f, its ``value_fn``. The trap: far from
     a minimum it may ascend; see `scale_by_newton`. Source: Nocedal & Wright 2006, eqs. 2.15 and 3.30. Raises
     `TransformationError`: no ``params`` or ``value_fn``.
 
@@ -44,9 +44,9 @@ def newton_cg(
 ) -> GradientTransformation:
     """Newton's method by conjugate gradients, which never forms the Hessian and always descends.
 
-        θ ← θ − εd,   ‖gₜ − (H + λI)d‖ ≤ tol·‖gₜ‖,   H = ∇²f(θ)
+        θ ← θ − αd,   ‖gₜ − (H + λI)d‖ ≤ tol·‖gₜ‖,   H = ∇²f(θ)
 
-    ε is ``learning_rate``, λ ``damping``; ``update`` needs the parameters θ and f, its ``value_fn``; see
+    α is ``learning_rate``, λ ``damping``; ``update`` needs the parameters θ and f, its ``value_fn``; see
     `scale_by_newton_cg` for ``max_iterations`` and negative curvature. The trap: a direction that descends may still be
     too long; ``chain(newton_cg(), scale_by_backtracking_linesearch(20))`` shortens it. Source: Nocedal & Wright 2006,
     Algorithm 7.1. Raises `TransformationError`: no ``params`` or ``value_fn``.

@@ -23,11 +23,11 @@ def rmsprop(
 ) -> GradientTransformation:
     """AdaGrad with a moving average in place of the sum.
 
-        νₜ = βνₜ₋₁ + (1 − β)gₜ²;   θ ← θ − ε gₜ/√(νₜ + eps)   (eps_in_sqrt=False: ε gₜ/(√νₜ + eps), PyTorch)
+        νₜ = βνₜ₋₁ + (1 − β)gₜ²;   θ ← θ − α gₜ/√(νₜ + ε)   (eps_in_sqrt=False: α gₜ/(√νₜ + ε), PyTorch)
 
-    β is ``decay``. ``centered`` divides by the standard deviation instead (with ``bias_correction`` it is 0 at t = 1);
-    ``momentum`` accumulates the steps, learning rate included, in a scope of its own. Source: Tieleman & Hinton 2012,
-    lecture 6.5; Graves 2013, eqs. 38 to 45.
+    α is ``learning_rate``, β ``decay``, ε ``eps``. ``centered`` divides by the standard deviation instead (with
+    ``bias_correction`` it is 0 at t = 1); ``momentum`` accumulates the steps, learning rate included, in a scope of its
+    own. Source: Tieleman & Hinton 2012, lecture 6.5; Graves 2013, eqs. 38 to 45.
 
     >>> tx = rmsprop(1.0, 0.75, 0.0)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]  # 1/√0.25

@@ -21,10 +21,10 @@ def scale_by_rprop(
 ) -> Rule:
     """A step size for every coordinate, which grows while the sign of the gradient holds and shrinks where it flips.
 
-        ηₜ = clip(ηₜ₋₁ · (eta_plus where uₜuₜ₋₁ > 0, eta_minus where < 0), min_step_size, max_step_size)
-        u ← ηₜ sign(uₜ),   and 0 where the sign has flipped
+        αₜ = clip(αₜ₋₁ · (eta_plus where uₜuₜ₋₁ > 0, eta_minus where < 0), min_step_size, max_step_size)
+        u ← αₜ sign(uₜ),   and 0 where the sign has flipped
 
-    η₀ is ``learning_rate``. A step whose sign flips is not taken, and the next one neither grows nor shrinks, as in
+    α₀ is ``learning_rate``. A step whose sign flips is not taken, and the next one neither grows nor shrinks, as in
     PyTorch (Optax gives out the update of the step before). The trap: it fails on mini-batches, whose signs are noise.
     Source: Riedmiller & Braun 1993. State: ``step_sizes``, ``previous``, like the parameters.
 
@@ -55,9 +55,9 @@ def rprop(
 ) -> GradientTransformation:
     """Resilient backpropagation: steps by the sign of the gradient, of a size that each coordinate finds for itself.
 
-        θ ← θ − ηₜ sign(gₜ),   η grows by eta_plus while the sign holds and shrinks by eta_minus where it flips
+        θ ← θ − αₜ sign(gₜ),   αₜ grows by eta_plus while the sign holds and shrinks by eta_minus where it flips
 
-    η₀ is ``learning_rate``; see `gradtx.scale_by_rprop`. Source: Riedmiller & Braun 1993.
+    α₀ is ``learning_rate``; see `gradtx.scale_by_rprop`. Source: Riedmiller & Braun 1993.
 
     >>> tx = rprop(0.5)
     >>> tx.update(jnp.array([20.0]), tx.init(jnp.zeros(1)))[0]

@@ -23,9 +23,9 @@ def sgd(
 ) -> GradientTransformation:
     """Stochastic gradient descent, with momentum where it is given.
 
-        vₜ = αvₜ₋₁ + gₜ;   θ ← θ − εvₜ        (nesterov: θ ← θ − ε(gₜ + αvₜ))
+        vₜ = μvₜ₋₁ + gₜ;   θ ← θ − αvₜ        (nesterov: θ ← θ − α(gₜ + μvₜ))
 
-    ε is ``learning_rate``, α ``momentum``. Source: Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013.
+    α is ``learning_rate``, μ ``momentum``. Source: Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013.
 
     >>> sgd(0.2).update(jnp.array([20.0]), {})[0]  # f = x² at 10
     Array([-4.], dtype=float32)
@@ -39,9 +39,9 @@ def nesterov(
 ) -> GradientTransformation:
     """Nesterov's accelerated gradient with the true lookahead.
 
-        vₜ = αvₜ₋₁ − ε∇J(θ + αvₜ₋₁);   θ ← θ + vₜ
+        vₜ = μvₜ₋₁ − α∇J(θ + μvₜ₋₁);   θ ← θ + vₜ
 
-    ε is ``learning_rate``, α ``momentum``. The trap: take the gradient at `gradtx.gradient_params` (`gradtx.fit` and
+    α is ``learning_rate``, μ ``momentum``. The trap: take the gradient at `gradtx.gradient_params` (`gradtx.fit` and
     `gradtx.minimize` do); ``sgd(..., nesterov=True)`` is the form that is rewritten to take it at the parameters.
     Source: Nesterov 1983; Sutskever et al. 2013, eqs. 3 and 4.
 

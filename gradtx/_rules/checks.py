@@ -127,7 +127,7 @@ def _wider(u: Any, gradient: Any, param: Any) -> Any:
     if u is None or not hasattr(u, "dtype"):
         return u
     with jax.numpy_dtype_promotion("standard"):
-        wanted = jnp.promote_types(gradient.dtype, param.dtype)
+        wanted = jax.dtypes.canonicalize_dtype(jnp.promote_types(gradient.dtype, param.dtype))
     if jnp.issubdtype(wanted, jnp.complexfloating) and not jnp.iscomplexobj(u):
         wanted = jnp.finfo(wanted).dtype
     return u if u.dtype == wanted else u.astype(wanted)

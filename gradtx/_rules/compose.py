@@ -7,6 +7,7 @@ import jax
 
 from gradtx import tree as trees
 from gradtx._rules.elementwise import check_elementwise
+from gradtx._rules.foreign import is_own_kind
 from gradtx._rules.packing import is_packed
 from gradtx._rules.per_leaf import fuse, lift, merged
 from gradtx._rules.protocol import (
@@ -82,8 +83,10 @@ def _serial(links: Sequence[NamedRule]) -> Rule:
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         new: State = {}
         for n, step in enumerate(steps):
-            followed = context.followed or n < len(steps) - 1
-            signals, entries = step.update(signals, state, context._replace(followed=followed))
+            around = context._replace(followed=context.followed or n < len(steps) - 1)
+            if is_own_kind(context.params, signals.updates) and not step.foreign:
+                around = around._replace(params=None)
+            signals, entries = step.update(signals, state, around)
             new |= entries
         return signals, new
 

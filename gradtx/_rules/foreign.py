@@ -20,7 +20,7 @@ def foreign_rule(transformation: Any) -> Rule:
     def init(params: Tree, context: Context) -> Any:
         refuse_packed(params, "it may look at leaves")
         state = transformation.init(params)
-        return state if jax.tree.leaves(state) else {}
+        return state if jax.tree.leaves(state) or _stands_for(params, state) else {}
 
     def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
         params, updates, extra = context.params, signals.updates, dict(context.extra) if takes_extra else {}
@@ -44,6 +44,14 @@ def foreign_rule(transformation: Any) -> Rule:
 def is_own_kind(params: Tree, updates: Tree) -> bool:
     """Whether the parameters are in a container of another library, such as the fast and slow ones of a lookahead."""
     return hasattr(type(params), "_fields") and type(params) is not type(updates)
+
+
+def _stands_for(params: Tree, state: Any) -> bool:
+    """Whether params without leaves are a mark of another library, such as `optax.tree_map_params` puts in states."""
+    if jax.tree.leaves(params) or params is None or isinstance(params, dict | list | tuple):
+        return False
+    kind = type(params)
+    return any(isinstance(x, kind) for x in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, kind)))
 
 
 def _widened(tree: Tree) -> Tree:

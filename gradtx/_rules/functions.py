@@ -54,7 +54,7 @@ def _alike(a: Tree, b: Tree) -> bool:
 def gradient_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
     """Where the gradient of the next update is to be taken: the parameters, unless a link says otherwise.
 
-    True Nesterov momentum looks ahead to θ + αv. It composes through chains, scopes and groups.
+    True Nesterov momentum looks ahead to θ + μv. It composes through chains, scopes and groups.
 
     >>> from gradtx import nesterov
     >>> tx, params = nesterov(0.1, 0.5), jnp.array([1.0])

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, suggest
+from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._population import Point, Population
 
 Tree = Any
@@ -243,8 +244,7 @@ class Sweep:
             return self.ranked_by(metric, better).save(folder, report=report, tensorboard=tensorboard)
         from gradtx import plot
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = made_folder("save", folder)
         rows = self.table()
         with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))

@@ -3,9 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.progress import progress as progress_bar
 from gradtx._value.errors import TransformationError, within
 from gradtx.sweep._choice.evolution import Evolution
+from gradtx.sweep._disk.folders import made_folder
+from gradtx.sweep._disk.identity import of_every_trial
 from gradtx.sweep._disk.study import (
     Point,
     Work,
@@ -23,12 +25,14 @@ from gradtx.sweep._disk.study import (
     library,
     open_storage,
     open_study,
+    reachable,
     value_of,
 )
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._engine.seeds import whole_seed
 from gradtx.sweep._population import Population, points
-from gradtx.sweep._run import run
+from gradtx.sweep._request import Request, Training
+from gradtx.sweep._run import train
 
 WAIT = 0.5  # seconds between looks at what other processes do
 
@@ -95,8 +99,8 @@ def search(
     folder: str | Path | None = None,
     progress: bool | None = None,
     metric: str = "final_loss",
-    better: str = "lower",
-    **options: Any,
+    better: Literal["lower", "higher"] = "lower",
+    **options: Unpack[Training],
 ) -> Search:
     """Let Optuna propose points, ``lanes`` at a time, each batch trained as one population, until there are ``trials``.
 
@@ -131,18 +135,27 @@ def search(
     def population(rows: Sequence[Point]) -> Population:
         return make(factory, rows, numbers=list(numbers or {}), seeds=seeds)
 
-    population([{name: d.quantile(0.5) for name, d in every.items()}])  # names and ranges, before a trial is asked for
+    middle = population([{name: d.quantile(0.5) for name, d in every.items()}])
+    request = Request(
+        loss, params, middle, data, steps, seed=seed, metric=metric, better=better, progress=False, **options
+    )  # whatever is wrong with it is said before a trial is asked for
+    asked = {"metric": metric, **of_every_trial(request.plan())}
+    if folder is not None:
+        folder = made_folder("search", folder)
     opened = open_storage(
         optuna, storage if storage is not None else None if folder is None else Path(folder) / "study.db"
     )
     direction = "maximize" if better == "higher" else "minimize"
     found = open_study(optuna, opened, study, sampler, direction)
-    settings = {"metric": metric, "steps": steps, "batch_size": options.get("batch_size")}
-    check_study(found, {**settings, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
+    check_study(found, {**asked, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
     work = Work(optuna, found, trials, lanes, seed, every, fixed=sampler is not None)
     words = {"unit": "trials", "of": metric, "higher": better == "higher"}
     label = f"study {found.study_name}"
-    with progress_bar(label, trials, progress, done=work.count(), best=best_of(found), **words) as bar, work.beating():
+    with (
+        progress_bar(label, trials, progress, done=work.count(), best=best_of(found), **words) as bar,
+        reachable(found),
+        work.beating(),
+    ):
         while True:
             batch = work.claim()
             if batch is None:
@@ -153,10 +166,7 @@ def search(
             try:
                 rows = [work.point(trial) for trial in batch]
                 padded = rows + [rows[-1]] * (lanes - len(rows))
-                result = run(
-                    loss, params, population(padded), data,
-                    steps=steps, seed=seed, metric=metric, better=better, progress=False, **options,
-                )  # fmt: skip
+                result = train(replace(request, population=population(padded)))
                 for n, trial in enumerate(batch):
                     work.tell(trial, result, n, 1 if seeds is None else len(seeds))
             finally:

@@ -4,6 +4,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -57,6 +58,16 @@ def question(plan: Plan) -> dict[str, Any]:
 
 def _batch(plan: Plan) -> Tree:
     return jax.tree.map(lambda x: x[: plan.program.batch_size], plan.data)
+
+
+def of_every_trial(plan: Plan) -> dict[str, Any]:
+    """What is asked of every trial of a search alike, whatever its seed; a digest for what is no word or number."""
+    population = plan.population
+    asked = question(replace(plan, seed=0)) | {
+        "seeds": "none" if population.seeds is None else ", ".join(map(str, population.seeds.tolist())),
+        "transformation": update_of(plan, population.lane(0)),
+    }
+    return {name: x for name, x in asked.items() if name not in ("seed", "metric", "record_every")}
 
 
 def transformations_of(population: Population) -> list[list[str]]:

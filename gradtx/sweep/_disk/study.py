@@ -8,10 +8,11 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._result import DROPPED, Sweep
 
 BEAT, GRACE = 15.0, 120.0  # seconds: how often a process says that it is there, and after which silence it is not
+DIGESTS = ("loss", "evaluate", "params", "data", "transformation")  # settings of a study that say nothing to a reader
 Point = dict[str, Any]
 
 
@@ -89,7 +91,7 @@ def open_storage(optuna: Any, storage: Any) -> Any:
         if file.is_dir() or not file.parent.is_dir():
             why = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
             raise TransformationError(f"search: storage: {url} cannot be opened: {why}")
-        url = f"sqlite:///{file}"
+        url = f"sqlite:///{quote(str(file))}"  # a path may have ? and % in it
     engine: dict[str, Any] = {}
     if url.startswith("sqlite"):
         from sqlalchemy.pool import NullPool
@@ -131,11 +133,33 @@ def check_study(study: Any, settings: Mapping[str, Any]) -> None:
     for name, x in settings.items():
         there = study.user_attrs.get(name, x)
         if there != x:
-            raise TransformationError(
-                f"search: the study {study.study_name!r} has {name} {there}, and this search {x}: give another name"
+            found = (
+                f"has another {name} than this search{_why(x)}"
+                if name in DIGESTS
+                else f"has {name} {there}, and this search {x}"
             )
+            raise TransformationError(f"search: the study {study.study_name!r} {found}: give another name")
         if name not in study.user_attrs:
             study.set_user_attr(name, x)
+
+
+def _why(digest: str) -> str:
+    return f" ({digest})" if " " in digest else ""  # a function that cannot be told from another
+
+
+@contextmanager
+def reachable(study: Any) -> Iterator[None]:
+    """Whatever its storage says where it is no more becomes a `TransformationError`."""
+    try:
+        yield
+    except Exception as error:
+        said = [type(e).__module__.partition(".")[0] for e in (error, error.__cause__, error.__context__) if e]
+        if not {"sqlite3", "sqlalchemy"} & set(said) and type(error).__name__ != "StorageInternalError":
+            raise
+        raise TransformationError(
+            f"search: the study {study.study_name!r} cannot be read or written any more: its storage was moved, "
+            "deleted or locked"
+        ) from error
 
 
 def finished(study: Any) -> list[Any]:
@@ -179,8 +203,9 @@ class Work:
         stop = threading.Event()
 
         def beat() -> None:
-            while not stop.wait(BEAT):
-                self.study.set_user_attr(f"process {self.me}", time.time())
+            with suppress(Exception):  # where the storage is no more, the search itself will say so
+                while not stop.wait(BEAT):
+                    self.study.set_user_attr(f"process {self.me}", time.time())
 
         self.study.set_user_attr(f"process {self.me}", time.time())
         thread = threading.Thread(target=beat, daemon=True)
