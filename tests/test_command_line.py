@@ -1,6 +1,7 @@
 """The command line: what it prints and writes, and what it says of wrong words."""
 
 import csv
+import io
 import os
 import signal
 import subprocess
@@ -39,6 +40,19 @@ def test_show_prints_the_formula_and_the_links():
     for part in ("adam(learning_rate, b1=0.9", "θ ← θ − α m̂/", "scale_by_ewma(decay=b1)", "bias_correction(decay=b1)",
                  "scale_by_rms(decay=b2, eps=eps", "u ← −α · uₜ"):  # fmt: skip
         assert part in shown.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437"])
+@pytest.mark.parametrize("words", [["list"], ["show", "adam"]])
+def test_text_can_be_read_in_any_encoding(encoding, words, monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    main(words)
+    text = written.getvalue().decode(encoding)
+    assert "adam" in text
+    assert "?" not in text
+    if words[0] == "show" and encoding == "cp1252":
+        assert "theta <- theta - alpha m^/(sqrt (nu^ + epsilon_0) + epsilon)" in text
 
 
 def test_every_name_can_be_shown():

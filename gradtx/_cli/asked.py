@@ -1,4 +1,4 @@
-"""What a sweep of the command line is about: the problem, the space, and how lanes are trained and ranked."""
+"""The task of a sweep on the command line: the problem, the space, and how lanes are trained and ranked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class Task:
 
 
 def task(problem: str | None, given: str | None, options: Options) -> Task:
-    """The task. Raises `click.UsageError` or `TransformationError`: whatever of it cannot be, before any work."""
+    """The task. Raises `click.UsageError` or `TransformationError` before any work, for what cannot be done."""
     text = _one_of(problem, given)
     folder = local_folder("--out", options.out or f"gradtx-sweep-{_title(text)}")
     made = _problem(text, options.seed)

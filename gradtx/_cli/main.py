@@ -1,4 +1,4 @@
-"""The commands together: what the words of the process mean, and what is said where they mean nothing."""
+"""The commands together: they run what was typed, and say in one line what is wrong with it."""
 
 import os
 import sys
@@ -48,7 +48,7 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _status(args: list[str] | None) -> Any:
-    """The exit status of a command, when it has said what there is to say."""
+    """Run a command, print what is wrong if anything is, and return the exit status."""
     try:
         app(args, standalone_mode=False, prog_name="python -m gradtx")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The options of ``python -m gradtx sweep``, typed, and what of them does not go together."""
+"""The options of ``python -m gradtx sweep``, typed, and which of them contradict each other."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import click
 
 @dataclass(frozen=True)
 class Options:
-    """What was said after ``sweep``, besides the problem."""
+    """The options after ``sweep``."""
 
     optimizers: tuple[str, ...]
     grid: tuple[str, ...]

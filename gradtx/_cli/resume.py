@@ -1,4 +1,4 @@
-"""What stands in the folder of a sweep before it is run: progress to go on with, to read back, or to delete."""
+"""The folder of a sweep before it runs: progress to resume, to read back, or to delete."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from gradtx.sweep._engine.plan import ends_of
 
 
 def prepare(task: Task, population: Population, console: Console, *, resume: bool, fresh: bool) -> bool:
-    """Say what will be gone on with, or delete it. Returns whether all of it is done already.
+    """Say which progress is resumed, or delete it. Returns whether the sweep is finished already.
 
     Raises `click.UsageError`: ``resume`` where there is nothing.
     """
@@ -61,7 +61,7 @@ def hints(folder: Path) -> Iterator[None]:
 
 
 def _standing(place: Path) -> tuple[dict[str, Any] | None, dict[str, Any]] | None:
-    """Where the newest checkpoint stands, and of which sweep; None where there is nothing."""
+    """The place of the newest checkpoint, and the settings of its sweep. None if there is no progress."""
     try:
         settings = json.loads((place / "settings.json").read_text(encoding="utf-8"))
         done = sorted((int(file.stem) for file in place.glob("*.json") if file.stem.isdigit()), reverse=True)
@@ -74,7 +74,7 @@ def _standing(place: Path) -> tuple[dict[str, Any] | None, dict[str, Any]] | Non
 
 
 def _is_this(settings: Mapping[str, Any], population: Population, task: Task) -> bool:
-    """Whether progress is of this sweep, as far as can be told before it runs."""
+    """Whether the progress belongs to this sweep, as far as that is known before it runs."""
     own = task.training
     here = {"steps": task.steps, "batch_size": own.get("batch_size"), "seed": task.seed}
     here |= {"lanes": population.size, "select": repr(own.get("select")), "patience": own.get("patience")}
@@ -83,7 +83,7 @@ def _is_this(settings: Mapping[str, Any], population: Population, task: Task) ->
 
 
 def _delete(place: Path) -> None:
-    """Delete progress, and nothing that is none; a process that is running keeps its own."""
+    """Delete progress and nothing else. Progress of a running process is not deleted."""
     if not place.is_dir():
         return
     strange = [path.name for path in place.iterdir() if not _ours(path.name)]

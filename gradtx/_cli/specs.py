@@ -206,7 +206,7 @@ def numbers_of_loss(loss: Callable[..., Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class Space:
-    """Optimizers, axes and distributions, every name with its place: of which optimizers it is, or of the loss."""
+    """Optimizers, axes and distributions, every name with its place: which optimizers take it, or the loss."""
 
     optimizers: list[Optimizer]
     axes: dict[str, list[Any]]

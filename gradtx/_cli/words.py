@@ -1,4 +1,4 @@
-"""Words of the command line: names that must be known, tables, and what is wrong in one line."""
+"""What the command line reads and prints: names, whole numbers, tables, errors of one line."""
 
 import sys
 from contextlib import suppress
@@ -16,7 +16,7 @@ MOST = 2**31 - 1  # what a step of a compiled program is counted in
 
 
 class OneOf(click.ParamType):
-    """A name out of a list; a wrong one is answered with the nearest right one."""
+    """A name from a list. A wrong one is answered with the nearest known name."""
 
     name = "name"
 
@@ -24,7 +24,7 @@ class OneOf(click.ParamType):
         self.what, self.known = what, known
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """The name itself, or what would have been right."""
+        """The name, if it is known."""
         if value in self.known:
             return value
         raise unknown(self.what, value, self.known)
@@ -39,7 +39,7 @@ class Whole(click.ParamType):
         self.least, self.most = least, most
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """The number, or what would have been right."""
+        """The number, if it is in the range."""
         option = param.opts[-1] if param else "number"
         with suppress(ValueError):
             value = int(value)
@@ -55,7 +55,7 @@ def whole(least: int = 1, most: int = MOST) -> Whole:
 
 
 def console() -> Console:
-    """Where the commands print: as wide as the terminal, and wide enough for tables where there is none."""
+    """The console to print on: as wide as the terminal, or 200 columns where there is none."""
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 
 
@@ -67,7 +67,7 @@ def unknown(what: str, value: str, known: list[str]) -> click.UsageError:
 
 
 def best_and_worst(rows: list[dict[str, Any]], by: str, ends: int = 5) -> Table:
-    """The first and the last rows, which are in order."""
+    """The first and the last of sorted rows, as a table."""
     few = len(rows) <= 2 * ends
     which = f"all {len(rows)}" if few else f"the best {ends} and the worst {ends} of {len(rows)}"
     table = Table(title=f"{which} by {heading(by)}", title_justify="left")
@@ -80,10 +80,10 @@ def best_and_worst(rows: list[dict[str, Any]], by: str, ends: int = 5) -> Table:
 
 
 def heading(name: str) -> str:
-    """A name of a column, to be read."""
+    """The name of a column as a reader sees it."""
     return name.replace("_", " ").replace("held out", "held-out")
 
 
 def cell(x: Any) -> str:
-    """A value of a table, to be read."""
+    """The value of a cell as a reader sees it."""
     return f"{x + 0.0:.4g}" if isinstance(x, float) else "" if x is None else str(x)  # −0 + 0 is 0

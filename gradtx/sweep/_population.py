@@ -85,13 +85,13 @@ def grid(
     seeds: Iterable[int] | None = None,
     **axes: Any,
 ) -> Population:
-    """Every combination of the values of the axes; the last axis varies fastest. What is no list or array is fixed.
+    """Every combination of the values of the axes; the last axis varies fastest. A single value is the same in all.
 
-    ``factory`` is called with a value of each axis; it may be a function of yours. A transformation instead of a
-    factory is one whose numbers are replaced: ``grid(adam(schedule), **{"learning_rate.peak_value": [...]})``.
-    ``numbers`` are axes that go to the loss: ``loss(params, batch, l2=...)``. ``seeds`` gives every point once with
-    each seed: of its batches, and of its initial parameters where those are a function of a key. Values may make
-    different structures (None and a number): each structure is trained in a program of its own.
+    ``factory`` is called with one value of each axis; it may be your own function. If it is a transformation, its
+    numbers are replaced instead: ``grid(adam(schedule), **{"learning_rate.peak_value": [...]})``. ``numbers`` are axes
+    for the loss: ``loss(params, batch, l2=...)``. ``seeds`` repeats every point with each seed, which determines its
+    batches, and its initial parameters where those are a function of a key. Values may lead to different structures
+    (None and a number): each structure is trained by a program of its own.
 
     Raises `TransformationError`: an axis without values; what the factory itself refuses.
 
@@ -114,7 +114,7 @@ def zipped(
     seeds: Iterable[int] | None = None,
     **axes: Any,
 ) -> Population:
-    """The first values of all axes together, then the second, and so on. What is no list or array is fixed.
+    """The first values of all axes together, then the second ones, and so on. A single value is the same in all.
 
     As `grid` otherwise. Raises `TransformationError`: axes of different lengths.
 
@@ -146,7 +146,7 @@ def sample(
     seeds: Iterable[int] | None = None,
     **distributions: Any,
 ) -> Population:
-    """``n`` independent draws from distributions (`uniform`, `log_uniform`, `choice` ...); what is none is fixed.
+    """``n`` independent draws from distributions (`uniform`, `log_uniform`, `choice` ...). A single value is fixed.
 
     Random search finds the best 5 % of a space with probability 1 − 0.95ⁿ, however many axes it has (Bergstra & Bengio
     2012). The same seed draws the same points. ``numbers`` and ``seeds`` as in `grid`.
@@ -171,7 +171,7 @@ def points(
     numbers: Iterable[str] = (),
     seeds: Iterable[int] | None = None,
 ) -> Population:
-    """The points that are given, one mapping a lane.
+    """The given points, one mapping for each lane.
 
     ``numbers`` says which names go to the loss instead of the factory. ``seeds`` as in `grid`; or a point has its own,
     under the name ``seed``.

@@ -1,4 +1,4 @@
-"""What a sweep is asked for: all arguments of `run` as one value, checked, and made a plan."""
+"""All arguments of `run` as one value, which is checked and turned into a plan."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ TILE = 4  # lanes that one vmap takes on a CPU, where more gain nothing
 
 
 class Training(TypedDict, total=False):
-    """How every lane is trained: those keywords of `run` that `search` hands on to it."""
+    """How every lane is trained: the keywords of `run` that `search` takes too."""
 
     batch_size: int | None
     record_every: int | None
@@ -69,7 +69,7 @@ class Request:
     progress: bool | None = None
 
     def plan(self) -> Plan:
-        """What is to be done, in order. Raises `TransformationError` for whatever of it cannot be."""
+        """The plan of the sweep. Raises `TransformationError` for an argument that cannot be used."""
         self._check()
         population, select = self.population, self.select
         seed = whole_seed("sweep.run: seed", self.seed)
@@ -116,7 +116,7 @@ class Request:
         )
 
     def _check(self) -> None:
-        """Raise `TransformationError` unless every word and number is one that there is."""
+        """Raise `TransformationError` for an argument that is not one of those allowed."""
         if not isinstance(self.population, Population):
             raise TransformationError(
                 f"sweep.run: population: expected one of grid, sample or stack, found {self.population!r}"
@@ -164,7 +164,7 @@ class Request:
             raise TransformationError(f"sweep.run: loss: it takes no number {wrong!r}{suggest(wrong, named)}; {has}")
 
     def _columns(self, params: Tree) -> list[str]:
-        """The names of the metrics; or an error where one is no number, two columns have one name, or none is asked."""
+        """The names of the metrics. Raises an error: no number, two columns of one name, an unknown metric."""
         metrics = {} if self.evaluate is None else jax.eval_shape(self.evaluate, params)
         if not isinstance(metrics, Mapping):
             raise TransformationError(f"sweep.run: evaluate: expected a mapping from names to numbers, found {metrics}")
@@ -189,7 +189,7 @@ class Request:
 
 
 def is_initializer(params: Any) -> bool:
-    """Whether initial parameters are a function of a key: a module that can be called, too, is a tree of parameters."""
+    """Whether initial parameters are a function of a key. A callable module is not: it is a tree of parameters."""
     if not callable(params):
         return False
     leaf = jax.tree_util.treedef_is_leaf(jax.tree.structure(params))
@@ -197,7 +197,7 @@ def is_initializer(params: Any) -> bool:
 
 
 def as_arrays(who: str, params: Tree) -> Tree:
-    """Initial parameters as arrays; or a `TransformationError` that names the leaf that is none."""
+    """Initial parameters as arrays. Raises a `TransformationError` that names a leaf which is not an array."""
 
     def one(path: Any, x: Any) -> Any:
         try:

@@ -50,30 +50,31 @@ def run(
 ) -> Sweep:
     """Train every lane of a population on the same data, in one compiled program for each structure.
 
-    ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every``, ``progress`` are as in `gradtx.fit`;
-    a lane is the fit of its transformation, with the same batches. Numbers of the population that are the loss's come
-    by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of a key, called with
-    ``jax.random.key(seed)``: with seeds in the population each lane has its own batches, and its own initial
-    parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, for the
-    table. ``metric`` and ``better`` say by which column lanes are ranked.
+    ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every`` and ``progress`` are as in
+    `gradtx.fit`: each lane is the fit of its own transformation, and all lanes see the same batches. Numbers of the
+    population that belong to the loss come by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of
+    a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches and its own
+    initial parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, which
+    become columns of the table. ``metric`` and ``better`` choose the column that ranks the lanes.
 
-    *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops when the mean
-    loss of that many records in a row was no new best. ``stop_diverged``: a lane stops where its loss is not finite,
-    with the parameters that it had there. Lanes that have stopped make room, tile by tile. One that diverges changes
-    no other.
+    *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops after that many
+    records in a row without a new best mean loss. ``stop_diverged``: a lane stops where its loss is not finite, and
+    keeps the parameters it had there. Lanes that have stopped free their place, tile by tile. A lane that diverges
+    does not affect the others.
 
-    *Scale.* ``over="map"`` takes lanes one by one instead of with ``vmap``, each bit for bit its `gradtx.fit`.
-    ``width`` lanes share a ``vmap`` (4 on a CPU, all elsewhere): bits depend on it and on nothing that follows.
-    ``lanes_at_once`` train at a time (rounded to whole widths); if not given, as many as fit into ``memory``, bytes a
-    device, by the compiled program's own account, if not given most of what is free. ``devices``: a number, "all", a
-    sequence of devices or a mesh; lanes are spread over them, and no step waits for another device. Where
-    `jax.distributed` runs several processes, all of them call this alike, and all get the same result.
+    *Scale.* ``over="map"`` trains lanes one by one instead of under ``vmap``; each then equals its `gradtx.fit` bit for
+    bit. ``width`` lanes share a ``vmap`` (4 on a CPU, all elsewhere); the last bits depend on it, and on none of the
+    following. ``lanes_at_once`` is how many lanes train at a time, rounded to whole widths. If it is not given, it is
+    what fits into ``memory``, in bytes per device, by the compiled program's own estimate; ``memory`` is most of the
+    free memory if it is not given. ``devices`` is a number, "all", a sequence of devices or a mesh. Lanes are spread
+    over the devices, and no step waits for another device. Where `jax.distributed` runs several processes, all of them
+    make the same call and get the same result.
 
-    *Nothing lost.* With a ``folder`` progress is saved there every ``save_every`` seconds (needs orbax-checkpoint). The
-    same call goes on from what it finds, after a kill too, and ends with the same bits; a finished sweep is read back.
+    *Nothing is lost.* With a ``folder``, progress is saved there every ``save_every`` seconds (needs orbax-checkpoint).
+    The same call resumes from it, even after a kill, and ends with the same bits. A finished sweep is read back.
 
     Raises `TransformationError`: as `gradtx.fit`; a number that the loss does not take; a folder that holds another
-    sweep, or a damaged file, of which nothing is overwritten.
+    sweep or a damaged file. Nothing in such a folder is overwritten.
     """
     return train(
         Request(
@@ -84,7 +85,7 @@ def run(
 
 
 def train(request: Request) -> Sweep:
-    """The sweep that is asked for, from its beginning or from where the progress in its folder stands."""
+    """Run the sweep, from its beginning or from the progress in its folder."""
     plan = request.plan()
     if request.folder is None:
         return _follow(_begun(plan, None), None, request.progress)
@@ -100,7 +101,7 @@ def train(request: Request) -> Sweep:
 
 
 def _begun(plan: Plan, storage: Storage | None) -> Course:
-    """A course at its beginning, or where the progress on disk stands."""
+    """A course at its beginning, or at the progress on disk."""
     course = Course(plan)
     saved = None if storage is None else storage.load()
     if saved is None:
@@ -111,7 +112,7 @@ def _begun(plan: Plan, storage: Storage | None) -> Course:
 
 
 def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep:
-    """Go to the end; save what has come of it every so often, and at last."""
+    """Train to the end, and save the progress every so often and at the end."""
     population, began = course.plan.population, course.round
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False

@@ -1,4 +1,4 @@
-"""Search by Optuna: it proposes a batch of points, they train as the lanes of one population, it is told what came."""
+"""Search by Optuna: it proposes batches of points, each batch trains as one population, and it learns the results."""
 
 import math
 import time
@@ -102,22 +102,23 @@ def search(
     better: Literal["lower", "higher"] = "lower",
     **options: Unpack[Training],
 ) -> Search:
-    """Let Optuna propose points, ``lanes`` at a time, each batch trained as one population, until there are ``trials``.
+    """Let Optuna propose points, ``lanes`` at a time, and train each batch as one population, up to ``trials`` points.
 
-    ``space`` maps names of the factory to distributions, ``numbers`` those of the loss's numbers; ``metric``,
-    ``better`` and ``options`` (``batch_size``, ``evaluate``, ``select`` ...) are those of `gradtx.sweep.run`. With
-    ``seeds`` a point is trained once with each, and its value is their mean. Every batch is of one size, so nothing is
-    compiled again. A trial that diverges is told to be pruned, which teaches Optuna's sampler to stay away (its
-    failures it would forget); so is a lane that was dropped, with the value and the step it had.
+    ``space`` maps arguments of the factory to distributions, ``numbers`` those of the loss. ``metric``, ``better`` and
+    ``options`` (``batch_size``, ``evaluate``, ``select`` ...) are those of `gradtx.sweep.run`. With ``seeds`` a point
+    is trained once with each seed, and its value is the mean. All batches have one size, so nothing is compiled again.
+    A trial that diverges is reported to Optuna as pruned: its sampler then avoids that region, whereas it forgets
+    failures. A lane that was dropped is pruned too, with its last value and step.
 
-    ``storage`` keeps the study: a path (an SQLite file), a URL as Optuna takes it, or one of its storages; if not
-    given, ``study.db`` in ``folder``, or else memory. A study that is there already goes on; it must be of the same
-    space, metric and number of steps. *Several processes* may share it, and end when together they have ``trials``.
-    What a process had in training when it was killed is done again by the others or by its next start: at once on the
-    same machine, elsewhere after two minutes of silence. ``sampler`` is one of Optuna's; if not given, its TPE.
+    ``storage`` keeps the study: a path (an SQLite file), a URL for Optuna, or one of Optuna's storages. If it is not
+    given, the study is ``study.db`` in ``folder``, or else only in memory. A study that exists is continued, if it asks
+    the same question: space, metric, loss, data, initial parameters, optimizer and training. *Several processes* may
+    share a study; they end when they have ``trials`` together. If a process is killed, the trials that it was training
+    are repeated by the others or by its next start: at once on the same machine, elsewhere after two minutes of
+    silence. ``sampler`` is one of Optuna's, its TPE if not given.
 
     Needs Optuna. Raises `TransformationError`: a name that the factory or the loss does not have; a storage that cannot
-    be opened; a study with another direction, space, metric or number of steps.
+    be opened, or disappears; a study that asks another question.
     """
     optuna, seed = library(), whole_seed("search: seed", seed)
     for name, n in {"trials": trials, "lanes": lanes}.items():

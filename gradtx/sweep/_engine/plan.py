@@ -14,7 +14,7 @@ Tree = Any
 
 
 def cuts_of(select: Any, steps: int, lanes: int) -> list[Cut]:
-    """The cuts of a selection, if it is one that drops lanes."""
+    """The cuts of a selection that drops lanes; none for others."""
     if not isinstance(select, Halving | Hyperband):
         return []
     return [cut for cut in select.cuts(steps, lanes) if cut.step < steps]
@@ -28,7 +28,7 @@ def ends_of(select: Any, steps: int, lanes: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a sweep was asked for."""
+    """All settings of a sweep."""
 
     program: Program
     population: Population
