@@ -1,12 +1,20 @@
 """Every test runs on eight virtual devices, with strict promotion of dtypes and ranks, and warnings are errors."""
 
+import atexit
 import ctypes.util
 import gc
 import os
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ.setdefault("MPLBACKEND", "agg")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers, and programs that tests start, share what is compiled
+    shared = tempfile.TemporaryDirectory(prefix="gradtx-compiled-")
+    atexit.register(shared.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = shared.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest
