@@ -189,6 +189,14 @@ def test_a_step_of_any_integer_dtype_is_a_number(step):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("step", [2**31 - 1, 2**31, 2**40, np.int64(2**31), np.int64(2**40), np.uint32(2**32 - 1)])
+def test_a_step_beyond_what_is_counted_is_the_last_one_that_is(step):
+    x, tx = jnp.ones(2), gradtx.adam(0.1)
+    update, state = tx.update(x, tx.init(x), x, step=step)
+    assert int(state["count"]) == 2**31 - 1
+    assert bool(jnp.all(update < 0))
+
+
 @pytest.mark.parametrize(
     "tx",
     [

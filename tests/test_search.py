@@ -185,7 +185,7 @@ def test_a_study_of_other_data_another_loss_or_another_optimizer_is_refused(tmp_
         "transformation": (gradtx.adam, loss, jnp.array(0.0), DATA),
     }
     for name, call in other.items():
-        with pytest.raises(gradtx.TransformationError, match=f"has another {name} than this search: give another name"):
+        with pytest.raises(gradtx.TransformationError, match=f"does not have the {name} of this search"):
             gradtx.sweep.search(*call, **given)
     again = gradtx.sweep.search(gradtx.sgd, loss, jnp.array(0.0), DATA, **given, seed=5)  # of the draws alone
     assert again.best_value == first.best_value

@@ -105,7 +105,7 @@ class GradientTransformation(Value):
         parameters or a keyword that a link needs and did not get.
         """
         if step is not None:
-            self._within(_check_step)(step)
+            step = self._within(_checked_step)(step)
         if _is_concrete((self, updates, state, params, step, extra)) and self.compiles():
             made = _compiled(_compiled_update, self, updates, state, params, step, extra)
             if made is not None:
@@ -205,10 +205,13 @@ def _is_concrete(tree: Any) -> bool:
     return True
 
 
-def _check_step(step: Any) -> None:
+def _checked_step(step: Any) -> Any:
     x = step if hasattr(step, "dtype") else np.asarray(step)
     if np.ndim(x) or not jnp.issubdtype(x.dtype, jnp.integer) or (isinstance(step, int | np.integer) and step < 0):
         raise TransformationError(f"step: expected one whole number, 0 or more, found {step!r}")
+    return (
+        np.int32(min(int(step), clock.TOP)) if isinstance(step, int | np.integer) else step
+    )  # an int32 counts no further
 
 
 def _thaw(rule: Rule, tree: Tree, like: Tree) -> Tree:

@@ -67,7 +67,8 @@ def of_every_trial(plan: Plan) -> dict[str, Any]:
         "seeds": "none" if population.seeds is None else ", ".join(map(str, population.seeds.tolist())),
         "transformation": update_of(plan, population.lane(0)),
     }
-    return {name: x for name, x in asked.items() if name not in ("seed", "metric", "record_every")}
+    apart = {"seed", "metric", "record_every"} | ({"evaluate"} if plan.metric == "final_loss" else set())
+    return {name: x for name, x in asked.items() if name not in apart}
 
 
 def transformations_of(population: Population) -> list[list[str]]:

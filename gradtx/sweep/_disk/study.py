@@ -134,7 +134,7 @@ def check_study(study: Any, settings: Mapping[str, Any]) -> None:
         there = study.user_attrs.get(name, x)
         if there != x:
             found = (
-                f"has another {name} than this search{_why(x)}"
+                f"does not have the {name} of this search{_why(x)}"
                 if name in DIGESTS
                 else f"has {name} {there}, and this search {x}"
             )
