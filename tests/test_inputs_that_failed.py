@@ -99,7 +99,12 @@ def test_curvature_is_that_of_the_leaves_that_move(name, kind, jit):
 ADAPTIVE = {
     name: getattr(gradtx, name)(0.1)
     for name in ("adam", "adamw", "amsgrad", "nadam", "rmsprop", "adagrad", "adadelta", "lion", "rprop")
-} | {"centered": gradtx.rmsprop(0.1, centered=True)}
+} | {
+    "centered": gradtx.rmsprop(0.1, centered=True),
+    "factored": gradtx.scale_by_factored_rms(),
+    "shampoo": gradtx.scale_by_shampoo(),
+    "shampoo of averages": gradtx.scale_by_shampoo(0.9),
+}
 
 
 @pytest.mark.parametrize("name", ADAPTIVE)

@@ -9,7 +9,7 @@ from gradtx._rules.fields import real_zeros, zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.floating import abs_sq, ewma
+from gradtx._value.floating import abs_sq, at_most_finite, ewma
 from gradtx._value.marks import Decay, NonNegative
 
 EXACT = jax.lax.Precision.HIGHEST
@@ -46,7 +46,7 @@ def scale_by_shampoo(
         p = -1 / (2 * k) if exponent is None else exponent
         new = tuple(_second_moment(g, axis, factor.ndim == 1) for axis, factor in enumerate(factors))
         if decay is None:
-            factors, correction = tuple(h + s for h, s in zip(factors, new, strict=True)), 1
+            factors, correction = tuple(_finite(h + s) for h, s in zip(factors, new, strict=True)), 1
         else:
             factors = tuple(ewma(decay, h, s) for h, s in zip(factors, new, strict=True))
             correction = 1 - decay**t
@@ -63,9 +63,19 @@ def _factor_like(param: Any, axis: int, most: int) -> Any:
 
 
 def _second_moment(g: jax.Array, axis: int, diagonal: bool) -> jax.Array:
-    """G Gᴴ of the gradient unfolded along an axis, or the diagonal of it."""
-    others = tuple(n for n in range(g.ndim) if n != axis)
-    return abs_sq(g).sum(others) if diagonal else jnp.tensordot(g, jnp.conj(g), (others, others), precision=EXACT)
+    """G Gᴴ of the gradient unfolded along an axis, or the diagonal of it; finite where the gradient is."""
+    largest = jnp.max(jnp.abs(g), initial=0)
+    largest = jnp.where(largest > 0, largest, 1)
+    unit, others = g / largest.astype(g.dtype), tuple(n for n in range(g.ndim) if n != axis)
+    if diagonal:
+        moment = abs_sq(unit).sum(others)
+    else:
+        moment = jnp.tensordot(unit, jnp.conj(unit), (others, others), precision=EXACT)
+    return _finite(moment * at_most_finite(largest * largest).astype(moment.dtype))
+
+
+def _finite(h: jax.Array) -> jax.Array:
+    return at_most_finite(h.real) + 1j * at_most_finite(h.imag) if jnp.iscomplexobj(h) else at_most_finite(h)
 
 
 def _along(u: jax.Array, axis: int, factor: jax.Array) -> jax.Array:
@@ -98,8 +108,10 @@ def matrix_power(h: jax.Array, p: jax.Array, eps: jax.Array) -> jax.Array:
 
 
 def _eigenpower(h: jax.Array, p: jax.Array, eps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    values, vectors = jnp.linalg.eigh(h)
-    values = jnp.maximum(values, 0) + eps
+    size = jnp.max(jnp.abs(h), initial=0)  # an eigendecomposition squares: of large numbers it would overflow
+    size = jnp.where(size > 0, size, 1)
+    values, vectors = jnp.linalg.eigh(h / size.astype(h.dtype))
+    values = at_most_finite(jnp.maximum(values, 0) * size) + eps
     return _sandwich(vectors, jnp.diag(_number_power(values, p)).astype(h.dtype)), values, vectors
 
 
