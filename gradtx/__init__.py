@@ -82,9 +82,6 @@ from gradtx._schedules.warmups import (
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
-from gradtx._training.fit import fit
-from gradtx._training.minimize import minimize
-from gradtx._training.result import Fit
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
@@ -101,6 +98,9 @@ from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
     from gradtx import curvature, initializers, sweep, testing
+    from gradtx._training.fit import fit
+    from gradtx._training.minimize import minimize
+    from gradtx._training.result import Fit
 
 __all__ = [
     "Decay",
@@ -235,11 +235,15 @@ __all__ = [
     "zeros",
 ]
 
+LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
+
 
 def __getattr__(name: str) -> typing.Any:
-    """A namespace is opened where it is first used: most programs ask for none, and all cost as much as the rest."""
+    """Namespaces and training loops are imported where they are first used: most programs need few of them."""
     if name in ("curvature", "initializers", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
+    if name in LOOPS:
+        return getattr(importlib.import_module(f"gradtx._training.{LOOPS[name]}"), name)
     hints = importlib.import_module("gradtx._value.hints")
     hint = "" if name.startswith("_") else hints.instead_of_name(name, __all__)
     raise AttributeError(f"module 'gradtx' has no attribute {name!r}{hint}", name=name)

@@ -13,7 +13,7 @@ from gradtx._rules.fields import full, real_zeros, zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.floating import abs_sq, at_most_finite, ewma, root
+from gradtx._value.floating import abs_sq, at_most_finite, ewma, plus, root
 from gradtx._value.marks import Decay, Dtype, NonNegative
 
 
@@ -43,11 +43,11 @@ def scale_by_rms(
 
     def corrected(u, nu, *, gradient, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
-        return u / (root(nu / correction + eps_root) + eps), nu
+        return u / (root(plus(nu / correction, eps_root)) + eps), nu
 
     def raw(u, nu, *, gradient):
         nu = ewma(decay, nu, abs_sq(gradient))
-        return u / (root(nu + eps_root) + eps), nu
+        return u / (root(plus(nu, eps_root)) + eps), nu
 
     if not bias_correction:
         return per_leaf(raw, nu=_start(initial_scale, nu_dtype))
@@ -123,17 +123,17 @@ def scale_by_max_rms(
     def of_corrected(u, nu, nu_max, *, gradient, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu / correction)
-        return u / (root(nu_max + eps_root) + eps), nu, nu_max
+        return u / (root(plus(nu_max, eps_root)) + eps), nu, nu_max
 
     def of_raw(u, nu, nu_max, *, gradient, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu)
-        return u / (root(nu_max / correction + eps_root) + eps), nu, nu_max
+        return u / (root(plus(nu_max / correction, eps_root)) + eps), nu, nu_max
 
     def uncorrected(u, nu, nu_max, *, gradient):
         nu = ewma(decay, nu, abs_sq(gradient))
         nu_max = jnp.maximum(nu_max, nu)
-        return u / (root(nu_max + eps_root) + eps), nu, nu_max
+        return u / (root(plus(nu_max, eps_root)) + eps), nu, nu_max
 
     if not bias_correction:
         return per_leaf(uncorrected, nu=real_zeros, nu_max=real_zeros)

@@ -37,6 +37,15 @@ def _root_jvp(primals: Any, tangents: Any) -> Any:
     return y, jnp.where(y > 0, 0.5 / jnp.where(y > 0, y, 1), 0) * dx
 
 
+def plus(x: Any, number: Any) -> Any:
+    """``x + number``; ``x`` itself where the number is Python's 0, which saves every leaf an operation.
+
+    >>> plus(2.0, 0.5), plus(2.0, 0.0)
+    (2.5, 2.0)
+    """
+    return x if type(number) is float and number == 0 else x + number
+
+
 def ewma(decay: Any, average: Any, x: Any) -> Any:
     """The next value of an exponentially weighted moving average, βm + (1 − β)x.
 
