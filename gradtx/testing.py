@@ -1,12 +1,12 @@
 """The conformance kit: what every transformation promises, as contracts that run on yours.
 
-`check` runs them all. `CONTRACTS` has them by name, each a function like `check`, for a test that runs them one by one:
+`check` runs them all. `CONTRACTS` maps their names to functions like `check`, for a test that runs them one by one:
 
     @pytest.mark.parametrize("contract", gradtx.testing.CONTRACTS)
     def test_my_link(contract):
         gradtx.testing.CONTRACTS[contract](my_link(0.1))
 
-What a contract compares with is the simplest run there is: a Python loop of a few updates.
+Contracts compare with the simplest run there is: a Python loop of a few updates.
 """
 
 import math
@@ -47,12 +47,12 @@ def check(
 ) -> None:
     """Run every contract of `CONTRACTS` on a transformation.
 
-    ``params`` are the parameters to try it on, a small tree where none are given; ``extra`` the keywords that its
-    ``update`` needs. ``exempt`` maps contracts that cannot hold to the reason. ``tolerance`` is how far two orders of
-    the same arithmetic may be apart: a few roundings of the largest number of a leaf where it is not given. An update
-    that is a difference of parameters is as exact as those are: give a few roundings of the largest parameter. What
-    cannot be seen here is left out: how the state is sharded where there is but one device, and whether it pickles
-    where it holds something that cannot be imported, such as a lambda.
+    ``params`` are the parameters to try it on, by default a small tree; ``extra`` has the keywords that its ``update``
+    needs. ``exempt`` maps each contract that cannot hold to the reason. ``tolerance`` is how far results may differ if
+    only the order of arithmetic does; by default a few roundings of the largest number of a leaf. An update that is a
+    difference of parameters is only as exact as they are: set ``tolerance`` to a few roundings of the largest
+    parameter. Two things are checked only where they can be: the sharding of the state, if there is more than one
+    device, and pickling, if everything in the transformation can be imported (a lambda cannot).
 
     Raises `AssertionError`: a contract that does not hold; it names the transformation, the contract, the leaf, what
     was expected and what was found. `TransformationError`: ``exempt`` names no contract.
@@ -73,14 +73,14 @@ def check(
 
 @contract
 def jit_equals_eager(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
-    """A compiled run is the eager run, to rounding."""
+    """A compiled run equals the eager run, to rounding."""
     gradients = ordinary_gradients(params)
     expect_close(run(tx, params, gradients, extra), jitted_run(tx, params, gradients, extra), "", tolerance)
 
 
 @contract
 def argument_of_jit_equals_baked_in(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
-    """A transformation that is an argument of ``jit`` does what one does that the compiled function closes over."""
+    """A transformation passed to ``jit`` as an argument does the same as one that the compiled function closes over."""
     gradients = ordinary_gradients(params)
     baked_in = jax.jit(lambda params, gradients, extra: run(tx, params, gradients, extra))(params, gradients, extra)
     expect_close(baked_in, jitted_run(tx, params, gradients, extra), "", tolerance)
@@ -108,7 +108,7 @@ def new_numbers_do_not_compile_again(tx: Any, params: Tree, extra: Extra) -> Non
 
 @contract
 def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra, tolerance: float | None) -> None:
-    """A lane of ``vmap``, over each number alone and over all together, is what its transformation does alone."""
+    """Each lane of ``vmap`` equals its transformation run alone: over each number by itself, and over all together."""
     gradients, (_, treedef) = ordinary_gradients(params), jax.tree.flatten(tx)
     swept = lanes_of(tx)
     if swept:
@@ -127,7 +127,7 @@ def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra, tolerance: float | N
 
     for name, lanes in swept.items():
         fused = name == "all numbers"
-        with jax.disable_jit(not fused):  # which compiles nothing, and is quick for what is small
+        with jax.disable_jit(not fused):  # without compiling, which is quick for small trees
             made = jax.jit(jax.vmap(lane, in_axes=(axes[name],)))(columns[name])
         for n, tx in enumerate(lanes):
             alone = jitted_run(tx, params, gradients, extra)
@@ -219,9 +219,9 @@ def zero_gradients_stay_finite(tx: Any, params: Tree, extra: Extra) -> None:
 
 @contract
 def state_of_a_leaf_depends_on_that_leaf_alone(tx: Any, params: Tree, extra: Extra) -> None:
-    """What the state has for a parameter is of the kind that it is of where no other parameter is there.
+    """The state of a parameter has the same shapes and dtypes with and without the other parameters.
 
-    Of any shape: factors, codes and scales, keys. And shapes are enough to know it: `jax.eval_shape` of ``init``.
+    These may be any: factors, codes and scales, keys. `jax.eval_shape` of ``init`` must find them from shapes alone.
     """
     state = tx.init(params)
     expect_same_kind(jax.eval_shape(lambda: state), jax.eval_shape(tx.init, params))
@@ -265,7 +265,7 @@ def sharding_of_the_state_follows_the_parameters(tx: Any, params: Tree, extra: E
 
 @contract
 def update_is_pure(tx: Any, params: Tree, extra: Extra) -> None:
-    """The same arguments give the same results, compiled and not, and are as they were before."""
+    """The same arguments give the same results, compiled or not, and are not changed."""
     gradient, state = ordinary_gradients(params)[0], tx.init(params)
     arguments = (gradient, state, params)
     before = jax.tree.map(jnp.copy, arguments)
@@ -279,7 +279,7 @@ def update_is_pure(tx: Any, params: Tree, extra: Extra) -> None:
 
 @contract
 def state_survives_a_checkpoint(tx: Any, params: Tree, extra: Extra) -> None:
-    """A state that became NumPy arrays, and a state again, goes on as if nothing had been."""
+    """A state that was saved as NumPy arrays and restored continues exactly as before."""
     first, second = ordinary_gradients(params)
     _, state = tx.update(first, tx.init(params), params, **extra)
     arrays = [np.asarray(plain(leaf)) for leaf in jax.tree.leaves(state)]
@@ -311,7 +311,7 @@ def pickle_gives_the_same_back(tx: Any, params: Tree, extra: Extra) -> None:
 
 @contract
 def repr_is_the_call_that_makes_it(tx: Any, params: Tree, extra: Extra) -> None:
-    """It prints as the call of its factory, which makes it again where its numbers and structure can be printed."""
+    """It prints as the call of its factory; evaluating that makes it again, if its numbers and structure can print."""
     printed = repr(tx)
     expect(printed.startswith(f"{tx.call.name}("), "repr", f"a call of {tx.call.name}", printed)
     if "<" not in printed and all(isinstance(x, float) for x in jax.tree.leaves(tx)):
@@ -333,7 +333,7 @@ def equal_means_equal_structure_and_numbers(tx: Any, params: Tree, extra: Extra)
 
 @contract
 def flattening_keeps_everything(tx: Any, params: Tree, extra: Extra) -> None:
-    """Unflattening undoes flattening, whatever the leaves have become; their paths differ, and `replace` knows them."""
+    """Unflattening undoes flattening, with any objects as leaves; all paths differ, and `replace` knows every name."""
     leaves, treedef = jax.tree.flatten(tx)
     expect(jax.tree.structure(treedef.unflatten(leaves)) == treedef, "the structure", treedef, "another one")
     anything = [object() for _ in leaves]

@@ -1,6 +1,6 @@
 """Trees of arrays: leaves by path, rules on paths, norms, casts, sizes.
 
-A path is written with dots, ``encoder.layers.0.w``. ``None`` is a leaf that is not there: every function keeps it.
+A path is written with dots, ``encoder.layers.0.w``. ``None`` stands for a missing leaf: every function keeps it.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,7 +58,7 @@ def map(fn: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
 def norm(tree: Tree) -> jax.Array:
     """The Euclidean norm of all leaves together, √Σ|x|², accumulated in float32 at least.
 
-    Half-precision leaves are widened before they are squared, so a long vector of float16 does not overflow, and its
+    Half-precision leaves are widened before they are squared, so a long vector of float16 does not overflow. The
     derivative at zero is 0.
 
     >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0], jnp.float16), "c": None}))
@@ -105,13 +105,13 @@ def labels(rule: Any, tree: Tree) -> Tree:
     A rule is one of
 
     - a mapping from patterns to labels, ``{"*.bias": "no_decay", "*": "decay"}``: the first that matches;
-    - a tree of labels, or a prefix of one: whatever holds branches, and a module of the type of ``tree``, even if it
-      can be called;
+    - a tree of labels, or a prefix of one: any container, or a module of the same type as ``tree``, even if that is
+      callable;
     - a function of the tree, which returns one of these.
 
     A pattern is a shell glob on the dotted path (``*`` crosses dots); it matches a leaf if it matches the path of the
-    leaf or of a branch above it. One that is such a path, letter by letter, stands for that alone: ``w[0]`` is a key
-    where there is one.
+    leaf or of a branch above it. A pattern that is itself the path of a leaf or branch matches only that one: ``w[0]``
+    is a key if there is such a key.
 
     Raises `TransformationError`: a leaf that no pattern matches; labels of another structure.
 
@@ -121,7 +121,7 @@ def labels(rule: Any, tree: Tree) -> Tree:
     rule = rule(tree) if callable(rule) and type(rule) is not type(tree) else rule
     leaves, treedef = flatten(tree)
     if isinstance(rule, Mapping) and rule and all(_is_label(x) for x in rule.values()):
-        own = {str(key) for key in tree} if isinstance(tree, Mapping) else set[str]()  # of which one may hold no leaf
+        own = {str(key) for key in tree} if isinstance(tree, Mapping) else set[str]()  # a key may hold no leaf
         return treedef.unflatten(_by_pattern(rule, paths(tree), leaves, own))
     try:
         return jax.tree.map(lambda label, part: map(lambda _: label, part), rule, tree)
@@ -137,7 +137,7 @@ def labels(rule: Any, tree: Tree) -> Tree:
 
 
 def are_patterns(rule: Any) -> bool:
-    """Whether a rule is a pattern or several, which choose leaves and label none.
+    """Whether a rule is one pattern or a list of patterns, which choose leaves without labelling them.
 
     >>> are_patterns("*.b"), are_patterns(["w", "*.b"]), are_patterns({"*.b": "no_decay"})
     (True, True, False)
@@ -147,7 +147,7 @@ def are_patterns(rule: Any) -> bool:
 
 
 def mask(rule: Any, tree: Tree) -> Tree:
-    """A tree like ``tree`` with True where ``rule`` chooses the leaf: as `labels`, and a pattern or several choose too.
+    """A tree like ``tree``, True where ``rule`` chooses the leaf: a rule as for `labels`, or one pattern or several.
 
     >>> mask("*.b", {"enc": {"w": 0, "b": 0}, "b": 0})
     {'b': False, 'enc': {'b': True, 'w': False}}
@@ -187,7 +187,7 @@ def _by_pattern(rule: Mapping[Any, Any], names: list[str], leaves: list[Any], ow
 
 
 def _with_branches(path: str) -> list[str]:
-    """The path of a leaf, after those of the branches above it."""
+    """The paths of the branches above a leaf, and then its own."""
     branches = path.split(".")
     return [".".join(branches[: n + 1]) for n in range(len(branches))]
 

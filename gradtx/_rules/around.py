@@ -48,24 +48,24 @@ def around(
     seed: Any = None,
     measure: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Late:
-    """A rule from a wrapper of another transformation.
+    """A rule that wraps another transformation.
 
     ``update(step, updates, state, *, <names>) -> (updates, state)``. ``step(updates)`` is one step of ``inner``: it
     returns its updates and its new state. Call it at most once along any path, also inside `jax.lax.cond`. The state
-    of ``inner`` is kept under ``inner``: what is returned has it there, new or as it was. ``step`` takes ``params=``,
-    ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those of
-    `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords.
+    of ``inner`` is the entry ``inner`` of ``state``; the returned state must have it too, new or unchanged. ``step``
+    takes ``params=``, ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those
+    of `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords.
 
-    ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state inside.
-    ``gradient_params(params, state)`` and ``eval_params(params, state)`` start from those of ``inner``.
+    ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state of ``inner``.
+    ``gradient_params(params, state)`` and ``eval_params(params, state)`` get as ``params`` what ``inner`` has for them.
 
-    Time: inside, everything reads the count of the steps that ``inner`` has taken, which is kept in its state. So an
-    accumulation or a guard is right under schedules. A wrapper that steps ``inner`` at every update may say
-    ``every_step=True``; there is then no count to keep, and the clock outside is read. ``packs=True`` says that the
+    Time: ``inner`` reads the count of its own steps, which is kept in its state. So schedules are right inside an
+    accumulation or a guard, which skips some updates. A wrapper that steps ``inner`` at every update may say
+    ``every_step=True``: then ``inner`` keeps no count and reads the clock outside. ``packs=True`` says that the
     wrapper treats every number by itself (see `gradtx.pack`). ``measure`` is as in `gradtx.whole_tree`.
 
-    ``encode(inner)`` and ``decode(inner)`` say how the state of ``inner`` is kept, where that is not as it is: as codes
-    and scales, in another dtype. Everything that looks at it, this function too, sees it decoded.
+    ``encode(inner)`` and ``decode(inner)`` convert the state of ``inner`` to another stored form and back, such as
+    codes and scales, or another dtype. All functions that read this state, ``update`` too, get it decoded.
 
     A wrapper conditions gradients if ``inner`` does (see `gradtx.chain`).
 
@@ -107,7 +107,7 @@ def around(
 
 
 class _Wrapper:
-    """A wrapper at work: it hands ``step`` to the function that was written, and keeps the state of what is inside."""
+    """Runs a wrapper: hands ``step`` to the wrapper's ``update``, and keeps the state of ``inner``."""
 
     def __init__(
         self,
@@ -126,11 +126,11 @@ class _Wrapper:
         self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
-        """The rule of what is inside, at a step of its own, or at the one that is in force."""
+        """The rule of ``inner`` at ``step``; None is the current step."""
         return within(getattr(self.inner, "link_name", "inner"), make)(self.inner, step)
 
     def start(self, make: Make, params: Tree, context: Context) -> State:
-        """The state: that of what is inside, with its clock if it has one, and the wrapper's own."""
+        """The initial state: that of ``inner``, with its clock if it has one, and the wrapper's own entries."""
         if not self.packs:
             refuse_packed(params, "it looks at whole leaves")
         inside, within_it = self.rule(make, jnp.zeros([], jnp.int32)), context.at("inner")
@@ -145,7 +145,7 @@ class _Wrapper:
         return {**({"inner": self.encode(state)} if not _is_empty(state) else {}), **own}
 
     def inside(self, state: Any) -> State:
-        """The state of what is inside, as it is."""
+        """The state of ``inner``, decoded."""
         kept = state.get("inner", {}) if isinstance(state, Mapping) else {}
         return kept if _is_empty(kept) else self.decode(kept)
 
@@ -182,7 +182,7 @@ class _Wrapper:
         return signals.then(new, conditions=bool(conditions) and all(conditions)), after
 
     def _wide(self, updates: Tree, params: Tree) -> Tree:
-        """The updates in the precision that they will go out in, so that all paths of a condition agree."""
+        """The updates in the precision of the result, so that the branches of a `jax.lax.cond` agree."""
         if params is None:
             return widened(updates)
         return trees.map(lambda u, p: wide(u, real_dtype(u.dtype, p.dtype)), updates, params)
@@ -199,24 +199,24 @@ class _Wrapper:
         return after, new if probe is None else new | _kept(probe.filled((), rule, signals.updates))
 
     def probe_inside(self, context: Context) -> Probe | None:
-        """Where measurements of what is inside are put, where they are asked for."""
+        """The probe for measurements inside ``inner``; None if none are asked for."""
         probe = context.probe
         return None if probe is None else Probe.of(probe.wanted, (*probe.prefix, *context.path))
 
     def measures(self, inside: Rule) -> dict[str, Blank]:
-        """What is measured at every update: by the wrapper, and inside if there is no other clock."""
+        """What is measured at every update: by the wrapper, and inside ``inner`` if that has no clock of its own."""
         found = {f"inner.{name}": of for name, of in inside.measures.items()} if self.every_step else {}
         return found | dict.fromkeys(self.measure, one_number)
 
     def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
-        """What is inside, its state, and the step that it is at."""
+        """``inner`` with its state and its step, and the links inside it."""
         own = self.inside(state)
         now = step if self.every_step else clock.count_of(own)
         yield Place(self.inner, own, now)
         yield from self.rule(make, jnp.zeros([], jnp.int32) if now is None else now).places(own, now)
 
     def points(self, make: Make, gradient_params: Any, eval_params: Any) -> Points:
-        """Where what is inside wants the gradient, and then where the wrapper does."""
+        """The points of ``inner``, and from there those of the wrapper."""
 
         def moved(which: str, own: Any) -> Any:
             def point(params: Tree, state: State) -> Tree:

@@ -1,4 +1,4 @@
-"""Do two trees belong together? Errors that name the leaf and say what was expected and what was found."""
+"""Checks that two trees belong together; errors name the leaf, what was expected and what was found."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -91,7 +91,7 @@ def check_gradients(updates: Tree, params: Tree) -> None:
 
 
 def as_arrays(tree: Tree) -> Tree:
-    """The tree with arrays of JAX for leaves, none weakly typed; what can be none is left for `check_floating`."""
+    """The tree with JAX arrays as leaves, none weakly typed; a leaf that cannot be one is left to `check_floating`."""
     return trees.map(_as_array, tree)
 
 
@@ -107,7 +107,7 @@ def _as_array(leaf: Any) -> Any:
 
 
 def as_state(state: Any) -> Any:
-    """The state with arrays of JAX for those of NumPy; ``{}`` for what other libraries have for no state."""
+    """The state with JAX arrays in place of NumPy arrays; ``{}`` in place of another library's empty state."""
     if not isinstance(state, Mapping) and not jax.tree.leaves(state) and not isinstance(state, str):
         return {}
     return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x, state)
@@ -134,7 +134,7 @@ def _wider(u: Any, gradient: Any, param: Any) -> Any:
 
 
 def still(update: Any, param: Any) -> Any:
-    """No update of a frozen leaf, whatever comes in for one: zeros, or what has no numbers as it is."""
+    """The update of a frozen leaf, whatever its gradient is: zeros; a float0 or a random key stays as it is."""
     dtype = getattr(update, "dtype", None)
     if dtype is not None and (dtype == jax.dtypes.float0 or jnp.issubdtype(dtype, jax.dtypes.extended)):
         return update

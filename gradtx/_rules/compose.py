@@ -30,7 +30,7 @@ from gradtx._value.named_links import Links
 
 
 def scope(rule: Rule) -> Rule:
-    """The rule in a scope of its own: its gradient is what enters it."""
+    """The rule in a scope of its own: its gradient is the update that enters the scope."""
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         inside = Signals(signals.updates, signals.updates)
@@ -49,12 +49,12 @@ def scope(rule: Rule) -> Rule:
 
 
 def serial(links: Links) -> Late:
-    """Links one after the other; the state of each under its name, and formulas that are neighbours fused."""
+    """Links one after the other; each has its state under its name, and neighbouring formulas are fused."""
     return Late(lambda make: _serial(named_rules(links, make)))
 
 
 def named_rules(links: Links, make: Make) -> list[NamedRule]:
-    """The rules of links, each under its name; one that was given a name opens a scope of its own."""
+    """The rules of links, each with its name; a link that the user named opens a scope of its own."""
     made = []
     for name, given, link in links.triples():
         rule = within(name, make)(link)
@@ -94,7 +94,7 @@ def _serial(links: Sequence[NamedRule]) -> Rule:
 
 
 def _fused(run: Sequence[NamedRule]) -> Rule:
-    """Formulas that are neighbours, lifted once; in two where links behind want the gradient that the first made."""
+    """Neighbouring formulas, lifted once; in two parts if later links need the gradient that the first part made."""
     fused = lift(fuse(run))
     ends = next((n for n, link in enumerate(run) if link.rule.leaf and not link.rule.leaf.conditions), len(run))
     if ends in (0, len(run)):
@@ -112,7 +112,7 @@ def _fused(run: Sequence[NamedRule]) -> Rule:
 
 
 def points_of(links: Sequence[NamedRule]) -> Points | None:
-    """The points of links one after the other: each moves on from where the one before it was."""
+    """The points of links one after the other: each link starts from the point of the one before it."""
 
     def moved(which: str) -> Any:
         def point(params: Tree, state: State) -> Tree:
@@ -126,7 +126,7 @@ def points_of(links: Sequence[NamedRule]) -> Points | None:
 
 
 def placed(name: str, rule: Rule) -> Rule:
-    """The rule as a link of that name: its errors say it, and its keys and measurements are its own."""
+    """The rule as a link called ``name``: its errors, random keys and measurements are told apart by that name."""
 
     def init(params: Tree, context: Context) -> State:
         return rule.init(params, context.at(name))
@@ -138,7 +138,7 @@ def placed(name: str, rule: Rule) -> Rule:
 
 
 def _filed(link: NamedRule) -> Rule:
-    """A rule whose state stands under its name, and is no entry at all where there is none."""
+    """The rule of a link, with its state under the link's name; an empty state has no entry."""
     name, rule = link.name, placed(link.name, link.rule)
 
     def init(params: Tree, context: Context) -> State:
@@ -153,12 +153,12 @@ def _filed(link: NamedRule) -> Rule:
 
 
 def is_empty(state: Any) -> bool:
-    """Whether a state is that of a link which has none."""
+    """Whether this is the state of a link that keeps none."""
     return isinstance(state, dict) and not state
 
 
 def parallel(links: Links, join: Callable[..., Any]) -> Late:
-    """Links side by side, each from the same signals; ``join`` makes one array of theirs. State under their names."""
+    """Links side by side, each given the same signals; ``join`` combines their arrays. States are kept by name."""
     if not links.values:
         raise TransformationError("expected at least one branch, found none")
     return Late(lambda make: _parallel(named_rules(links, make), join))

@@ -1,8 +1,7 @@
-"""Is a formula elementwise: is each number that it makes made of the numbers at the same place alone?
+"""A check that a formula is elementwise: each number of its result depends only on numbers at the same place.
 
-Where leaves are joined (`gradtx.pack`) a formula that is not would be silently wrong, so the question is asked of the
-formula itself: it is traced for arrays of several shapes, and is elementwise if the programs are one and the same, and
-consist of operations that are known to be.
+Any other formula would be silently wrong on packed leaves (`gradtx.pack`). The check traces the formula for arrays of
+several shapes. It is elementwise if all the programs are the same and have only operations known to be elementwise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +29,7 @@ ELEMENTWISE = frozenset({
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "remat2": "jaxpr"}
 CALLS |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "cond": "branches"}
 OF_SHAPES = {"shape", "sizes", "broadcast_dimensions", "sharding", *CALLS.values()}
-"""What of an operation differs from shape to shape, or is looked at by itself."""
+"""Parameters of an operation that depend on the shape, or are compared separately."""
 
 
 def check_elementwise(function: Callable[..., Any], u: Any, *args: Any, **kwargs: Any) -> None:

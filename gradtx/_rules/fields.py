@@ -1,4 +1,4 @@
-"""State fields: how they start, where they are kept, and how they belong to the leaves of a tree."""
+"""State fields: how they start, where they are kept, and how they match the leaves of a tree."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,14 +20,14 @@ Path = tuple[str, ...]
 
 
 def zeros(param: Any, dtype: Any = None) -> jax.Array:
-    """Zeros like ``param``, in ``dtype`` or in float32 at least, and sharded as it is; complex where it is."""
+    """Zeros shaped and sharded like ``param``, in ``dtype`` or in float32 at least; complex if ``param`` is."""
     if dtype is not None and jnp.iscomplexobj(param):
         dtype = jnp.complex128 if jnp.finfo(dtype).bits == 64 else jnp.complex64
     return full(param, 0, dtype)
 
 
 def real_zeros(param: Any, dtype: Any = None) -> jax.Array:
-    """Zeros like ``param``, real also where it is complex: the start of a second moment."""
+    """Zeros like ``param``, real even if it is complex: the start of a second moment."""
     return full(param, 0, real_dtype(param.dtype) if dtype is None else dtype)
 
 
@@ -58,7 +58,7 @@ def find(state: Any, path: Path) -> Any:
 
 @contextmanager
 def entries_of(state: Mapping[str, Any]) -> Iterator[None]:
-    """Where a function that somebody wrote reads a state: an entry that is not there is a `TransformationError`."""
+    """A context for a user's function that reads a state: a missing entry is a `TransformationError`."""
     try:
         yield
     except KeyError as error:
@@ -75,7 +75,7 @@ def file(state: dict[str, Any], path: Path, entry: Any) -> None:
 
 
 def column(field: Tree, updates: Tree, start: Callable[..., Any] | None) -> list[Any]:
-    """What a state field has for each leaf of a tree: an array, or a tree of them. ``start`` says what belongs there.
+    """The entry of a state field for each leaf of a tree: an array or a tree of arrays, like what ``start`` makes.
 
     Raises `TransformationError`: a field that belongs to another tree.
     """
@@ -117,17 +117,17 @@ def _check(path: str, entry: Any, expected: Any, update: Any) -> None:
 
 
 def reals_in(tree: Tree) -> Iterator[Any]:
-    """The dtypes in floating point among the leaves of a tree."""
+    """The floating-point dtypes among the leaves of a tree."""
     return (x.dtype for x in jax.tree.leaves(tree) if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact))
 
 
 def widened_state(entry: Any, real: Any) -> Any:
-    """An entry of the state at a precision; codes, counts and keys as they are."""
+    """A state entry at the precision of ``real``; codes, counts and keys stay as they are."""
     return jax.tree.map(lambda x: wide(x, real) if _is_floating(x) else x, entry)
 
 
 def as_wide(entry: Any, updates: Tree) -> Any:
-    """An entry of the state that is a tree like the updates, as wide as they are; any other as it is."""
+    """A state entry as wide as the updates, if it is a tree like them; any other entry stays as it is."""
     (leaves, structure), (others, treedef) = trees.flatten(entry), trees.flatten(updates)
     if structure != treedef or all(_has_dtype_of(x, u) for x, u in zip(leaves, others, strict=True)):
         return entry
@@ -162,5 +162,5 @@ def _as(x: Any, dtype: Any) -> Any:
 
 
 def settled(state: Any) -> Any:
-    """A state that somebody wrote, whose dtypes do not depend on what they meet: else the next call compiles again."""
+    """A state from a user's function, without weak types, for which the next call would compile again."""
     return jax.tree.map(lambda x: x.astype(x.dtype) if getattr(x, "weak_type", False) else x, state)

@@ -47,7 +47,7 @@ def is_own_kind(params: Tree, updates: Tree) -> bool:
 
 
 def _stands_for(params: Tree, state: Any) -> bool:
-    """Whether params without leaves are a mark of another library, such as `optax.tree_map_params` puts in states."""
+    """Whether ``params`` is a placeholder without leaves, such as `optax.tree_map_params` puts in states."""
     if jax.tree.leaves(params) or params is None or isinstance(params, dict | list | tuple):
         return False
     kind = type(params)

@@ -1,4 +1,4 @@
-"""What is asked of a transformation: its numbers, and where its parameters are."""
+"""Functions of a transformation and its parameters: applying updates, points to evaluate at, hyperparameters."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,9 +20,9 @@ from gradtx._value.value import Value
 
 
 def apply_updates(params: Tree, updates: Tree) -> Tree:
-    """The sum of parameters and updates, leaf by leaf, in the dtype of the parameters. ``None`` is no update.
+    """The sum of parameters and updates, leaf by leaf, in the dtype of the parameters. ``None`` means no update.
 
-    A leaf whose update is no number in floating point (that of a frozen integer, or of a random key) stays as it is.
+    A leaf whose update is not floating-point (that of a frozen integer, or of a random key) stays as it is.
     Raises `TransformationError`: trees that differ, or a leaf that would broadcast.
 
     >>> apply_updates({"w": jnp.array([1.0, 2.0])}, {"w": jnp.array([0.5, -0.5])})
@@ -52,9 +52,9 @@ def _alike(a: Tree, b: Tree) -> bool:
 
 
 def gradient_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
-    """Where the gradient of the next update is to be taken: the parameters, unless a link says otherwise.
+    """The point at which to take the next gradient: the parameters, unless a link says otherwise.
 
-    True Nesterov momentum looks ahead to θ + μv. It composes through chains, scopes and groups.
+    True Nesterov momentum, for example, looks ahead to θ + μv. This works through chains, scopes and groups.
 
     >>> from gradtx import nesterov
     >>> tx, params = nesterov(0.1, 0.5), jnp.array([1.0])
@@ -67,7 +67,7 @@ def gradient_params(tx: GradientTransformation, params: Tree, state: State) -> T
 
 
 def eval_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
-    """The parameters to deploy: those that are trained, unless a link averages them.
+    """The parameters to deploy: the trained ones, unless a link averages them.
 
     >>> from gradtx import asgd
     >>> tx, params = asgd(0.1, lambd=0.0, t0=0.0), jnp.array([1.0])
@@ -95,8 +95,8 @@ def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -
 def hyperparameters(tx: GradientTransformation, state: State | None = None) -> dict[str, Any]:
     """Every number of a transformation by its dotted name, as `GradientTransformation.replace` takes them.
 
-    Without a state, schedules are given as they are; with one, they are resolved to the values of the next update. What
-    a transformation reads at a step of its own (``every`` of `gradtx.accumulate`) is given as it is in both cases.
+    Without a state, schedules are returned as they are; with a state, as their values at the next update. A schedule
+    that is read at another step (``every`` of `gradtx.accumulate`) is returned as it is in both cases.
 
     >>> from gradtx import adam, chain, clip_by_global_norm, linear_schedule
     >>> tx = chain(clip_by_global_norm(1.0), adam(linear_schedule(1.0, 0.0, 10)))
@@ -120,7 +120,7 @@ def _numbers(tx: Value, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) -> Iterator[tuple[str, Any]]:
-    """The numbers at the step of their scope. Inside a wrapper with a clock of its own, that is what its clock says."""
+    """The numbers at the step of their scope; inside a wrapper with a clock of its own, at the step of that clock."""
     opened = reopened(tx)
     rule = rule_of(opened, jnp.asarray(0 if step is None else step))
     places = {id(place.link): place for place in rule.places(state, step)}
@@ -138,5 +138,5 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
 
 
 def reopened(tx: GradientTransformation) -> GradientTransformation:
-    """The same value, in which no two links are one object: so a link can be told from one that is equal to it."""
+    """The same value with every link a separate object, so that equal links can be told apart."""
     return jax.tree.unflatten(*reversed(jax.tree.flatten(tx)))

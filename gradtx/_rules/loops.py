@@ -1,7 +1,7 @@
-"""Loops that also run where devices compute different things, under `jax.shard_map`.
+"""Loops that also run under `jax.shard_map`, where each device computes on its own data.
 
-There every array has a type: which axes of the mesh it varies over. A loop refuses a carry whose type changes, such as
-a count that begins as a constant, the same everywhere, and depends on data of the device after one step.
+There the type of an array says which axes of the mesh it varies over. JAX refuses a loop whose carry changes its type,
+such as a count that starts as the same constant on every device and after one step depends on the device's data.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ Tree = Any
 
 
 def while_loop(go_on: Callable[[Any], jax.Array], body: Callable[[Any], Any], carry: Any) -> Any:
-    """`jax.lax.while_loop`, from a carry of the type that ``body`` returns."""
+    """`jax.lax.while_loop`, with ``carry`` first brought to the type that ``body`` returns."""
     return jax.lax.while_loop(go_on, body, settled(body, carry))
 
 
 def scan(body: Callable[[Any, Any], Any], carry: Any, xs: Tree = None, **options: Any) -> Any:
-    """`jax.lax.scan`, from a carry of the type that ``body`` returns."""
+    """`jax.lax.scan`, with ``carry`` first brought to the type that ``body`` returns."""
 
     def first(carry: Any) -> Any:
         return body(carry, jax.tree.map(lambda x: x[0], xs))[0]
@@ -45,7 +45,7 @@ def cond(which: jax.Array, yes: Callable[..., Any], no: Callable[..., Any], *ope
 
 
 def varying_as(tree: Tree, *others: Tree, value: Callable[..., Any] | None = None) -> Tree:
-    """The tree, each leaf of which varies over all axes that any leaf of it, the others or ``value(tree)`` does."""
+    """The tree, with each leaf varying over every axis that a leaf of it, of the others or of ``value(tree)`` does."""
     if not in_shard_map():
         return tree
     made = None if value is None else jax.eval_shape(value, tree)
@@ -54,7 +54,7 @@ def varying_as(tree: Tree, *others: Tree, value: Callable[..., Any] | None = Non
 
 
 def settled(body: Callable[[Any], Any], carry: Any) -> Any:
-    """The carry, which varies over the axes of a mesh that it will vary over after some steps of ``body``."""
+    """The carry, made to vary over all mesh axes that it will vary over after some steps of ``body``."""
     if not in_shard_map():
         return carry
     while True:
@@ -65,7 +65,7 @@ def settled(body: Callable[[Any], Any], carry: Any) -> Any:
 
 
 def in_shard_map() -> bool:
-    """Whether this is traced for each device by itself."""
+    """Whether the code is being traced inside `jax.shard_map`."""
     return bool(jax.sharding.get_abstract_mesh().manual_axes)
 
 
@@ -81,5 +81,5 @@ def _over(x: Any, axes: frozenset[Any]) -> Any:
 def _axes(x: Any) -> frozenset[Any]:
     """The axes that an array, or its type, varies over."""
     kind = x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
-    kind = getattr(kind, "manual_axis_type", kind)  # where it stands has changed between versions of JAX
+    kind = getattr(kind, "manual_axis_type", kind)  # its place differs between versions of JAX
     return frozenset(getattr(kind, "varying", None) or getattr(kind, "vma", None) or ())

@@ -1,4 +1,4 @@
-"""Objectives: ``value_fn`` as rules call it, a real function of the parameters alone."""
+"""Objectives: ``value_fn`` in the form that rules call, a real function of the parameters alone."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,14 +13,14 @@ from gradtx._rules.vectors import precision
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
-OWN = ("value", "grad", "value_fn")  # what update takes for itself
+OWN = ("value", "grad", "value_fn")  # keywords of update that are never passed to value_fn
 
 
 def with_objective(rule: Rule, *, has_aux: bool) -> Rule:
-    """The rule, whose ``value_fn`` takes the parameters alone and returns one real number, at the rule's precision.
+    """The rule, with a ``value_fn`` of the parameters alone that returns one real number, at the rule's precision.
 
-    Extra keywords of ``update`` that ``value_fn`` takes go to it, such as its data; of ``(value, aux)`` the value is
-    taken. It is called with parameters in their own dtypes.
+    The user's ``value_fn`` gets the parameters in their own dtypes, and those extra keywords of ``update`` that it
+    takes, such as its data. If it returns ``(value, aux)``, the value is used.
     """
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
@@ -52,5 +52,5 @@ def _objective(value_fn: Callable[..., Any], params: Tree, extra: Mapping[str, A
 def _names(value_fn: Callable[..., Any]) -> list[str]:
     try:
         return list(inspect.signature(value_fn).parameters)[1:]
-    except ValueError:  # it is written in C, and does not say
+    except ValueError:  # it is written in C and has no signature
         return []

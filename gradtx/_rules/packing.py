@@ -1,9 +1,8 @@
-"""Packing: many small arrays as one buffer, so that a step of training is a few large kernels in place of many small.
+"""Packing: many small arrays in one buffer, so that a training step runs a few large kernels, not many small ones.
 
-What it saves is the start of a kernel, and what a program spends on an array however small it is. What it costs is to
-copy the small leaves twice, out of the buffer for the loss and into it for the gradient: `jax.lax.split` takes the
-buffer apart, because the transpose of one split is one concatenation (that of as many slices is as many padded arrays,
-added up).
+It saves the launches of kernels, and the fixed cost that a program has for every array. It costs two copies of the
+small leaves: out of the buffer for the loss, and into it for the gradient. `jax.lax.split` takes the buffer apart,
+because the transpose of one split is one concatenation; the transpose of slices is as many padded arrays, added up.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,12 +20,13 @@ from gradtx._value.errors import TransformationError
 Tree = Any
 
 SMALL = 2**13
-"""Fewer numbers than this are packed: biases, scales, small kernels. What a matrix product reads must stand by itself,
-so a matrix that is packed costs a copy out of its buffer, which is a kernel more where one was to be saved."""
+"""Leaves with fewer numbers than this are packed: biases, scales, small kernels. A matrix product needs its matrix as
+an array of its own, so a packed matrix is first copied out of its buffer: one kernel more, where one was to be saved.
+"""
 
 
 class Layout(NamedTuple):
-    """Of every leaf of a tree its path, its shape, and the buffer that it is in (None: it stands apart)."""
+    """For every leaf of a tree: its path, its shape, and the buffer that it is in (None: it is not packed)."""
 
     treedef: Any
     paths: tuple[str, ...]
@@ -34,16 +34,16 @@ class Layout(NamedTuple):
     buffers: tuple[str | None, ...]
 
     def sizes(self, buffer: str) -> list[int]:
-        """How many numbers the leaves in a buffer have."""
+        """The size of each leaf in a buffer."""
         return [int(np.prod(shape)) for shape, own in zip(self.shapes, self.buffers, strict=True) if own == buffer]
 
 
 @jax.tree_util.register_pytree_with_keys_class
 class Packed:
-    """A tree whose small leaves stand in one buffer a dtype; see `pack`. A pytree of the buffers and the large leaves.
+    """A tree whose small leaves share one buffer per dtype; see `pack`. A pytree of the buffers and the large leaves.
 
-    ``buffers`` maps dtypes (and labels, where `pack` was told some) to arrays of one axis, ``apart`` has the large
-    leaves in the order of the tree, ``layout`` says what stands where.
+    ``buffers`` maps dtypes (with labels, if `pack` was given ``by``) to one-dimensional arrays; ``apart`` has the large
+    leaves in the order of the tree; ``layout`` says where each leaf is.
     """
 
     __slots__ = ("apart", "buffers", "layout")
@@ -52,9 +52,9 @@ class Packed:
         self.buffers, self.apart, self.layout = buffers, apart, layout
 
     def unpack(self) -> Tree:
-        """The tree that was packed, with the numbers that are here now.
+        """The tree that was packed, with the current numbers.
 
-        Axes that `jax.vmap` or a sweep have put in front of the buffers stand in front of the leaves.
+        If `jax.vmap` or a sweep has put axes in front of the buffers, the leaves have them in front, too.
 
         >>> pack({"a": jnp.ones((2, 2)), "b": jnp.zeros(3)}).unpack()["b"]
         Array([0., 0., 0.], dtype=float32)
@@ -71,7 +71,7 @@ class Packed:
         return (part.reshape(*part.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True))
 
     def like(self, tree: Tree) -> "Packed":
-        """A tree like the one that was packed, in the same layout: gradients that were taken of the tree.
+        """Pack a tree like the one that was packed, in the same layout, such as gradients of the unpacked tree.
 
         Raises `TransformationError`: a leaf that is missing or has another shape, or a dtype unlike those beside it.
 
@@ -119,23 +119,23 @@ def _leaves(count: int) -> str:
 
 
 def pack(params: Tree, *, below: int = SMALL, by: Any = None) -> Packed:
-    """Parameters whose leaves of fewer than ``below`` numbers stand in one buffer a dtype; larger ones as they were.
+    """Put all leaves with fewer than ``below`` numbers into one buffer per dtype; larger leaves stay as they are.
 
         θ = (θ₁, θ₂, ...) → one vector;   loss(θ) → loss(unpack(vector))
 
     The result is a pytree: `jax.grad` of a loss that unpacks it is packed, the state of a transformation is packed, and
-    ``update`` and `apply_updates` work as on any tree. Gradients that come as a tree are packed by `Packed.like`. The
-    results are those of the tree itself, for every transformation that treats each number by itself, and for a norm
-    over all of them. Masks and groups choose whole buffers: ``by`` is what they choose by (a mask or labels, as
-    `masked` and `partition` take them), and leaves that it tells apart share no buffer. What looks at leaves is
-    refused, with the reason: masks that would divide a buffer, formulas that reduce or depend on a shape, links of
-    other libraries, rules over whole trees that do not say ``packs=True``.
+    ``update`` and `apply_updates` work as on any tree. Gradients of the unpacked tree are packed by `Packed.like`. The
+    results are the same as without packing, for every transformation that treats each number by itself, and for a norm
+    over all of them. Masks and groups choose whole buffers: pass as ``by`` the mask or labels that `masked` or
+    `partition` will use, and leaves that it tells apart share no buffer. Whatever depends on single leaves is refused,
+    with the reason: masks that would divide a buffer, formulas that reduce or depend on a shape, links of other
+    libraries, rules over whole trees that do not say ``packs=True``.
 
-    Where it pays: many small leaves on a GPU, where every leaf is a kernel, and on a CPU steps of a millisecond or two.
-    Where it does not: on a TPU, whose step gets no shorter and moves more bytes; where nearly all numbers are in large
-    leaves. The README and ``benchmarks/RESULTS.md`` have the figures. The trap: leaves that are split over devices stay
-    apart, and so do leaves that are not in floating point. Leaves that stay apart are the same arrays: where a step
-    donates them, they are gone from the tree that was packed, too.
+    Where it pays: on a GPU with many small leaves, where every leaf is a kernel, and on a CPU if a step takes a
+    millisecond or two. Where it does not: on a TPU, whose step gets no shorter and moves more bytes; where nearly all
+    numbers are in large leaves. The README and ``benchmarks/RESULTS.md`` have the figures. The trap: leaves that are
+    sharded over devices, or not floating-point, are not packed. Leaves that are not packed are the same arrays as in
+    ``params``: if a step donates them, they are gone from ``params``, too.
 
     Raises `TransformationError`: ``below`` is not a whole number; ``by`` has no label for a leaf.
 
@@ -201,9 +201,9 @@ def is_packed(tree: Tree) -> bool:
 
 
 def choice(choose: Callable[[Tree], Tree], tree: Tree) -> Tree:
-    """What a mask or labels say of a tree; of packed leaves, what they say of all that are in one buffer.
+    """The choice that a mask or labels make for each leaf of a tree; for packed leaves, one choice per buffer.
 
-    Raises `TransformationError`: they are not of one mind about a buffer.
+    Raises `TransformationError`: they choose differently for two leaves in one buffer.
     """
     parts, treedef = jax.tree.flatten(tree, is_leaf=lambda x: x is None or isinstance(x, Packed))
     if not any(isinstance(part, Packed) for part in parts):
@@ -214,7 +214,7 @@ def choice(choose: Callable[[Tree], Tree], tree: Tree) -> Tree:
 
 
 def _opened(packed: Packed) -> Tree:
-    """The shapes of the leaves, None where there are none."""
+    """The unpacked tree, with shapes in place of the packed leaves."""
     layout, apart = packed.layout, iter(packed.apart)
     rows = zip(layout.shapes, layout.buffers, strict=True)
     found = [(shape, packed.buffers[name]) if name is not None else (None, next(apart)) for shape, name in rows]

@@ -41,7 +41,7 @@ from gradtx._value.errors import TransformationError, within
 from gradtx._value.floating import real_dtype, wide
 
 REFUSED = {"params": "a formula is given one parameter: ask for 'param'", "updates": "that is its first argument"}
-OF_TREES = {"updates", "gradient"}  # what a function for all leaves may ask for that the links before it have made
+OF_TREES = {"updates", "gradient"}  # results of earlier links, which a function in ``once`` may ask for
 
 
 def per_leaf(
@@ -59,19 +59,19 @@ def per_leaf(
 
     ``formula(u, *state, *, <names>) -> (u, *state)``, or just ``u`` where there is no state. ``fields`` name the
     state and say how each field starts, ``nu=real_zeros``: a function of one parameter, in float32 at least, which
-    returns an array or a tree of arrays (a tuple of factors, codes and scales). By keyword the formula asks for what it
-    needs: ``gradient`` (what entered the chain), ``param``, ``t`` (1 at the first update), ``key`` (a random key of
+    returns an array or a tree of arrays (a tuple of factors, codes and scales). The formula asks for what it needs by
+    keyword: ``gradient`` (what entered the chain), ``param``, ``t`` (1 at the first update), ``key`` (a random key of
     this step, this link and this leaf, from ``seed``), or an extra keyword of ``update``; one that is a tree like the
-    parameters comes leaf by leaf. A name with a default is left out where it is not there. The formula computes in
-    float32 or float64; trees, dtypes, counts and checks are not its business.
+    parameters comes leaf by leaf. A name with a default keeps it if nothing is given. The formula computes in
+    float32 or float64; trees, dtypes, counts and checks are taken care of.
 
-    ``once`` names what all leaves need alike, and is computed outside of the loop over them: ``once={"correction":
+    ``once`` names values that all leaves share, computed outside of the loop over leaves: ``once={"correction":
     lambda t: 1 - decay**t}``. Such a function may ask for ``t``, ``updates``, ``gradient`` and ``params`` (trees), or
     an extra keyword. ``conditions=True`` says that the formula rewrites the gradient itself (see `gradtx.chain`).
-    ``gradient_params(param, *state)`` and ``eval_params(param, *state)`` are formulas too, for rules that want the
-    gradient taken elsewhere than at the parameters, or deploy others. ``measure`` maps names to functions
-    ``(before, after, *, <fields>)`` that make one number of the update of a leaf before and after, and of the fields of
-    its new state that they ask for. They run where the user asks, by `gradtx.measured`.
+    ``gradient_params(param, *state)`` and ``eval_params(param, *state)`` are formulas too, for rules that need the
+    gradient at another point than the parameters, or that deploy other parameters. ``measure`` maps names to functions
+    ``(before, after, *, <fields>)`` that return one number, from the update of a leaf before and after the formula and
+    the fields of its new state that they ask for. They run only inside `gradtx.measured`.
 
     Raises `TransformationError`: a field or a name that stands for something else.
     """
@@ -118,7 +118,7 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
 
 
 def _at(formula: Callable[..., jax.Array] | None, fields: list[str]) -> Callable[[Tree, State], Tree]:
-    """A formula for one parameter and its state, on trees; computed as a rule is, in the dtype of the parameter."""
+    """A formula for one parameter and its state, lifted to trees; it returns the dtype of the parameter."""
 
     def point(params: Tree, state: State) -> Tree:
         if formula is None:
@@ -236,7 +236,7 @@ def lift(leaf: LeafRule) -> Rule:
 
 
 def _split(extra: Mapping[str, Any], treedef: Any, count: int, asked: list[str]) -> list[dict[str, Any]]:
-    """The keywords leaf by leaf: of a tree like the parameters its leaf, everything else whole."""
+    """The keywords for each leaf: its own leaf of a tree like the parameters, and everything else whole."""
     rows: list[dict[str, Any]] = [{} for _ in range(count)]
     for name in asked:
         leaves, structure = trees.flatten(extra[name])
@@ -247,14 +247,14 @@ def _split(extra: Mapping[str, Any], treedef: Any, count: int, asked: list[str])
 
 
 class _Lifted:
-    """A formula at work on the rows of one update: its casts, and what is computed once for all of them."""
+    """Runs a formula on the rows of one update, with its casts and what is computed once for all rows."""
 
     def __init__(self, leaf: LeafRule, signals: Signals, context: Context):
         self.leaf, self.signals, self.context = leaf, signals, context
         self.made: dict[Any, tuple[Any, dict[Path, Any]]] = {}
 
     def shared(self, real: Any) -> tuple[Any, dict[Path, Any]]:
-        """The time, and what is said once, at a precision: made outside of the inner jit."""
+        """The time and the ``once`` values, at one precision, computed outside of the inner ``jit``."""
         if real not in self.made:
             context = self.context
             t = context.t.astype(real) if "t" in self.leaf.needs and context.t is not None else None
@@ -272,7 +272,7 @@ class _Lifted:
         return self.made[real]
 
     def at(self, real: Any, probe: Probe | None = None, *, packed: bool = False) -> Callable[[Row], Any]:
-        """The formula with its casts: at one precision, state back in the dtypes that it had."""
+        """The formula with its casts: it computes at one precision, and the state keeps its dtypes."""
         t, once = self.shared(real)
         leaf, context = self.leaf, self.context
 
@@ -301,7 +301,7 @@ class _Lifted:
             jax.eval_shape(self.at(real_dtype(*reals_in(row)), packed=True), row)
 
     def each(self, rows: Sequence[Row], tree: Tree) -> list[tuple[Any, tuple[Any, ...]]]:
-        """The formula on every row; under a trace, rows of a kind that repeats share one inner jit."""
+        """The formula on every row; under a trace, rows of the same kind share one inner ``jit``."""
         probe = self.context.probe
         probing = probe is not None
         traced = not probing and len(rows) > 1 and any(isinstance(row.update, Tracer) for row in rows)
@@ -322,7 +322,7 @@ class _Lifted:
                 made.append(steps[real, repeats](row))
             except TransformationError as error:
                 raise TransformationError(f"leaf {trees.paths(tree)[n]}: {error}") from error.__cause__
-        if probe is not None:  # of each leaf a number: a tree of them
+        if probe is not None:  # one number per leaf: a tree of them
             found = [{} if of is None else of.found for of in probes]
             for name in dict.fromkeys(name for each in found for name in each):
                 probe.found[name] = trees.flatten(tree)[1].unflatten([each.get(name) for each in found])
@@ -330,7 +330,7 @@ class _Lifted:
 
 
 def _kind(row: Row) -> Any:
-    """What rows have in common that may share a program; None where there is no leaf."""
+    """A key that is equal for rows that may share a program; None where there is no leaf."""
     if row.update is None:
         return None
     leaves, treedef = jax.tree.flatten(row)

@@ -4,8 +4,8 @@ A chain carries two signals: the *update*, which flows from link to link, and th
 chain. A rule that *conditions* gradients (clipping, decay, scaling ...) rewrites both while they are still the same
 tree; after the first rule that does not, it changes the update alone.
 
-Who writes a transformation sees none of this. There are three ways to make a rule, `per_leaf`, `whole_tree` and
-`around`, and they hand over what is asked for by name.
+The author of a transformation sees none of this: `per_leaf`, `whole_tree` and `around` make the rules, and pass on
+what a function asks for by name.
 """
 
 import inspect
@@ -28,7 +28,7 @@ MEASUREMENTS = "measurements"  # where a scope keeps what was measured in it
 
 
 class Signals(NamedTuple):
-    """The update, and the gradient; they are one object as long as every link has conditioned."""
+    """The update and the gradient; they are one object as long as every link so far conditions gradients."""
 
     updates: Tree
     gradient: Tree
@@ -39,7 +39,7 @@ class Signals(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """Where measurements are put, under their full names: which are wanted, and where paths begin."""
+    """Collects measurements by their full names: ``wanted`` says which, and every name begins with ``prefix``."""
 
     wanted: Callable[[str], bool]
     prefix: Path
@@ -51,7 +51,7 @@ class Probe(NamedTuple):
         return cls(wanted, prefix, {})
 
     def put(self, path: Path, of: Callable[..., Any], before: Any, after: Any, state: Mapping[str, Any]) -> None:
-        """Keep what a function makes of the update before and after a link, and of fields of its state."""
+        """Store the number that ``of`` returns for the update before and after a link and for fields of its state."""
         name = ".".join((*self.prefix, *path))
         if self.wanted(name):
             value = jnp.asarray(of(before, after, **{name: state[name] for name in Names.of(of).all}), jnp.float32)
@@ -60,12 +60,12 @@ class Probe(NamedTuple):
             self.found[name] = value
 
     def blank(self, path: Path, rule: "Rule", tree: Tree) -> dict[str, Any]:
-        """What a rule measures, before it has: zeros, so that the structure is fixed."""
+        """The measurements of a rule before the first update: zeros, so that the structure is fixed."""
         named = {".".join((*self.prefix, *path, name)): of for name, of in rule.measures.items()}
         return {name: of(tree) for name, of in named.items() if self.wanted(name)}
 
     def filled(self, path: Path, rule: "Rule", tree: Tree) -> dict[str, Any]:
-        """What a rule has measured."""
+        """The measurements of a rule after an update; zeros for those that were not made."""
         return {name: self.found.get(name, zero) for name, zero in self.blank(path, rule, tree).items()}
 
 
@@ -73,9 +73,9 @@ class Context(NamedTuple):
     """What a rule is called with besides the signals.
 
     ``params``; ``t``, 1 at the first update (None where no link needs it); ``extra``, the keywords of ``update``;
-    ``key``, of this step and the scope that owns the clock (at ``init``: what keys are made of); ``path``, the names of
-    the links from that scope to here; ``probe``, where measurements are put, if anybody asks for them. ``followed``:
-    links behind this one may look at the gradient, so it must come out as they are to see it.
+    ``key``, the key of this step in the scope that owns the clock (at ``init``: the key to make keys from); ``path``,
+    the names of the links from that scope to here; ``probe``, where measurements are put, if any are asked for.
+    ``followed``: later links may read the gradient, so this link must return it as they are to see it.
     """
 
     params: Tree = None
@@ -95,7 +95,7 @@ class Context(NamedTuple):
         return key_at(self.key, self.path)
 
     def measured(self, measures: Mapping[str, Callable[..., Any]], before: Tree, after: Tree, state: State) -> None:
-        """Put what a link measures where it was asked for."""
+        """Store what a link measures, if it is asked for."""
         if self.probe is not None:
             for name, of in measures.items():
                 self.probe.put((*self.path, name), of, before, after, state)
@@ -117,7 +117,7 @@ class Place(NamedTuple):
 
 
 def nowhere(state: Any, step: Any) -> Iterator[Place]:
-    """The links of a rule that is made of none."""
+    """The places of a rule that is not made of links: none."""
     return iter(())
 
 
@@ -125,11 +125,11 @@ class Rule(NamedTuple):
     """How a transformation acts on trees: ``init(params, context)``, ``update(signals, state, context)``.
 
     ``timed``: needs the step. ``leaf``: the formula for one array, where there is one. ``frozen``: which leaves of a
-    tree have no state and no update, where there are such. ``points``: where the gradient is to be taken and which
-    parameters to deploy, where that is not at the parameters themselves. ``seeds``: of the links that draw at random.
-    ``measures``: the dotted names of what its links measure, each with a function of the parameters that says what it
-    is before the first update. ``places``: the links that it is made of. ``foreign``: trees may
-    be of any kind, because a link of another library takes them.
+    tree have no state and no update, if there are any. ``points``: where to take the gradient and which parameters to
+    deploy, if these are not the parameters themselves. ``seeds``: those of the links that draw at random. ``measures``:
+    the dotted names of what its links measure, each with a function of the parameters that returns its value before
+    the first update. ``places``: the links that it is made of. ``foreign``: trees may be of any kind, because a link
+    of another library takes them.
     """
 
     init: Callable[[Tree, Context], State]
@@ -150,7 +150,7 @@ Make = Callable[..., Rule]
 class Late(NamedTuple):
     """A rule that is made of links: ``rule(make)``, where ``make(link, step=None)`` is the rule of a link.
 
-    Without a step, ``make`` takes the one that is in force. Links stay values until then.
+    Without a step, ``make`` takes the current one. Links stay values until ``rule`` is called.
     """
 
     rule: Callable[[Make], Rule]
@@ -173,9 +173,9 @@ class NamedRule(NamedTuple):
 class LeafRule(NamedTuple):
     """A formula for one array, and what it takes.
 
-    ``fields`` maps the path of each state field to how it starts, ``needs`` what the formula asks for to the path of
-    the link that asks, ``once`` the path of what is computed once for all leaves to the function that does; ``blame``
-    is the path of the link that is named when trees do not fit.
+    ``fields`` maps the path of each state field to the function that starts it. ``needs`` maps each name that the
+    formula asks for to the path of the link that asks. ``once`` maps the path of each value that is computed once for
+    all leaves to its function. ``blame`` is the path of the link that the error names when trees do not fit.
     """
 
     formula: Callable[[jax.Array, tuple[Any, ...], "Surroundings"], tuple[jax.Array, tuple[Any, ...]]]
@@ -187,7 +187,7 @@ class LeafRule(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What a formula may ask for by name. ``packed``: it is being tried, and must be elementwise."""
+    """What a formula may ask for by name. ``packed``: the formula is being checked, and must be elementwise."""
 
     gradient: Any
     param: Any
@@ -223,7 +223,7 @@ class Names(NamedTuple):
 
     @classmethod
     def of(cls, function: Callable[..., Any], *, refuse: Mapping[str, str] = {}) -> "Names":
-        """The names, if there is none that stands for another: ``refuse`` maps such to what is meant."""
+        """The names that ``function`` asks for. ``refuse`` maps names that are an error to what the error says."""
         asked = [p for p in inspect.signature(function).parameters.values() if p.kind == p.KEYWORD_ONLY]
         for p in asked:
             if p.name in refuse:
@@ -237,7 +237,7 @@ class Names(NamedTuple):
 
 
 def key_at(key: Any, path: Iterable[str]) -> Any:
-    """The key of a link: folded by a number that is made of its path, so the same in every process."""
+    """The random key of a link: ``key`` with a checksum of the path folded in, so the same in every process."""
     return jax.random.fold_in(key, zlib.crc32(".".join(path).encode()))
 
 
@@ -259,7 +259,7 @@ def missing(name: str) -> TransformationError:
 
 
 def widened(tree: Tree) -> Tree:
-    """Every leaf in float32 at least; what is not in floating point as it is."""
+    """Every floating-point leaf in float32 at least; other leaves as they are."""
     return trees.map(lambda x: wide(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
 
 
@@ -284,7 +284,7 @@ def asked_of(names: Names, signals: Signals, context: Context, updates: Tree) ->
 
 
 def combined(links: Iterable[NamedRule]) -> dict[str, Any]:
-    """What a rule that is made of links has of theirs, each under its name."""
+    """The fields that a rule made of links collects from them, with the name of each link."""
     links = list(links)
 
     def places(state: Any, step: Any) -> Iterator[Place]:

@@ -84,8 +84,8 @@ def on_leaves(mask: Tree, signals: Signals, context: Context, state: State) -> t
 def of_some(extra: Mapping[str, Any], mask: Tree, params: Tree) -> dict[str, Any]:
     """The keywords of an update on some of the leaves.
 
-    Trees like the parameters come without the others, and ``value_fn`` as a function of those leaves alone, the others
-    held where they are.
+    Trees like the parameters come without the other leaves. ``value_fn`` becomes a function of the chosen leaves alone;
+    the others keep their values in ``params``.
     """
     structure = trees.flatten(mask)[1]
     found = dict(extra)
@@ -98,7 +98,7 @@ def of_some(extra: Mapping[str, Any], mask: Tree, params: Tree) -> dict[str, Any
 
 
 def is_leaf(structure: Any) -> bool:
-    """Whether a structure is that of a tree of one leaf, and nothing around it."""
+    """Whether a structure is that of a single leaf without a container."""
     return structure == trees.flatten(0.0)[1]
 
 

@@ -1,4 +1,4 @@
-"""The transformation as a value, and the decorator that makes factories of them.
+"""Transformations as values, and the decorator that makes factories of them.
 
 A transformation is a call of a factory, kept (see `gradtx._value.value`). Its rule is made each time it is used, from
 the numbers as they are then: traced, swept or scheduled. That is cheap, because it happens while tracing.
@@ -75,10 +75,10 @@ class GradientTransformation(Value):
     def init(self, params: Tree, *, key: Any = None) -> State:
         """The state before the first update: a mapping from names to trees like the parameters, or to scalars.
 
-        ``count`` is the number of updates so far, there only if something depends on it; ``key`` is a random key, there
-        only if a link draws at random: made of the seeds of those links, and of ``key`` where it is given. Leaves that
-        are frozen have no state. Of shapes (`jax.ShapeDtypeStruct`) it makes the state of zeros. Raises
-        `TransformationError`: a leaf that is not in floating point, a stacked transformation.
+        ``count``, the number of updates so far, is there only if something depends on it. ``key``, a random key, is
+        there only if a link draws at random; it is made of the seeds of those links, and of the argument ``key`` if
+        that is given. Frozen leaves have no state. Shapes (`jax.ShapeDtypeStruct`) stand for parameters of zeros.
+        Raises `TransformationError`: a leaf that is not in floating point, a stacked transformation.
         """
         if _is_concrete((self, params, key)) and self.compiles():
             made = _compiled(_compiled_init, self, params, key)
@@ -97,7 +97,7 @@ class GradientTransformation(Value):
     def update(
         self, updates: Tree, state: State, params: Tree = None, *, step: Any = None, **extra: Any
     ) -> tuple[Tree, State]:
-        """From gradients to updates, which `apply_updates` adds to the parameters; and the next state.
+        """Turn gradients into updates, which `apply_updates` adds to the parameters, and return the next state, too.
 
         The updates have the dtypes of the gradients, or of the parameters where those are wider. ``step`` replaces the
         count of the state (0 is the first update). Extra keywords go to the links that ask for them. Raises
@@ -140,7 +140,7 @@ class GradientTransformation(Value):
         return out, new
 
     def compiles(self) -> bool:
-        """Whether an update outside of a trace may be one compiled call: no link may have effects that are not seen."""
+        """Whether an update outside of a trace may be one compiled call: not if a link may have hidden side effects."""
         return not any(part.call.opaque for part in self.walk())
 
     def _root(self) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ _PLAIN: set[Any] = set()  # structures whose functions look at numbers in Python
 
 
 def _compiled(call: Callable[..., Any], tx: GradientTransformation, *args: Any) -> Any:
-    """What one compiled call makes; None where there can be none, so that it runs one operation at a time."""
+    """The result of one compiled call; None if it cannot be compiled, and must run one operation at a time."""
     if _PLAIN and jax.tree.structure(tx) in _PLAIN:
         return None
     try:
@@ -274,22 +274,22 @@ def transformation(
     *, associative: bool = False
 ) -> Callable[[Callable[P, Any]], Callable[P, GradientTransformation]]: ...
 def transformation(body: Any = None, /, *, associative: bool = False) -> Any:
-    """A decorator that makes a factory of transformations of a function.
+    """A decorator that turns a function into a factory of transformations.
 
-    **Numbers before the star, structure after it.** What stands before ``*`` is a number: it may be traced, swept,
-    differentiated, scheduled (any function of the step), and must not be branched on; ``None`` is structure. Python
-    ints become floats. What stands after ``*`` is keyword-only and static: bools, strings, dtypes, masks, functions.
-    Annotations check concrete numbers at the call: `gradtx.Decay` is in [0, 1) and carried to better than float32, so
-    that ``1 - b``, ``b * x``, ``b**t`` and ``1 - b**t`` are exact to rounding; `gradtx.NonNegative` is finite and ≥
-    0.
+    **Numbers before the star, structure after it.** A parameter before ``*`` is a number: it may be traced, swept,
+    differentiated or scheduled (any function of the step), so do not branch on it in Python; ``None`` is structure.
+    Python ints become floats. A parameter after ``*`` is keyword-only and static: bools, strings, dtypes, masks,
+    functions. Annotations check concrete numbers at the call. `gradtx.Decay` is in [0, 1) and stored with more
+    precision than float32, so that ``1 - b``, ``b * x``, ``b**t`` and ``1 - b**t`` are exact to rounding;
+    `gradtx.NonNegative` is finite and ≥ 0.
 
-    A transformation among the arguments is annotated `gradtx.Link` (``*links`` and ``**named_links`` are
-    transformations by themselves). The function gets it as it is, to chain it, to wrap it or to ask it.
+    A parameter that takes a transformation is annotated `gradtx.Link` (``*links`` and ``**named_links`` need no
+    annotation). The function gets the transformation as it is, and may chain it, wrap it or read its attributes.
 
-    The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`, `gradtx.around`) or another transformation: a
-    recipe. Its schedules are read at its own step; annotated `gradtx.OfStep`, one is handed on as it is, to be read at
-    the step of what is inside, where that steps at another pace. With ``associative=True`` a call of the factory among
-    its own unnamed links is spliced into them.
+    The function returns a rule (`gradtx.per_leaf`, `gradtx.whole_tree`, `gradtx.around`), or another transformation: a
+    recipe. Schedules are read at the step of the transformation itself. One that is annotated `gradtx.OfStep` is passed
+    on as it is, so that a transformation inside, which may step at another pace, reads it at its own step. With
+    ``associative=True``, a call of the factory among its own unnamed links is replaced by the links of that call.
 
     Raises `TransformationError` at the call: an unknown keyword, a number outside its range, something that is no
     number.
@@ -324,10 +324,10 @@ def foreign(transformation: Static, *, name: str = "foreign"):
 
         u, state ← transformation.update(u, state, params)
 
-    `gradtx.chain` makes such links by itself. It sees the update in the dtype of the parameters, where they are given,
-    as it would outside; its state keeps its dtypes. It conditions gradients if its state has no leaves (see
-    `gradtx.chain`), and then has no entry in the state. The trap: it holds functions, so it equals itself alone and
-    rarely pickles.
+    `gradtx.chain` makes such links by itself. The transformation gets the update in the dtype of the parameters, if
+    they are given, as it would outside of a chain; its state keeps its dtypes. If its state has no leaves, the link
+    conditions gradients (see `gradtx.chain`) and has no entry in the state. The trap: it holds functions, so it is
+    equal only to itself and can rarely be pickled.
 
     >>> import optax
     >>> from gradtx import chain, scale

@@ -65,7 +65,7 @@ def normalized(tree: Tree) -> tuple[Tree, jax.Array]:
 
 
 def power_of_two(x: jax.Array) -> jax.Array:
-    """The largest power of two that is no larger than |x|; 1 where that is 0 or not finite; a constant.
+    """The largest power of two that is no larger than |x|; 1 if x is 0 or not finite. It has no derivative.
 
     >>> float(power_of_two(jnp.array(-9.0))), float(power_of_two(jnp.array(0.0)))
     (8.0, 1.0)

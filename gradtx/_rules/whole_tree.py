@@ -22,16 +22,16 @@ def whole_tree(
 ) -> Rule:
     """A rule from a function of trees, for what needs all leaves at once, such as a norm.
 
-    ``update(updates, state, *, <names>) -> (updates, state)``; ``init(params)`` returns a mapping of arrays, and
-    there is none where it is not given (``state`` is then ``{}``). Names that may be asked for: ``gradient``,
-    ``params``, ``t`` (1 at the first update), ``key`` (a random key of this step and this link, from ``seed``), or an
-    extra keyword of ``update``. A name with a default is left out where it is not there. Leaves come in float32 or
-    float64 and go out so; ``None`` stays ``None``.
+    ``update(updates, state, *, <names>) -> (updates, state)``; ``init(params)`` returns the first state, a mapping of
+    arrays. Without ``init``, ``state`` is ``{}``. Names that may be asked for: ``gradient``, ``params``, ``t`` (1 at
+    the first update), ``key`` (a random key of this step and this link, from ``seed``), or an extra keyword of
+    ``update``. A name with a default keeps it if nothing is given. Leaves come and go in float32 or float64;
+    ``None`` stays ``None``.
 
     ``packs=True`` says that nothing depends on where one leaf ends and the next begins, as in a norm over all of them;
     without it packed parameters (`gradtx.pack`) are refused. ``measure`` maps names to functions ``(before, after, *,
-    <fields>)`` that make one number of the update before and after, and of the fields of the new state that they ask
-    for. They run where the user asks, by `gradtx.measured`.
+    <fields>)`` that return one number, from the update before and after and the fields of the new state that they ask
+    for. They run only inside `gradtx.measured`.
 
     >>> import jax
     >>> from gradtx import transformation

@@ -1,8 +1,8 @@
-"""What is known of exponentially weighted moving averages: how far back they look, and with what weights.
+"""Exponentially weighted moving averages: how far back they look, and with what weights.
 
     mₜ = βmₜ₋₁ + (1 − β)qₜ = (1 − β)(qₜ + βqₜ₋₁ + β²qₜ₋₂ + ...)
 
-Python numbers in give Python numbers out, to float64; arrays may be traced, swept and differentiated.
+Python numbers give Python numbers, in float64; arrays may be traced, swept and differentiated.
 """
 
 import math
@@ -25,10 +25,10 @@ def _decay(function: str, decay: Any) -> SplitDecay:
 
 
 def effective_window(decay: Any) -> Any:
-    """How many observations an average is the average of, about: 1/(1 − β).
+    """About how many observations an average spans: 1/(1 − β).
 
-    So many weights as large as the newest, 1 − β, would sum to 1. The trap: what is older than the window is not
-    forgotten, all of it together still weighs about 1/e. Raises `TransformationError`: a decay outside [0, 1).
+    That many weights as large as the newest, 1 − β, would sum to 1. The trap: observations older than the window are
+    not forgotten; together they still weigh about 1/e. Raises `TransformationError`: a decay outside [0, 1).
 
     >>> round(effective_window(0.9), 12), round(effective_window(0.999), 9)
     (10.0, 1000.0)
@@ -53,8 +53,8 @@ def half_life(decay: Any) -> Any:
 def decay_of_half_life(half_life: Any) -> Any:
     """The decay of the average whose weights halve in ``half_life`` observations: β = 2^(−1/half_life).
 
-    The inverse of `half_life`, for who thinks in epochs: with N steps an epoch, ``decay_of_half_life(2 * N)`` forgets
-    half in two. Raises `TransformationError`: a negative half-life.
+    The inverse of `half_life`, handy for thinking in epochs: with N steps per epoch, ``decay_of_half_life(2 * N)``
+    halves a weight every two epochs. Raises `TransformationError`: a negative half-life.
 
     >>> decay_of_half_life(1), decay_of_half_life(0.5)
     (0.5, 0.25)
@@ -66,8 +66,8 @@ def decay_of_half_life(half_life: Any) -> Any:
 def ewma_weights(decay: Any, n: int) -> jax.Array:
     """The weights of the last n observations, the newest first: (1 − β)βᵏ for k = 0 ... n − 1.
 
-    They sum to 1 − βⁿ: what an average from zero lacks after n observations, `bias_correction` divides out. Shape
-    ``(n,)``. Raises `TransformationError`: a decay outside [0, 1), a negative n.
+    They sum to 1 − βⁿ, the factor by which an average that starts from zero is too small; `bias_correction` divides by
+    it. Shape ``(n,)``. Raises `TransformationError`: a decay outside [0, 1), a negative n.
 
     >>> ewma_weights(0.5, 3)
     Array([0.5  , 0.25 , 0.125], dtype=float32)

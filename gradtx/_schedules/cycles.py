@@ -30,8 +30,9 @@ def linear_onecycle_schedule(
         peak → peak/div_factor                                   until s = pct_final · transition_steps
         peak/div_factor → peak/(div_factor · final_div_factor)   until s = transition_steps
 
-    The trap: the percentages are fractions, 0.3 for 30 %. Boundaries between steps stay there, so that they have
-    derivatives and the cycle stretches (Optax truncates them, 0.29 · 100 to 28). Source: Smith & Topin 2019.
+    The trap: the percentages are fractions, 0.3 for 30 %. A boundary may lie between two steps: it is not rounded, so
+    that it has a derivative and the cycle can be stretched (Optax truncates it, 0.29 · 100 to 28). Source: Smith &
+    Topin 2019.
 
     >>> s = linear_onecycle_schedule(100, 1.0, 0.25, 0.75, 10.0, 4.0)
     >>> [round(float(s(n)), 6) for n in (0, 25, 50, 75, 100)]
@@ -62,9 +63,9 @@ def cosine_onecycle_schedule(
         peak/div_factor → peak                        until s = pct_start · transition_steps
         peak → peak/(div_factor · final_div_factor)   until s = transition_steps
 
-    each a → b as a + (b − a) · ½ (1 − cos πf). The trap: ``pct_start`` is a fraction, 0.3 for 30 %. A boundary between
-    steps stays there, so that it has derivatives and the cycle stretches (Optax truncates it, 0.29 · 100 to 28).
-    Source: Smith & Topin 2019; with cosines as in fastai.
+    Each a → b is a + (b − a) · ½ (1 − cos πf). The trap: ``pct_start`` is a fraction, 0.3 for 30 %. The boundary may
+    lie between two steps: it is not rounded, so that it has a derivative and the cycle can be stretched (Optax
+    truncates it, 0.29 · 100 to 28). Source: Smith & Topin 2019; with cosines as in fastai.
 
     >>> s = cosine_onecycle_schedule(100, 1.0, 0.2, 10.0, 4.0)
     >>> [round(float(s(n)), 6) for n in (0, 10, 20, 60, 100)]
@@ -81,7 +82,7 @@ def cosine_onecycle_schedule(
 
 
 def _of_mappings(keep: Any) -> Any:
-    """The same factory, which takes a cycle also as the mapping of its arguments."""
+    """The same factory, which also takes each cycle as a mapping of its arguments."""
 
     @functools.wraps(keep)
     def take(cosine_kwargs: Any) -> Schedule:
@@ -108,11 +109,11 @@ def sgdr_schedule(cosine_kwargs: OfStep):
 
         value(s) = cycleₖ(s − Tₖ)   for Tₖ ≤ s < Tₖ₊₁,   Tₖ = decay_steps₀ + ... + decay_stepsₖ₋₁
 
-    ``cosine_kwargs``: for each cycle the mapping of its arguments, or the schedule itself, as which it is kept: its
-    numbers are ``cosine_kwargs.0.peak_value`` and so on, and a change of ``decay_steps`` moves all that follows. The
-    last cycle ends at its ``end_value`` and stays there. Source: Loshchilov & Hutter 2017, eq. 5.
+    ``cosine_kwargs`` has one entry per cycle: a mapping of its arguments, or the schedule itself. Either is stored as a
+    schedule, whose numbers are ``cosine_kwargs.0.peak_value`` and so on; changing ``decay_steps`` moves all later
+    cycles. The last cycle ends at its ``end_value`` and stays there. Source: Loshchilov & Hutter 2017, eq. 5.
 
-    Raises `TransformationError`: no cycles; what is no cycle.
+    Raises `TransformationError`: no cycles; an entry that is no cycle.
 
     >>> cycle = {"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 0, "decay_steps": 10}
     >>> s = sgdr_schedule([cycle, {**cycle, "peak_value": 0.5, "decay_steps": 20}])
@@ -133,7 +134,7 @@ def sgdr_schedule(cosine_kwargs: OfStep):
 
 
 def _power_of_rate(rate: Any, count: Any) -> Any:
-    """rate^count and 1 − rate^count, by the logarithm: in float64 where the rate is Python's (count multiplies it)."""
+    """rate^count and 1 − rate^count, by the logarithm: in float64 for a Python rate, as count multiplies its error."""
     if is_python(rate) and rate > 0:
         return jnp.exp(count * math.log(rate)), -jnp.expm1(count * math.log(rate))
     positive = rate > 0

@@ -1,7 +1,7 @@
-"""Curves: the schedules of the field, under Optax's names. What a schedule is, `gradtx._schedules.schedule` says.
+"""The usual schedules, under Optax's names; `gradtx._schedules.schedule` says what a schedule is.
 
-Formulas are written in the docstrings as they are read. What goes from a to b is computed as a · left + b · gone, each
-way from the steps themselves: in float32 a + (b − a) · gone is 1 % off where it has come from 1 to 1e-6.
+The docstrings have the formulas in their usual form. The code computes a transition from a to b as a · left + b · gone,
+both fractions from the step itself: in float32, a + (b − a) · gone is 1 % off at the end of a decay from 1 to 1e-6.
 """
 
 import math
@@ -17,10 +17,10 @@ Interpolation = Annotated[Literal["linear", "cosine"], Kept("structure")]
 
 
 def _way(step: Any, begin: Any, end: Any) -> Any:
-    """How much of a transition is gone and how much is left, each from the steps themselves.
+    """The fractions of a transition that are gone and left, each computed from the step itself.
 
-    (0, 1) up to ``begin``, (1, 0) from ``end`` on; at once where ``end`` is no later. One minus the other would lose
-    the digits of a small rest.
+    They are (0, 1) up to ``begin`` and (1, 0) from ``end`` on; if ``end`` is not later, the transition is a jump.
+    Computing one as 1 minus the other would lose the digits of a small fraction.
     """
     length = jnp.where(end > begin, end - begin, 1)
     begun, done = step > begin, step >= jnp.maximum(begin, end)
@@ -30,13 +30,13 @@ def _way(step: Any, begin: Any, end: Any) -> Any:
 
 
 def _half_cosine(way: Any) -> Any:
-    """The way along half a cosine: ½ (1 ∓ cos πf) as sines, which keep their digits where they are small."""
+    """The fractions along half a cosine: ½ (1 ∓ cos πf) as sines, which keep their digits where they are small."""
     gone, left = way
     return jnp.sin(jnp.pi / 2 * gone) ** 2, jnp.sin(jnp.pi / 2 * left) ** 2
 
 
 def _raised(way: Any, power: Any) -> Any:
-    """The way whose rest is a power of what is left: 1 − leftᵖ and leftᵖ."""
+    """The fractions 1 − leftᵖ and leftᵖ: what is left, raised to a power."""
     gone, left = way
     kept, early = _power(left, power), gone < 0.5
     logarithm = jnp.where(
@@ -46,7 +46,7 @@ def _raised(way: Any, power: Any) -> Any:
 
 
 def _blend(start: Any, end: Any, way: Any) -> Any:
-    """Between two values; a sum of what each contributes, so that a small one keeps its digits at its end."""
+    """A value between two others: the sum of what each contributes, so that a small one keeps its digits at its end."""
     gone, left = way
     return start * left + end * gone
 
@@ -58,7 +58,7 @@ def _power(base: Any, exponent: Any) -> Any:
 
 
 def _periods(step: Any, begin: Any, length: Any, staircase: bool) -> Any:
-    """How many lengths have passed since ``begin``, whole ones in a staircase; none where there is no length."""
+    """How many periods of ``length`` have passed since ``begin`` (whole ones in a ``staircase``); 0 for length 0."""
     elapsed = jnp.maximum(step - begin, 0)
     count = elapsed / jnp.where(length > 0, length, 1)
     if staircase:  # division by a constant may be compiled to a product, a rounding short of a whole number
@@ -82,7 +82,7 @@ def constant_schedule(value):
 def polynomial_schedule(
     init_value, end_value, power: NonNegative, transition_steps: NonNegative, transition_begin: NonNegative = 0
 ):
-    """From one value to another along a power of the way that is left.
+    """From one value to another, by a power of the fraction that is left.
 
         value(s) = end + (init − end) · (1 − f)^power,   f = clip((s − transition_begin)/transition_steps, 0, 1)
 
@@ -129,8 +129,8 @@ def exponential_decay(
 
         value(s) = init · decay_rate^p,   p = max(s − transition_begin, 0)/transition_steps
 
-    ``staircase`` takes whole powers only (decay by epoch: ``transition_steps`` the steps of an epoch). ``end_value`` is
-    a floor where the curve falls and a ceiling where it rises.
+    ``staircase`` takes whole powers only: with the steps of an epoch as ``transition_steps``, it decays once per epoch.
+    ``end_value`` is a floor where the curve falls and a ceiling where it rises.
 
     >>> [round(float(exponential_decay(1.0, 1, 0.9)(s)), 3) for s in (0, 1, 2)]
     [1.0, 0.9, 0.81]
@@ -160,7 +160,8 @@ def inverse_time_decay(
 
         value(s) = init / (1 + decay_rate · p),   p = max(s − transition_begin, 0)/transition_steps
 
-    By step with ``transition_steps=1``; by epoch with the steps of an epoch and ``staircase=True``.
+    With ``transition_steps=1`` it decays at every step; with the steps of an epoch and ``staircase=True``, once per
+    epoch.
 
     >>> [round(float(inverse_time_decay(1.0, 1, 1.0)(s)), 4) for s in (0, 1, 2)]
     [1.0, 0.5, 0.3333]
@@ -233,7 +234,7 @@ def piecewise_constant_schedule(init_value, boundaries_and_scales: Numbers = Non
 
         value(s) = init · Π {scaleₖ : boundaryₖ ≤ s}
 
-    ``boundaries_and_scales`` is a mapping ``{boundary: scale}`` or pairs of them; both may be traced.
+    ``boundaries_and_scales`` is a mapping ``{boundary: scale}`` or pairs of them; boundaries and scales may be traced.
 
     >>> [float(piecewise_constant_schedule(1.0, {10: 0.5, 20: 0.5})(s)) for s in (9, 10, 20)]
     [1.0, 0.5, 0.25]

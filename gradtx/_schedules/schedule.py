@@ -163,7 +163,7 @@ def join_schedules(schedules: OfStep, boundaries: Numbers):
 
         value(s) = schedulesₖ(s − boundariesₖ₋₁)   for boundariesₖ₋₁ ≤ s < boundariesₖ
 
-    Raises `TransformationError`: not one boundary fewer than schedules.
+    Raises `TransformationError`: the boundaries are not one fewer than the schedules.
 
     >>> from gradtx import constant_schedule, linear_schedule
     >>> s = join_schedules([constant_schedule(1.0), linear_schedule(1.0, 0.0, 10)], [100])
@@ -192,7 +192,7 @@ def stretch(inner: OfStep, factor: NonNegative):
 
 
 def ascending(who: str, boundaries: Any) -> None:
-    """Raise `TransformationError` where boundaries that are known do not rise."""
+    """Raise `TransformationError` if the boundaries, as far as they are concrete, are not in ascending order."""
     known = [boundary for boundary in boundaries if isinstance(boundary, float)]
     if known != sorted(known):
         raise TransformationError(f"{who}: expected them in ascending order, found {known}")

@@ -55,7 +55,7 @@ def warmup_exponential_decay_schedule(
 
 
 def _cooled(way: Any, shape: str) -> Any:
-    """The way of a cool-down, whose rest is c(f)."""
+    """The fractions 1 − c(f) and c(f) of a cool-down."""
     gone, left = way
     root = _power(gone, 0.5)
     return {
@@ -77,7 +77,7 @@ def warmup_stable_decay_schedule(
     *,
     cooldown: Literal["linear", "cosine", "sqrt", "square"] = "linear",
 ):
-    """Warm-up, stable, decay (WSD): a line up, a plateau, and a cool-down that may begin whenever one wants to stop.
+    """Warm-up, stable, decay (WSD): a line up, a plateau, and a cool-down that may begin whenever you want to stop.
 
         value(s) = init + (peak − init) · s/warmup_steps     for s < warmup_steps
         value(s) = end + (peak − end) · c(f)                 from there on,
@@ -104,7 +104,7 @@ def warmup_stable_decay_schedule(
 
 @schedule
 def inverse_sqrt_schedule(init_value, peak_value, warmup_steps: NonNegative, timescale: NonNegative = None):
-    """A line up to ``peak_value``, then down with one over the root of the step; no length of the run is needed.
+    """A line up to ``peak_value``, then down as one over the root of the step; it needs no length of the run.
 
         value(s) = init + (peak − init) · s/warmup_steps            for s < warmup_steps
         value(s) = peak / √(1 + (s − warmup_steps)/timescale)       from there on
@@ -112,7 +112,8 @@ def inverse_sqrt_schedule(init_value, peak_value, warmup_steps: NonNegative, tim
     ``timescale`` is ``warmup_steps`` unless given, and then the second line is peak · √(warmup_steps/s). With
     ``init_value=0`` that is the Transformer's (Vaswani et al. 2017, eq. 3, where the peak is 1/√(d_model ·
     warmup_steps)); with ``init_value=peak_value``, T5's 1/√max(s, k) times a constant (Raffel et al. 2020, section
-    3.1.2). The trap: both papers count steps from 1, we from 0. With no time scale it does not decay.
+    3.1.2). The trap: both papers count steps from 1, we from 0. With a time scale of 0 (no warm-up,
+    and none given) it does not decay.
 
     >>> s = inverse_sqrt_schedule(0.0, 1.0, 100)
     >>> [float(s(n)) for n in (0, 50, 100, 400, 1600)]

@@ -1,1 +1,1 @@
-"""What the conformance kit is made of."""
+"""The parts of the conformance kit, `gradtx.testing`."""

@@ -1,4 +1,4 @@
-"""Assertions about trees, whose errors say which leaf, what was expected there and what was found."""
+"""Assertions about trees; their errors name the leaf, what was expected there and what was found."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from gradtx._value.errors import TransformationError
 
 Tree = Any
 
-ULPS = 8  # how far two orders of the same arithmetic may be apart, relative to the largest number of a leaf
+ULPS = 8  # how far results may differ if only the order of arithmetic does, relative to the largest number of a leaf
 
 
 def expect(holds: Any, where: str, expected: Any, found: Any) -> None:
@@ -33,9 +33,9 @@ def expect_same_kind(expected: Tree, found: Tree, where: str = "") -> None:
 def expect_close(
     expected: Tree, found: Tree, where: str = "", tolerance: float | None = None, *, fused: bool = True
 ) -> None:
-    """The same kind, and the same numbers to a few roundings of the largest of the leaf, or to ``tolerance``.
+    """The same kind, and the same numbers up to a few roundings of the leaf's largest number, or to ``tolerance``.
 
-    Where one of the two is computed operation by operation (not ``fused``), more of them are roundings.
+    If one of the two is computed operation by operation (not ``fused``), more roundings are allowed.
     """
     expect_same_kind(expected, found, where)
     for path, x, y in _present(expected, found):
@@ -54,7 +54,7 @@ def expect_equal(expected: Tree, found: Tree, where: str = "") -> None:
 
 
 def expect_finite(tree: Tree, where: str = "") -> None:
-    """No infinities, and nothing that is not a number."""
+    """No infinities and no NaN."""
     for path, x, _ in _present(tree, tree):
         expect(
             not jnp.issubdtype(x.dtype, jnp.inexact) or jnp.isfinite(x).all(),
@@ -65,7 +65,7 @@ def expect_finite(tree: Tree, where: str = "") -> None:
 
 
 def expect_located(call: Callable[[], Any], path: str, what: str) -> None:
-    """Raises a `TransformationError` that names the leaf."""
+    """The call raises a `TransformationError` that names the leaf."""
     try:
         call()
     except TransformationError as error:
@@ -75,12 +75,12 @@ def expect_located(call: Callable[[], Any], path: str, what: str) -> None:
 
 
 def plain(x: Any) -> Any:
-    """An array that NumPy can hold: of random keys their numbers."""
+    """The array in a form that NumPy can hold: random keys become their key data."""
     return jax.random.key_data(x) if _is_key(x) else x
 
 
 def as_it_was(array: Any, kind: Any) -> Any:
-    """An array that NumPy held, as what it was before."""
+    """The inverse of `plain`: an array from NumPy as a JAX array, or as random keys if ``kind`` is one."""
     return jax.random.wrap_key_data(jnp.asarray(array)) if _is_key(kind) else jnp.asarray(array)
 
 

@@ -1,4 +1,4 @@
-"""What contracts have in common: how one is entered in the table, and the run that they compare."""
+"""What contracts have in common: the table where they are registered, and the run that they compare."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -31,11 +31,11 @@ def run(tx: GradientTransformation, params: Tree, gradients: list[Tree], extra: 
     return {"updates": updates, "state": state, "params": params}
 
 
-jitted_run = jax.jit(run)  # one compilation a structure, whatever the numbers, for all contracts
+jitted_run = jax.jit(run)  # shared by all contracts: one compilation per structure, whatever the numbers
 
 
 def contract(body: Callable[..., None]) -> Callable[..., None]:
-    """Enter a contract in the table, with default parameters, and errors that say whose they are."""
+    """Register a contract: with default parameters, and errors that name the transformation and the contract."""
     takes = {"tolerance"} & set(inspect.signature(body).parameters)
 
     def checked(
@@ -54,7 +54,7 @@ def contract(body: Callable[..., None]) -> Callable[..., None]:
 
 
 def beside(state: Tree, params: Tree) -> Iterator[tuple[str, Any, Any]]:
-    """Each leaf of a state with its path, and the parameter whose path that ends with, if any."""
+    """Each leaf of a state with its path, and the parameter whose path is the end of that path, if any."""
     named = sorted(zip(trees.paths(params), trees.flatten(params)[0], strict=True), key=lambda pair: -len(pair[0]))
     for path, leaf in zip(trees.paths(state), trees.flatten(state)[0], strict=True):
         if leaf is not None:
@@ -62,7 +62,7 @@ def beside(state: Tree, params: Tree) -> Iterator[tuple[str, Any, Any]]:
 
 
 def names_in(x: Any) -> dict[str, Any]:
-    """What the text of a transformation refers to: its factories, and functions in its structure."""
+    """What the names in the ``repr`` of a transformation refer to: its factories, and functions in its structure."""
     if isinstance(x, Value):
         parts = [names_in(part) for part in x.given.values()]
         return {x.call.name: x.call.function} | {name: f for part in parts for name, f in part.items()}

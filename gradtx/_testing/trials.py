@@ -1,4 +1,4 @@
-"""What the contracts try a transformation with: parameters, gradients, precisions, and numbers near its own."""
+"""The inputs that contracts try a transformation with: parameters, gradients, precisions, numbers near its own."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from gradtx._value.value import Value
 
 Tree = Any
 
-UPDATES = 2  # the second is the first that sees a state
+UPDATES = 2  # the second is the first whose state comes from an update
 
 
 def default_params() -> Tree:
-    """A small tree, for who gives none."""
+    """The small tree that is used if no parameters are given."""
     return {"w": jnp.array([0.5, -1.0, 2.0]), "b": {"c": jnp.array([[1.5, -0.5, 0.25], [-2.0, 1.0, 0.75]])}}
 
 
@@ -40,7 +40,7 @@ def ordinary_gradients(params: Tree) -> list[Tree]:
 
 @contextmanager
 def precision_of(dtype: str) -> Iterator[None]:
-    """Where float64 exists if the dtype is that. Numbers that are float32 arrays then meet float64, as they may."""
+    """A context for a dtype: for float64 it enables float64, and lets float32 numbers meet it by promotion."""
     if dtype != "float64":
         yield
         return
@@ -71,7 +71,7 @@ def _taken(tx: GradientTransformation, name: str, values: Iterable[Any]) -> list
 
 
 def _near(x: Any, scale: float) -> Any:
-    """A number of the same kind, nearby."""
+    """A nearby number of the same kind."""
     if not np.all(np.isfinite(x)):
         return x if scale == 1 else scale * np.ones_like(x)[()]
     return x * scale if np.all(x != 0) else x + (1 - scale)

@@ -1,4 +1,4 @@
-"""What is known of a factory, and how a call of it is checked and kept."""
+"""A factory: its parameters, and how a call of it is checked and stored."""
 
 import inspect
 import types
@@ -16,11 +16,11 @@ from gradtx._value.parameters import Parameter, parameters_of
 
 CLOCK = {"count": "the step is", "key": "the random key is", "measurements": "measurements are"}
 TAKEN = ("init", "update", "replace", "parts")
-_ABSENT: Any = object()  # stands for what must be given
+_ABSENT: Any = object()  # stands in for the default of a required argument
 
 
 class Call(Made):
-    """What is known of a factory: its body, its parameters, and how a call of it is checked and kept."""
+    """A factory: its body, its parameters, and how a call of it is checked and stored."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Call(Made):
         opaque: bool = False,
     ):
         self.body, self.cls, self.associative, self.symbol, self.names_link = body, cls, associative, symbol, names_link
-        self.opaque = opaque  # calls of it may have effects that a trace does not see
+        self.opaque = opaque  # its calls may have side effects that a trace does not see
         self.name = body.__name__
         self.options = (cls, associative, symbol, names_link, opaque)
         self.function: Callable[..., Any] = body
@@ -42,20 +42,20 @@ class Call(Made):
         if taken:
             raise TransformationError(f"{self.name}: no parameter may be called {taken[0]!r}: that is a method")
 
-    # What follows is read at the first call, so that importing a hundred factories is cheap.
+    # The properties below are computed at the first call, so that importing a hundred factories is cheap.
 
     @cached_property
     def what(self) -> Frozen:
-        """What the body is: that of a factory made inside of a function is the same whenever that is called alike."""
+        """The body as structure: its name; for a factory made inside a function, the body itself, by content."""
         return Frozen(self.body if "<locals>" in self.body.__qualname__ else self.name)
 
     def made_of(self) -> tuple[Any, ...] | None:
-        """What the factory is made of, where it was made inside of a function."""
+        """The parts of a factory that was made inside a function; None for any other factory."""
         return (self.name, self.options, self.body) if "<locals>" in self.body.__qualname__ else None
 
     @property
     def key(self) -> Any:
-        """What the factory is: itself, or what it is made of where it was made inside of a function."""
+        """What the factory is compared by: itself, or its parts if it was made inside a function."""
         return (self.name, self.options, self.what.key) if "<locals>" in self.body.__qualname__ else self
 
     @cached_property
@@ -71,28 +71,28 @@ class Call(Made):
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """The parameters by name, all links as one, ``links``."""
+        """The parameters by name; all links together are one parameter, ``links``."""
         return parameters_of(self.body, self.signature)
 
     @cached_property
     def children(self) -> list[str]:
-        """What is a subtree of the value."""
+        """The names of the parameters that are subtrees of the value."""
         return [name for name, p in self.parameters.items() if p.kind != "structure"]
 
     @cached_property
     def structure(self) -> list[str]:
-        """What is static."""
+        """The names of the parameters that are static."""
         return [name for name, p in self.parameters.items() if p.kind == "structure"]
 
     @cached_property
     def ahead(self) -> list[str]:
-        """What stands before ``*links``, where there are any."""
+        """The names of the parameters before ``*links``, if the factory takes links."""
         order = list(self.parameters)
         return order[: order.index("links")] if "links" in order else []
 
     @cached_property
     def template(self) -> dict[str, Any]:
-        """What a call without arguments is given: its defaults, checked once."""
+        """The arguments of a call that gives none: the defaults, checked once."""
         empty = inspect.Parameter.empty
         return {
             name: _ABSENT if p.default is empty else within(f"{self.name}: {name}", self._accept)(p, p.default)
@@ -101,14 +101,14 @@ class Call(Made):
 
     @cached_property
     def by_position(self) -> tuple[str, ...]:
-        """The names of what may be given by position."""
+        """The names of the parameters that may be given by position."""
         kinds = inspect.Parameter
         by_keyword = (kinds.KEYWORD_ONLY, kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
         return tuple(name for name, p in self.signature.parameters.items() if p.kind not in by_keyword)
 
     @cached_property
     def required(self) -> tuple[str, ...]:
-        """The names of what must be given."""
+        """The names of the parameters that must be given."""
         return tuple(name for name, x in self.template.items() if x is _ABSENT)
 
     @cached_property
@@ -122,7 +122,7 @@ class Call(Made):
         return self.cls._make(self, given)
 
     def _given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What a call without links is given. Wrong ones are left to `_bind`, which says what is wrong."""
+        """The arguments of a call without links. A wrong call goes to `_bind`, which raises the error."""
         given = self.template.copy()
         names = self.by_position
         if len(args) > len(names):
@@ -141,7 +141,7 @@ class Call(Made):
         return given
 
     def _kept(self, name: str, x: Any) -> Any:
-        """An argument as it is kept: a float at once, anything else after all checks."""
+        """An argument in its stored form: a float in range at once, anything else after all checks."""
         parameter = self.parameters[name]
         if type(x) is float and parameter.low <= x <= parameter.top:
             return SplitDecay.of(x) if parameter.split else x
@@ -237,7 +237,7 @@ class Call(Made):
 
 
 def _named(links: Links | Mapping[str, Any]) -> Links:
-    """The links, if none takes the place where the step is kept."""
+    """The links, if none of them has a reserved name: that of a method or of the clock, such as ``count``."""
     links = links if isinstance(links, Links) else Links.of((), links)
     for name in links.names():
         if name in CLOCK or name in TAKEN:

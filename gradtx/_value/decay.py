@@ -1,8 +1,8 @@
-"""How a decay is carried, and arithmetic with it that is exact to rounding.
+"""How a decay is stored, and arithmetic with it that is exact to rounding.
 
-A decay such as 0.999 hurts in float32: ``1 - 0.999`` formed there is 1.3e-5 off, and all that an average has seen is
-off with it. So a decay travels as two numbers, the float32 nearest to it and what that rounding lost, and the few
-things that formulas do with it (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) are computed from both.
+A decay such as 0.999 loses digits in float32: ``1 - 0.999`` computed there has a relative error of 1.3e-5, and so has
+every average that uses it. So a decay is stored as two numbers, the nearest float32 and what that rounding lost. The
+few operations that formulas need (``1 - b``, ``b * x``, ``b**t``, ``1 - b**t``) are computed from both.
 """
 
 import math
@@ -20,7 +20,7 @@ def is_python(*numbers: Any) -> bool:
 
 
 class ByValue:
-    """Arithmetic that needs no care: with ``value``, the plain number."""
+    """The operations that need no extra precision: they use ``value``, the plain number."""
 
     __slots__ = ()
     value: Any
@@ -105,7 +105,7 @@ class SplitDecay(ByValue):
 
     @property
     def value(self) -> Any:
-        """The decay as one number (whatever stands in its place, where that is no number)."""
+        """The decay as one number (``near`` as it is, if JAX has put something else in its place)."""
         numeric = is_python(self.near) or isinstance(self.near, jax.Array | np.ndarray)
         return self.near + self.lost if numeric else self.near
 
@@ -115,7 +115,7 @@ class SplitDecay(ByValue):
         return self.rest if is_python(self.rest) else jax.lax.stop_gradient(self.rest)
 
     def at_hand(self) -> "SplitDecay":
-        """The same decay, with 1 − b computed: here, once, and not in the formula of each leaf."""
+        """The same decay, with 1 − b computed here once, and not again in the formula of each leaf."""
         return self if is_python(self.near, self.rest) else SplitDecay(self.near, self.rest, 1 - self)
 
     def __rsub__(self, other: Any) -> Any:
@@ -143,7 +143,7 @@ class SplitDecay(ByValue):
         return hash(self.value)
 
     def exact(self) -> Any:
-        """The decay as one number, in float64 where it is concrete: what it was made of."""
+        """The decay as one number; where it is concrete, in float64, as it was given."""
         parts = (self.near, self.rest)
         if any(isinstance(x, Tracer) for x in parts) or not all(isinstance(x, jax.Array | np.ndarray) for x in parts):
             return self.value

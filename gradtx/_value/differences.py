@@ -1,4 +1,4 @@
-"""What makes two values differ in structure though they print alike, in words."""
+"""Says in words why two values that print alike differ in structure."""
 
 import re
 import types
@@ -13,7 +13,7 @@ NOTHING = Frozen(None)
 
 
 def hidden_difference(a: Value, b: Value) -> str | None:
-    """Where two values that print alike differ, and in what; None where they are the same or the difference shows.
+    """Where and how two values that print alike differ; None if they are equal, or if the printed text tells.
 
     >>> from gradtx import sgd
     >>> def make(rate):
@@ -43,13 +43,13 @@ def _structure(value: Value, where: str) -> Iterator[tuple[str, Frozen]]:
 
 
 def _made_alike(x: Any, y: Any) -> bool:
-    """Whether two things are of the same code, so that whoever reads it does not see that they differ."""
+    """Whether two things have the same code, so that reading the code does not show how they differ."""
     functions = isinstance(x, types.FunctionType) and isinstance(y, types.FunctionType)
     return not functions or code_of(x.__code__) == code_of(y.__code__)
 
 
 def _words(x: Any, y: Any) -> str:
-    """What makes two things differ: the first part that does."""
+    """The first part in which two things differ, in words."""
     for where, a, b in _pairs(x, y):
         if Look(a, inside=True).key != Look(b, inside=True).key:
             return f"{where}{_words(a, b)}"

@@ -1,4 +1,4 @@
-"""The one exception: it knows which link and which leaf went wrong."""
+"""The one exception of the library: its message names the link and the leaf that went wrong."""
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -17,7 +17,7 @@ class TransformationError(ValueError, TypeError):
 
 
 def within(name: str, function: Callable[P, R]) -> Callable[P, R]:
-    """The same function; an error that leaves it is told the name of the place."""
+    """The same function; a `TransformationError` that it raises gets ``name`` in front of its message."""
 
     def located(*args: P.args, **kwargs: P.kwargs) -> R:
         try:

@@ -1,4 +1,4 @@
-"""What a function is, in words that hold in any process: for a disk."""
+"""A digest of a function that is the same in every process, so that it can be written to disk."""
 
 import functools
 import hashlib
@@ -16,11 +16,11 @@ from gradtx._value.functions import EMPTY, is_importable, parts_of
 
 
 class CannotTell(Exception):
-    """Something of which another process could not say whether it is the same: its name or that of its type."""
+    """Raised for an object that cannot be compared across processes; holds its name, or that of its type."""
 
 
 def fingerprint(x: Any) -> str:
-    """A digest of what something is. Raises `CannotTell`, with what stands in the way.
+    """A digest of an object's content. Raises `CannotTell`, which names the part that has no digest.
 
     >>> def make(rate):
     ...     return lambda step: rate
@@ -54,7 +54,7 @@ def _parts(x: Any, seen: dict[int, int]) -> Iterator[str | bytes]:
 
 
 class _Words(list[Any]):
-    """Words that are no part of what is looked at."""
+    """Strings to digest as they are, not to be looked into."""
 
 
 def _inside(x: Any) -> Iterator[Any]:
@@ -78,7 +78,7 @@ def _inside(x: Any) -> Iterator[Any]:
 
 
 def _is_of_a_library(x: Any) -> bool:
-    """Whether a function or a class is one of a package that is installed, where its name says what it is."""
+    """Whether a function or a class belongs to an installed package, so that its name identifies it."""
     if not (isinstance(x, type) or (isinstance(x, types.FunctionType) and is_importable(x))):
         return False
     file = getattr(sys.modules.get(x.__module__), "__file__", None)

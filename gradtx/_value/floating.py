@@ -8,7 +8,7 @@ import numpy as np
 
 
 def real_dtype(*dtypes: Any) -> Any:
-    """The real dtype to compute in: float32, or float64 where one of the dtypes has 64 bits a number."""
+    """The real dtype to compute in: float32, or float64 where one of the dtypes has 64 bits per number."""
     return jnp.float64 if any(jnp.finfo(dtype).bits == 64 for dtype in dtypes) else jnp.float32
 
 
@@ -22,7 +22,7 @@ def wide(x: jax.Array, real: Any = None) -> jax.Array:
 
 @jax.custom_jvp
 def root(x: Any) -> jax.Array:
-    """√x, with derivative 0 at 0, so that nothing that is differentiated through a zero gradient turns into NaN.
+    """√x, with derivative 0 at 0, so that differentiating through a zero gradient gives no NaN.
 
     >>> float(root(4.0)), float(jax.grad(root)(0.0)), float(jax.grad(root)(4.0))
     (2.0, 0.0, 0.25)
@@ -49,9 +49,9 @@ def plus(x: Any, number: Any) -> Any:
 def ewma(decay: Any, average: Any, x: Any) -> Any:
     """The next value of an exponentially weighted moving average, βm + (1 − β)x.
 
-    Computed as m + (1 − β)(x − m), which rounds once: over thousands of equal gradients the two products of the other
-    form are off by their own rounding, always in the same direction. An infinite average stays infinite (a square
-    that overflowed is in it), where ∞ − ∞ would make a NaN of it.
+    Computed as m + (1 − β)(x − m), which rounds once. In the other form each product has a rounding error of its own,
+    and over thousands of equal gradients these go in the same direction. An average that is infinite, because a square
+    in it overflowed, stays infinite; ∞ − ∞ would turn it into NaN.
 
     >>> ewma(0.75, 4.0, 8.0), float(ewma(0.75, jnp.array(jnp.inf), jnp.array(1.0)))
     (5.0, inf)
@@ -71,7 +71,7 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def at_most_finite(x: Any) -> Any:
-    """``x``, and the largest finite number of its sign where it is infinite; NaN and complex numbers as they are.
+    """``x`` with each infinity replaced by the largest finite number of its sign; NaN and complex numbers stay.
 
     >>> bool(jnp.isfinite(at_most_finite(jnp.array(-jnp.inf))))
     True
@@ -80,7 +80,7 @@ def at_most_finite(x: Any) -> Any:
 
 
 def fitted(x: Any, dtype: Any) -> Any:
-    """``x``, no larger than the largest number of ``dtype``, in which it is to be kept (None: as it is).
+    """``x`` clamped to the range of ``dtype``, in which it will be stored (None: unchanged).
 
     >>> float(fitted(jnp.array(1e6), jnp.float16))
     65504.0

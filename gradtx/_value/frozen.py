@@ -1,4 +1,4 @@
-"""Structure: what a call was given besides numbers, made hashable and comparable by content."""
+"""Structure, the arguments of a call that are not numbers, made hashable and comparable by content."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class Frozen:
 
     @property
     def key(self) -> Any:
-        """What it is: equal keys, equal structure. That of a function is another when what it reads is another."""
+        """Equal keys mean equal structure. The key of a function changes when a variable that it reads changes."""
         if self.look.reads and not self.look.holds():
             self.look = Look(self.value)
         return self.look.key
@@ -37,7 +37,7 @@ class Frozen:
 
 
 def _own(x: Any) -> Any:
-    """Structure that nobody else can change; a dtype by its name (``jnp.bfloat16`` and ``"bfloat16"`` are the same)."""
+    """A copy that nobody else can change; a dtype becomes its name (``jnp.bfloat16`` and ``"bfloat16"`` are equal)."""
     if type(x) is dict:
         return {name: _own(part) for name, part in x.items()}
     if type(x) in (list, tuple):

@@ -1,17 +1,17 @@
-"""What a function is: when two functions, or other things that are structure, are the same.
+"""When two functions, or two other pieces of structure, count as equal.
 
-Two functions are the same where they would compute the same: their code, their defaults, what they close over and the
-globals that they read are. So ``lambda p: p > limit``, made anew for each lane of a sweep, is one function as long as
-``limit`` is one number. What is looked at is
+Two functions are equal if their code, their defaults, the variables that they close over and the globals that they read
+are equal. So ``lambda p: p > limit``, made anew for each lane of a sweep, is one function as long as ``limit`` is the
+same number. Things are compared as follows:
 
-- a function that can be imported, a class, a module, and what is only known by its identity: as itself;
-- any other function, a bound method, a ``functools.partial``: by their parts;
-- an array by its dtype, shape and bytes; a large one inside of a function as itself, because reading it takes longer
+- a function that can be imported, a class, a module, and anything that only its identity tells apart: by identity;
+- any other function, a bound method, a ``functools.partial``: by its parts;
+- an array: by its dtype, shape and bytes; a large one inside a function by identity, because reading it takes longer
   than compiling;
-- what hashes, by its own ``==``; a list, a dict or a set inside a function as itself, because it may change.
+- anything hashable: by its own ``==``; a list, a dict or a set inside a function by identity, because it may change.
 
-A variable that a function closes over may be bound again, and then the function is another. `Look` keeps what was read,
-so that this is noticed when the function is next used.
+A variable that a function closes over may be rebound, and the function is then a different one. `Look` remembers what
+was read, so that this is noticed when the function is next used.
 """
 
 import functools
@@ -26,12 +26,12 @@ from jax.core import Tracer
 
 from gradtx._value.errors import TransformationError
 
-LARGE = 1 << 16  # bytes of an array that is not read to compare it
-EMPTY: Any = object()  # what a variable holds that is not bound
+LARGE = 1 << 16  # bytes: a larger array inside a function is not read to compare it
+EMPTY: Any = object()  # stands for the value of an unbound variable
 
 
 class Key:
-    """What something is: hashed once, and equal at once where it is the same object."""
+    """A key to compare things by: hashed once, and quick to compare with itself."""
 
     __slots__ = ("_hash", "parts")
 
@@ -48,7 +48,7 @@ class Key:
 
 
 class Itself:
-    """The key of what is equal to nothing else."""
+    """The key of an object that is equal only to itself."""
 
     __slots__ = ("x",)
 
@@ -63,17 +63,17 @@ class Itself:
 
 
 class Made:
-    """Something that is the same where it is made of the same."""
+    """Something that may be compared by its parts."""
 
     def made_of(self) -> tuple[Any, ...] | None:
-        """What it is made of; None where it is itself."""
+        """Its parts; None if it is compared by identity."""
         return None
 
 
 class Look:
-    """One look at something: its ``key``, and what was read to find it (nothing, where that cannot change).
+    """The ``key`` of something, and in ``reads`` a check for each thing that the key depends on and that may change.
 
-    ``inside``: of a function, where a list, a dict or a set is compared as itself.
+    ``inside``: it is part of a function, where a list, a dict or a set is compared by identity.
     """
 
     __slots__ = ("_inside", "_seen", "key", "reads")
@@ -85,7 +85,7 @@ class Look:
         self.key = self._of(x)
 
     def holds(self) -> bool:
-        """Whether all that was read is as it was."""
+        """Whether everything that was read is unchanged."""
         return all(read() for read in self.reads)
 
     def _of(self, x: Any) -> Any:
@@ -127,7 +127,7 @@ class Look:
             return Itself(x)
         try:
             seen = np.asarray(x).tobytes()
-        except Exception:  # donated, spread over hosts, a random key: not to be read
+        except Exception:  # it cannot be read: donated, spread over hosts, or a random key
             return Itself(x)
         if isinstance(x, np.ndarray) and self._inside:
             self.reads.append(lambda: x.tobytes() == seen)
@@ -169,7 +169,7 @@ def parts_of(f: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def is_importable(f: types.FunctionType) -> bool:
-    """Whether a function is what its name stands for in its module, in any process."""
+    """Whether a function can be imported by its name, and so is the same in any process."""
     if "<" in f.__qualname__:  # <lambda>, <locals>
         return False
     found: Any = sys.modules.get(f.__module__)
@@ -185,14 +185,14 @@ def globals_of(f: types.FunctionType) -> list[str]:
 
 @functools.lru_cache(4096)
 def names_in(code: types.CodeType) -> tuple[str, ...]:
-    """The names of globals and attributes in a code, and in those of the functions that it makes."""
+    """The names of globals and attributes in a code object, and in the functions that are defined in it."""
     inner = (const for const in code.co_consts if isinstance(const, types.CodeType))
     return tuple(dict.fromkeys([*code.co_names, *(name for each in inner for name in names_in(each))]))
 
 
 @functools.lru_cache(4096)
 def code_of(code: types.CodeType) -> Key:
-    """What a code computes, wherever it is written."""
+    """The key of a code object: what it computes, wherever it is written."""
     constants = (
         code_of(const) if isinstance(const, types.CodeType) else (type(const), repr(const)) for const in code.co_consts
     )

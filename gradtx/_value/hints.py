@@ -1,4 +1,4 @@
-"""What to write instead: names of other libraries, and arguments that another factory takes."""
+"""Hints for errors: what to write instead of a name or an argument that gradtx does not have."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from gradtx._value.errors import suggest
 
 _ADAM = "chain(scale_by_ewma(b1), bias_correction(b1), scale_by_rms(b2, eps))"
 
-# What Optax has under a name that gradtx has not, and what it is here.
+# Names of Optax that gradtx does not have, and what to use instead.
 OPTAX = {
     "GradientTransformationExtraArgs": "GradientTransformation, whose update takes extra keywords",
     "MultiSteps": "accumulate",
@@ -50,7 +50,7 @@ SPELLED = {
     "wd": ("weight_decay",),
 }
 
-# Arguments that make another optimizer of it.
+# Arguments that belong to another optimizer.
 ANOTHER = {
     ("adam", "amsgrad"): "gradtx.amsgrad",
     ("adam", "nesterov"): "gradtx.nadam",
@@ -62,7 +62,7 @@ ANOTHER = {
 
 
 def instead_of_argument(factory: str, name: str, known: Iterable[str]) -> str:
-    """What to write instead of an argument that a factory does not take, in brackets; nothing where that is not known.
+    """A hint, in brackets, for an argument that a factory does not take; empty where there is none.
 
     >>> instead_of_argument("adam", "betas", ["b1", "b2"]), instead_of_argument("adam", "nesterov", [])
     (' (write b1=..., b2=...)', ' (that is gradtx.nadam)')

@@ -7,9 +7,9 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """What a number may be; checked where it is a concrete Python or NumPy number.
+    """The range of a number; checked if it is a concrete Python or NumPy number.
 
-    ``split``: it is carried as two numbers (see `gradtx._value.decay`). ``whole``: it is one of 0, 1, 2 ...
+    ``split``: it is stored as two numbers (see `gradtx._value.decay`). ``whole``: it must be one of 0, 1, 2 ...
     """
 
     low: float
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
 
 
 Decay = Annotated[Any, Interval(0.0, 1.0, closed=False, split=True)]
-"""A decay in [0, 1), carried to better than float32 (see `gradtx.transformation`)."""
+"""A decay in [0, 1), stored with more precision than float32 (see `gradtx.transformation`)."""
 
 
 NonNegative = Annotated[Any, Interval(0.0, math.inf, closed=False)]
@@ -53,7 +53,7 @@ Limit = Annotated[Any, Interval(0.0, math.inf, closed=True)]
 
 
 Seed = Annotated[Any, Interval(0.0, 2.0**24, closed=True, whole=True)]
-"""A whole number from 0 to 2²⁴, of which random draws follow: as many as float32 tells apart, so that it sweeps."""
+"""The seed of random draws: a whole number from 0 to 2²⁴, which float32 holds exactly, so that it can be swept."""
 
 
 Static = Annotated[Any, Kept("structure")]
@@ -69,7 +69,7 @@ Dtype = Annotated[Any, Kept("dtype")]
 
 
 OfStep = Annotated[Any, Kept("whole")]
-"""A schedule that is not replaced by its value at the step."""
+"""A schedule that the function gets as it is, not as its value at the step."""
 
 
 Link = Annotated[Any, Kept("link")]

@@ -1,4 +1,4 @@
-"""Transformations in order, some under names of their own: what ``*links`` and ``**named_links`` are kept as."""
+"""How ``*links`` and ``**named_links`` are stored: transformations in order, some under a name that the user gave."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import jax
 
 
 class NamedLink(NamedTuple):
-    """A link under the name that it was given, as a body gets it whose links may be in any order."""
+    """A link and the name that the user gave it, as a factory's body gets them among its ``*links``."""
 
     name: str
     link: Any
@@ -21,7 +21,7 @@ class Links:
 
     def __init__(self, given_names: Iterable[str | None], values: Iterable[Any], names: Sequence[str] = ()):
         self.given_names, self.values = tuple(given_names), tuple(values)
-        self._names = names  # of the links that stood here before JAX put something else in their place
+        self._names = names  # of the original links, in case JAX has put other objects in their place
 
     @classmethod
     def of(cls, links: Iterable[Any], named: Mapping[str, Any]) -> "Links":
@@ -36,11 +36,11 @@ class Links:
 
     @property
     def static(self) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
-        """What is structure: the names that were given, and all names."""
+        """The static part: the names that the user gave, and all names."""
         return self.given_names, tuple(self.names())
 
     def names(self) -> list[str]:
-        """One name a link: the given one, or its factory's, numbered from the second on (``scale``, ``scale_1``)."""
+        """One name per link: the given one, or its factory's, numbered from the second on (``scale``, ``scale_1``)."""
         if self._names and not all(hasattr(link, "link_name") for link in self.values):
             return list(self._names)
         taken = {name for name in self.given_names if name}
@@ -56,11 +56,11 @@ class Links:
         return found
 
     def triples(self) -> list[tuple[str, str | None, Any]]:
-        """Of each link its name, the name that was given to it if any, and the link."""
+        """For each link: its name, the name that the user gave it (or None), and the link."""
         return list(zip(self.names(), self.given_names, self.values, strict=True))
 
     def words(self, factory: str) -> list[str]:
-        """How they are written in the call; what ends with a named link before an unnamed one is a call of its own."""
+        """The links as the call prints them; named links before an unnamed one are printed in a nested call."""
         words = [repr(link) if name is None else f"{name}={link!r}" for name, link in self.pairs]
         last = max((n for n, name in enumerate(self.given_names) if name is None), default=-1)
         early = next((n for n, name in enumerate(self.given_names) if name is not None), len(words))

@@ -1,10 +1,10 @@
-"""The sum of the squares of many arrays, which a norm is the root of, lowered for the device that it runs on.
+"""The sum of squares over many arrays, whose root is a norm, lowered for the device that it runs on.
 
-A GPU runs a reduction as a kernel of its own: a norm over 148 leaves is more kernels than the update that it clips. On
-one GPU the squares of leaves of one shape are therefore added first, inside the kernel that reduces them, and there is
-one reduction a shape. On several devices that would move data, because leaves of one shape may be split differently;
-there, and where reductions fuse by themselves (TPU) or cost nothing to start (CPU), every leaf has its own. Which of
-the two is decided where the program is lowered, since nothing before knows the devices: so it is a primitive.
+On a GPU each reduction is a kernel of its own, so a norm over 148 leaves takes more kernels than the update that it
+clips. On one GPU, leaves of the same shape therefore share one reduction: their squares are added inside the kernel
+that reduces them. On several devices this would move data, because leaves of the same shape may be sharded differently.
+There, and where reductions fuse by themselves (TPU) or cost nothing to start (CPU), each leaf has its own reduction.
+The devices are known only when the program is lowered; the choice is made there, and that takes a primitive.
 """
 
 import functools
@@ -48,12 +48,12 @@ def _sum_of_squares_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def _leaf_by_leaf(*leaves: jax.Array, lanes: int = 0) -> jax.Array:
-    """One reduction a leaf; the first ``lanes`` axes are those of `jax.vmap`."""
+    """One reduction per leaf; the first ``lanes`` axes are those of `jax.vmap`."""
     return _total([_reduced([x], lanes) for x in leaves], leaves)
 
 
 def _shape_by_shape(*leaves: jax.Array, lanes: int = 0) -> jax.Array:
-    """One reduction a distinct shape and dtype, or some, where it has many leaves."""
+    """One reduction per shape and dtype, or several where more than `AT_ONCE` leaves share them."""
     alike: dict[Any, list[jax.Array]] = {}
     for x in leaves:
         alike.setdefault((x.shape, x.dtype), []).append(x)
@@ -63,7 +63,7 @@ def _shape_by_shape(*leaves: jax.Array, lanes: int = 0) -> jax.Array:
 
 def _reduced(alike: Sequence[jax.Array], lanes: int) -> jax.Array:
     squares = [abs_sq(wide(x)) for x in alike]
-    while len(squares) > 1:  # in pairs, so that no number is the sum of more than it need be
+    while len(squares) > 1:  # in pairs, so that rounding errors add up least
         squares = [a + b for a, b in zip(squares[::2], squares[1::2], strict=False)] + squares[len(squares) & ~1 :]
     return jnp.sum(squares[0], axis=tuple(range(lanes, squares[0].ndim)))
 
@@ -79,7 +79,7 @@ def _total(sums: Iterable[jax.Array], leaves: Sequence[jax.Array]) -> jax.Array:
 
 @functools.cache
 def primitive() -> Any:
-    """The primitive: made where it is first used, because ``jax.extend`` takes as long to import as all of this."""
+    """The primitive, made when it is first used: importing ``jax.extend`` takes as long as importing all of gradtx."""
     from jax.extend.core import Primitive
 
     made = Primitive("sum_of_squares")

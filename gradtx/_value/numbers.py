@@ -1,4 +1,4 @@
-"""Numbers: what may stand before the star, how it is kept, and how it is printed."""
+"""Numbers, the arguments before the star: which are accepted, and how they are stored and printed."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from gradtx._value.marks import Interval
 
 
 def as_number(x: Any, interval: Interval | None) -> Any:
-    """A number as it is kept: Python and NumPy scalars as floats, arrays in floating point, decays split.
+    """A number in its stored form: Python and NumPy scalars as floats, arrays in floating point, decays split.
 
     Raises `TransformationError`: no real number; a concrete number outside the interval.
     """
@@ -43,7 +43,7 @@ def _check_kind(dtype: Any) -> None:
 
 
 def show(x: Any) -> str:
-    """A number as it is printed: a Python number so that it reads back, an array with its shape where it is long."""
+    """A number as text: a Python number in a form that Python reads back, a long array as its dtype and shape."""
     x = x.exact() if isinstance(x, SplitDecay) else x
     if isinstance(x, tuple):
         return f"({', '.join(show(part) for part in x)}{',' if len(x) == 1 else ''})"

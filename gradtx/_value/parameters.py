@@ -1,4 +1,4 @@
-"""What the parameters of a factory take, as their annotations say."""
+"""The parameters of a factory, and what each of them takes according to its annotation."""
 
 import builtins
 import inspect
@@ -19,8 +19,8 @@ MARKS = ("Decay", "NonNegative", "Limit", "Seed", "Static", "Numbers", "Dtype", 
 class Parameter(NamedTuple):
     """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
 
-    ``interval`` is where a number must lie; ``check`` raises where structure is not one of a ``Literal``, or no dtype.
-    A float from ``low`` to ``top`` needs no other check; ``split``: it is kept as two numbers.
+    ``interval`` is where a number must lie; ``check`` raises for structure that is not in its ``Literal``, or no
+    dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers.
     """
 
     kind: str
@@ -56,7 +56,7 @@ def _floating(x: Any) -> None:
 
 
 def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dict[str, Parameter]:
-    """The parameters of a factory by name, all links as one, ``links``."""
+    """The parameters of a factory by name; all links together are one parameter, ``links``."""
     found = {}
     for name, p in signature.parameters.items():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
@@ -75,7 +75,7 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
 
 
 def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """What an annotation says: the type, and the marks on it (also inside a union with None)."""
+    """The type in an annotation, and the marks on it (also inside a union with None)."""
     if isinstance(hint, str):
         closure = inspect.getclosurevars(body)
         try:

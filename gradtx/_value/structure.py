@@ -1,7 +1,7 @@
-"""What is static of a value: its factory, its structure, and what its numbers are made into.
+"""The static part of a value: its factory, its structure, and how its numbers are laid out.
 
-JAX compares the static part of every argument at every compiled call, so equal ones are one object here: that they are
-equal is seen without looking inside.
+JAX compares the static part of every argument at every compiled call. So equal static parts are one object here, which
+makes the comparison immediate.
 """
 
 import pickle
@@ -22,7 +22,7 @@ DECAY = "decay"
 
 
 class Structure:
-    """The static part of a value. ``layout`` says what each child is made of: a decay, links by name, or what it is."""
+    """The static part of a value. ``layout`` says what each child is: a decay, named links, or (None) a plain child."""
 
     __slots__ = ("__weakref__", "_hash", "call", "frozen", "key", "layout", "looks")
 
@@ -47,7 +47,7 @@ class Structure:
         return _rebuilt, (self.call.function, self.frozen, self.layout)
 
     def given(self, children: Any) -> dict[str, Any]:
-        """What the call was given, with these numbers in the place of those that there were."""
+        """The arguments of the call, with ``children`` in place of those that it was given."""
         rest = iter(children)
         given: dict[str, Any] = dict(zip(self.call.structure, self.frozen, strict=True))
         for name, made_of in zip(self.call.children, self.layout, strict=True):
@@ -62,7 +62,7 @@ class Structure:
 
 
 def looks_of(call: Any, frozen: Iterable[Frozen]) -> tuple[Look, ...]:
-    """What was looked at that may change since."""
+    """The looks at structure that may still change (see `Look`)."""
     return tuple([each.look for each in (call.what, *frozen) if each.look.reads])
 
 
@@ -83,7 +83,7 @@ def _key_of(call: Any, frozen: tuple[Frozen, ...], layout: Layout) -> tuple[Any,
 
 
 def taken_apart(call: Any, given: dict[str, Any]) -> tuple[tuple[Any, ...], Structure]:
-    """The children of a value, all in a row, and its static part."""
+    """The children of a value as one flat tuple, and its static part."""
     children: list[Any] = []
     layout: list[Any] = []
     for name in call.children:
@@ -102,7 +102,7 @@ def taken_apart(call: Any, given: dict[str, Any]) -> tuple[tuple[Any, ...], Stru
 
 
 def places(call: Any, given: dict[str, Any]) -> list[str]:
-    """Where the children stand, in the order of `taken_apart`: ``b1.near``, ``links.clip``."""
+    """The names of the children, in the order of `taken_apart`: ``b1.near``, ``links.clip``."""
     found: list[str] = []
     for name in call.children:
         child = given[name]
@@ -123,9 +123,9 @@ def _rebuilt(function: Any, frozen: tuple[Frozen, ...], layout: Layout) -> Struc
 
 
 def exportable(cls: type) -> None:
-    """Let `jax.export` write down programs that take or return values of ``cls``.
+    """Let `jax.export` serialize programs that take or return values of ``cls``.
 
-    What is static of them is pickled: as with any pickle, read programs back from where you trust.
+    Their static part is pickled: as with any pickle, only load programs from a source that you trust.
     """
     jax.export.register_pytree_node_serialization(
         cls, serialized_name=f"gradtx.{cls.__name__}", serialize_auxdata=pickle.dumps, deserialize_auxdata=_read

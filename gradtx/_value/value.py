@@ -43,7 +43,7 @@ class Value:
         jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, attrgetter("_flat"))
         exportable(cls)
 
-    # How the calls of this kind of value take numbers and links; the two kinds differ in no more than this.
+    # How this kind of value takes numbers and links: the only difference between transformations and schedules.
 
     @classmethod
     def _number(cls, x: Any, interval: Interval | None) -> Any:
@@ -72,7 +72,7 @@ class Value:
         return cls._make(structure.call, structure.given(children))
 
     def _flattened(self) -> tuple[tuple[Any, ...], Structure]:
-        """What JAX sees, kept for the next time; where functions may change, as long as they do not."""
+        """The children and the static part, cached; where functions may change, only as long as they do not."""
         try:
             flat, looks = object.__getattribute__(self, "_last")
             if flat[1].holds() and all(look.holds() for look in looks):
@@ -94,7 +94,7 @@ class Value:
 
     @property
     def link_name(self) -> str:
-        """Its name among the links of a chain: its factory's, or the ``name`` of a foreign one."""
+        """Its name as a link of a chain: that of its factory, or the ``name`` of a foreign transformation."""
         return self.given["name"].value if self.call.names_link else self.call.name
 
     # The parts by name ------------------------------------------------------------------------------------------------
@@ -139,10 +139,10 @@ class Value:
         return [name for name, _ in self.parts()] + self.call.structure
 
     def replace(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
-        """The same call with other arguments: a new value, and no new compilation where only numbers change.
+        """The same call with other arguments, as a new value. If only numbers change, nothing is compiled again.
 
-        Names are those of the call (``learning_rate=3e-4``) or dotted (``{"adam.learning_rate": 3e-4}``), as deep as
-        they go. New values are checked as in the call itself. Raises `TransformationError`: an unknown name.
+        Names are those of the call (``learning_rate=3e-4``), or dotted at any depth (``{"adam.learning_rate": 3e-4}``).
+        New values are checked as in the call itself. Raises `TransformationError`: an unknown name.
         """
         return within(self.link_name, self._with)({**(changes or {}), **more})
 
@@ -209,7 +209,7 @@ def _rebuild(function: Callable[..., Any], given: dict[str, Any]) -> Value:
 
 
 def _put(given: dict[str, Any], name: str, new: Any) -> dict[str, Any]:
-    """``given`` with the part of that name exchanged, be it a child, an entry of a tuple or a link."""
+    """``given`` with the part called ``name`` replaced by ``new``: a child, an entry of a tuple or a link."""
     if name in given:
         return given | {name: new}
     head, _, inside = name.partition(".")
@@ -255,7 +255,7 @@ _MISSING = object()
 
 
 def factory(cls: type[V], **options: Any) -> Callable[[Callable[P, Any]], Callable[P, V]]:
-    """A decorator: the body becomes a function that keeps its call as a value of class ``cls``."""
+    """A decorator that turns a body into a factory, whose calls are values of class ``cls``."""
 
     def decorate(body: Callable[P, Any]) -> Callable[P, V]:
         call = Call(body, cls, **options)

@@ -9,7 +9,7 @@ from gradtx._value.errors import TransformationError
 
 
 def whole_number(name: str, n: Any, least: int = 1) -> int:
-    """``n`` as an int of Python; or a `TransformationError` that says whose number is wrong.
+    """``n`` as a Python int. Raises `TransformationError`, under ``name``, unless it is a whole number ≥ ``least``.
 
     >>> whole_number("fit: steps", 3)
     3
