@@ -40,20 +40,20 @@ __all__ = [
 Tree = Any
 Loss = Callable[..., Any]
 
-SMALL = 256  # up to so many parameters H is formed and taken apart, though only some eigenvalues are asked for
-LARGE = 5000  # above, H is not formed unless by `hessian`
+SMALL = 256  # up to so many parameters H is formed and decomposed, even if only some eigenvalues are asked for
+LARGE = 5000  # with more parameters only `hessian` forms H
 
 
 # Products and matrices ------------------------------------------------------------------------------------------------
 
 
 def hvp(loss: Loss, params: Tree, vector: Tree, *args: Any) -> Tree:
-    """The Hessian times a vector, without the Hessian: the cost of a few gradients, and their memory.
+    """The Hessian times a vector, without forming the Hessian: the cost of a few gradients, and their memory.
 
         Hv = ∂/∂r ∇loss(θ + r v) at r = 0        (forward over reverse)
 
     ``vector`` is a tree like ``params``; so is the result, in float32 at least. Works under any transformation of JAX.
-    The trap: a loss that is linear in pieces (ReLU, no softmax) has H = 0 almost everywhere.
+    The trap: a piecewise linear loss (ReLU, no softmax) has H = 0 almost everywhere.
 
     Source: Pearlmutter 1994.
 
@@ -70,7 +70,7 @@ _hvp = jax.jit(product, static_argnames="loss")
 
 
 def hessian(loss: Loss, params: Tree, *args: Any) -> jax.Array:
-    """The Hessian as a matrix (n, n), n the number of parameters together; for few of them.
+    """The Hessian as an (n, n) matrix, where n is the number of all parameters; for small n.
 
         H_ij = ∂²loss/∂θᵢ∂θⱼ
 
@@ -98,8 +98,8 @@ def directional_curvature(loss: Loss, params: Tree, direction: Tree, *args: Any)
 
         dᵀHd / dᵀd
 
-    ``direction`` is a tree like ``params``. Between the smallest and the largest eigenvalue of H; not a number for the
-    direction 0.
+    ``direction`` is a tree like ``params``. The result lies between the smallest and the largest eigenvalue of H; it is
+    NaN for the direction 0.
 
     Raises `TransformationError`: a loss that is no real scalar, a direction that is not like the parameters.
 
@@ -145,12 +145,13 @@ def spectrum(
 
     ``dense`` forms H; ``lanczos`` takes one `hvp` a step, and keeps its basis, (steps, n) numbers, orthogonal by two
     full reorthogonalisations. If no method is given: dense for all eigenvalues or up to 256 parameters, else Lanczos,
-    which needs ``k``. It begins with a random vector of ``seed`` and stops when every residual is below ``tol`` times
+    which needs ``k``. It begins with a random vector from ``seed`` and stops when every residual is below ``tol`` times
     the largest |λ| (if not given: eps^⅔, 2e-5 in float32 and 4e-11 in float64), at the latest after ``max_steps``
     (20k + 60 if not given; never more than n). An eigenvalue is off by no more than its residual, and where the gap to
-    the next is wide, by its square over the gap. Look at ``errors``: a run that was too short shows there. The traps:
-    in float32 a small eigenvalue beside a large one is known to 2e-5 of the large one, and one next to it may be passed
-    over; one starting vector finds one copy of a repeated eigenvalue. Works under ``jit`` and ``vmap``.
+    the next is wide, by no more than the residual squared over the gap. Look at ``errors``: they show if a run was too
+    short. The traps: in float32 a small eigenvalue beside a large one is known only to 2e-5 of the large one, and one
+    close to it may be missed; one starting vector finds one copy of a repeated eigenvalue. Works under ``jit`` and
+    ``vmap``.
 
     Source: Lanczos 1950; Paige 1972 (residuals); Parlett 1998, chapter 13 (reorthogonalisation, twice is enough).
 
@@ -222,13 +223,13 @@ def condition_number(loss: Loss, params: Tree, *args: Any) -> jax.Array:
 
 
 def predicted_decrease(loss: Loss, params: Tree, step_size: Any, *args: Any) -> jax.Array:
-    """What a step of gradient descent will change in the loss, by the slope and the curvature at the point.
+    """How a step of gradient descent will change the loss, predicted from the slope and curvature at the point.
 
         L(θ − αg) − L(θ) ≈ −α gᵀg + ½ α² gᵀHg
 
-    α is ``step_size``, a number or an array of them. Exact where the loss is quadratic. Positive curvature along g: the
-    step falls short of the first-order prediction −α gᵀg; zero: it meets it; negative: it exceeds it. The trap: a
-    decrease is a negative number.
+    α is ``step_size``, a number or an array of them. Exact where the loss is quadratic. The decrease falls short of the
+    first-order prediction −α gᵀg where the curvature along g is positive, meets it where it is zero, and exceeds it
+    where it is negative. The trap: a decrease is a negative number.
 
     Source: Goodfellow, Bengio & Courville 2016, eq. 4.9.
 
@@ -244,12 +245,12 @@ def predicted_decrease(loss: Loss, params: Tree, step_size: Any, *args: Any) -> 
 
 
 def best_step(loss: Loss, params: Tree, *args: Any) -> jax.Array:
-    """The step of gradient descent after which the loss is lowest, by the slope and the curvature at the point.
+    """The step size of gradient descent with the lowest loss, predicted from the slope and curvature at the point.
 
         α* = gᵀg / gᵀHg,   with the decrease −½ (gᵀg)²/gᵀHg
 
-    Where gᵀHg ≤ 0 the prediction falls for ever, and the best step is ∞: how far it holds, second derivatives cannot
-    say. Where the gradient is zero it is 0. Between 1/λₙ and 1/λ₁ where all eigenvalues are positive.
+    Where gᵀHg ≤ 0 the predicted loss falls for ever, and the best step is ∞: second derivatives cannot say how far the
+    prediction holds. Where the gradient is zero it is 0. It is between 1/λₙ and 1/λ₁ if all eigenvalues are positive.
 
     Source: Goodfellow, Bengio & Courville 2016, eq. 4.10; Cauchy 1847.
 
@@ -295,10 +296,10 @@ def classify(
 
         all λ > 0: minimum   all λ < 0: maximum   both signs: saddle   else, some λ = 0: degenerate
 
-    It is ``not critical`` where ‖∇loss‖ exceeds ``gradient_tol``, in units of the loss: scale it with the loss. An
-    eigenvalue counts as zero up to ``tol`` times the largest |λ| (√eps if not given), and up to its error. A saddle may
-    have zero eigenvalues too; ``degenerate`` is where the second derivative does not decide. The two ends of the
-    `spectrum` are enough, so it takes networks as well. Not under ``jit``: the answer is a word.
+    A point is ``not critical`` where ‖∇loss‖ exceeds ``gradient_tol``. That is in units of the loss: rescale them both.
+    An eigenvalue counts as zero up to ``tol`` times the largest |λ| (√eps if not given), and up to its error. A saddle
+    may have zero eigenvalues too; at a ``degenerate`` point the second derivative does not decide. The two ends of the
+    `spectrum` are enough, so this works for networks too. Not under ``jit``: the answer is a word.
 
     Source: Goodfellow, Bengio & Courville 2016, section 4.3.1.
 
@@ -339,10 +340,10 @@ def check_gradient(
 
         gᵢ ≈ (L(θ + hᵢeᵢ) − L(θ − hᵢeᵢ)) / 2hᵢ,   hᵢ = eps^⅓ · max(1, |θᵢ|)
 
-    ``gradient(params, *args)`` is a tree like the parameters, ``jax.grad(loss)`` if not given, which tries the rules
-    inside the loss (``custom_vjp``). Returns the largest difference over the largest number of the two, less what
-    rounding of the loss explains. Two evaluations a coordinate. The traps: a loss that computes in float32 inside is
-    too coarse for it; at a kink (ReLU at 0) the two differ rightly.
+    ``gradient(params, *args)`` is a tree like the parameters, ``jax.grad(loss)`` if not given, which tests the rules
+    inside the loss (``custom_vjp``). Returns the largest difference relative to the largest entry of the two gradients,
+    with an allowance for rounding of the loss. Takes two evaluations per coordinate. The traps: a loss that computes in
+    float32 inside is too coarse for it; at a kink (ReLU at 0) the two rightly differ.
 
     Raises `AssertionError`, which names the leaf and the index, where that is above ``tol``; `TransformationError`: a
     loss that is no real scalar, a gradient that is not like the parameters, traced parameters.

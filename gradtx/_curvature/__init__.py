@@ -1,1 +1,1 @@
-"""What second derivatives are computed with."""
+"""Tools for second derivatives."""

@@ -1,4 +1,4 @@
-"""A loss and its parameters, looked at as a function of one vector: what second derivatives are written in."""
+"""A loss as a function of one vector of all parameters: the form that second derivatives are computed in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ def ravel(tree: Tree) -> jax.Array:
 
 
 def unravel(vector: jax.Array, like: Tree) -> Tree:
-    """A vector as a tree like another."""
+    """A vector as a tree with the structure, shapes and dtypes of ``like``."""
     leaves, treedef = jax.tree.flatten(like)
     ends = np.cumsum([x.size for x in leaves]).tolist()
     parts = [vector[end - x.size : end].reshape(x.shape).astype(x.dtype) for x, end in zip(leaves, ends, strict=True)]
@@ -60,7 +60,7 @@ def prepare(who: str, loss: Loss, params: Tree, args: tuple[Any, ...]) -> tuple[
 
 
 def _strong(x: Any) -> jax.Array:
-    """In float32 at least, and never weakly typed: `jax.numpy.full` is, `jax.numpy.ones` is not; one compilation."""
+    """In float32 at least, and not weakly typed (as `jax.numpy.full` may be): each dtype compiles once."""
     x = wide(jnp.asarray(x))
     return jax.lax.convert_element_type(x, x.dtype)
 

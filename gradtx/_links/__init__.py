@@ -1,1 +1,1 @@
-"""Links: one idea a file."""
+"""Links: one idea per file."""

@@ -9,7 +9,7 @@ from gradtx._rules.transformation import transformation
 
 @transformation
 def centralize() -> Rule:
-    """Matrices and more, without the mean over all axes but the first.
+    """Arrays of two or more axes, less their mean over all axes but the first.
 
         u ← uₜ − mean(uₜ over axes 1, 2, ...)
 

@@ -34,13 +34,13 @@ def clip(max_delta: Limit) -> Rule:
 
 @transformation
 def clip_by_global_norm(max_norm: Limit) -> Rule:
-    """All leaves together, shortened to a norm where they are longer.
+    """All leaves together, scaled down to the norm ``max_norm`` where theirs is larger.
 
         u ← uₜ · min(1, max_norm/‖uₜ‖),   ‖u‖ = √Σ|u|² over all leaves
 
     The norm is accumulated in float32 at least, over the leaves that are trained: frozen ones do not count. Measures
-    ``norm``, that before the clip, and ``rate``, 1 where the update was shortened. Source: Pascanu, Mikolov & Bengio
-    2013, Algorithm 1. State: none.
+    ``norm``, the norm before the clip, and ``rate``, 1 where the update was scaled down. Source: Pascanu, Mikolov &
+    Bengio 2013, Algorithm 1. State: none.
 
     >>> clip_by_global_norm(1.0).update({"a": jnp.array([3.0]), "b": jnp.array([4.0])}, {})[0]
     {'a': Array([0.6], dtype=float32), 'b': Array([0.8], dtype=float32)}

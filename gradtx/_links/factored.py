@@ -1,4 +1,4 @@
-"""Factored second moments: of a matrix its rows and columns, in place of every entry."""
+"""Factored second moments: one number for each row and column of a matrix, in place of one for each entry."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,18 +25,19 @@ def scale_by_factored_rms(
     min_dim_size_to_factor: int = 128,
     decay_rate_fn: Callable[[Any, Any], Any] | None = None,
 ) -> Rule:
-    """The update over the root of its mean square, of which only the means of rows and columns are kept.
+    """The update over the root of its mean square, which is kept only as means of rows and columns.
 
         rₜ = βₜrₜ₋₁ + (1 − βₜ) mean_cols(|g|² + ε),   cₜ = βₜcₜ₋₁ + (1 − βₜ) mean_rows(|g|² + ε)
         u ← uₜ / √(r cᵀ / mean(r)),   βₜ = 1 − (t − offset)^(−γ)
 
-    γ is ``decay_rate``, ε ``epsilon``, the offset ``step_offset`` (where a run goes on that has begun elsewhere). The
-    average at the first step is the first square: nothing is to be corrected. An n × m matrix keeps n + m numbers. Of
-    an array with more axes the two longest are factored, and only where both have ``min_dim_size_to_factor`` entries;
-    every other array keeps a second moment of each entry. ``decay_rate_fn(step, decay_rate)`` replaces βₜ; its step is
-    0 at the first update. The trap: ε is added to the square, as in the paper, so zero gradients are divided by 10⁻¹⁵.
-    Source: Shazeer & Stern 2018, Algorithm 4, without the clip of the update. State: ``nu``, like the parameters in
-    float32 at least: an array, or a mapping with ``row`` and ``col``.
+    γ is ``decay_rate``, ε ``epsilon``, the offset ``step_offset`` (for a run that continues one begun elsewhere). The
+    average at the first step is the first square, so it needs no correction. An n × m matrix keeps n + m numbers. An
+    array with more axes is factored along its two longest. An array is factored only where both axes have at least
+    ``min_dim_size_to_factor`` entries; every other array keeps a second moment of each entry.
+    ``decay_rate_fn(step, decay_rate)`` replaces βₜ; its step is 0 at the first update. The trap: ε is added to the
+    square, as in the paper, so zero gradients are divided by 10⁻¹⁵. Source: Shazeer & Stern 2018, Algorithm 4, without
+    the clip of the update. State: ``nu``, like the parameters in float32 at least: an array, or a mapping with ``row``
+    and ``col``.
 
     >>> tx = scale_by_factored_rms(min_dim_size_to_factor=2)
     >>> tx.update(jnp.array([[1.0, 2.0], [2.0, 4.0]]), tx.init(jnp.zeros((2, 2))))[0]  # of rank one: all signs

@@ -1,4 +1,4 @@
-"""Preconditioners that are Kronecker products: a factor for every axis of an array."""
+"""Preconditioners that are Kronecker products, with one factor for every axis of an array."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ def scale_by_shampoo(
 
     Gᵢ is the gradient with axis i in front and all others flattened, ×ᵢ the product along axis i, p ``exponent``
     (−1/(2k) for k axes if not given, as in the paper), ε ``eps``. With ``decay`` β the sums become averages, corrected
-    for their start: Hᵢ ← βHᵢ + (1 − β)GᵢGᵢᴴ, taken over 1 − βᵗ. An axis longer than ``max_dim`` keeps the diagonal of
-    its factor alone. A scalar is a vector of length 1. The trap: an eigendecomposition for every axis at every step, of
-    O(n³) operations. Source: Gupta, Koren & Singer 2018, Algorithm 2. State: ``factors``, of each parameter a tuple
+    for their start: Hᵢ ← βHᵢ + (1 − β)GᵢGᵢᴴ, divided by 1 − βᵗ. An axis longer than ``max_dim`` keeps only the diagonal
+    of its factor. A scalar is a vector of length 1. The trap: every step takes an eigendecomposition for every axis, of
+    O(n³) operations. Source: Gupta, Koren & Singer 2018, Algorithm 2. State: ``factors``, for each parameter a tuple
     with a matrix (or its diagonal) for every axis, in float32 at least.
 
     >>> tx = scale_by_shampoo(eps=0.0)
@@ -86,7 +86,7 @@ def _along(u: jax.Array, axis: int, factor: jax.Array) -> jax.Array:
 
 
 def _power(factor: jax.Array, p: Any, eps: Any) -> jax.Array:
-    """(H + εI)^p of a factor, or of a diagonal; 0 where H + εI is."""
+    """(H + εI)^p of a factor, or of a diagonal; 0 where H + εI is 0."""
     real = jnp.real(factor).dtype
     p, eps = jnp.asarray(p).astype(real), jnp.asarray(eps).astype(real)
     if factor.ndim == 1:
@@ -108,7 +108,7 @@ def matrix_power(h: jax.Array, p: jax.Array, eps: jax.Array) -> jax.Array:
 
 
 def _eigenpower(h: jax.Array, p: jax.Array, eps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    size = jnp.max(jnp.abs(h), initial=0)  # an eigendecomposition squares: of large numbers it would overflow
+    size = jnp.max(jnp.abs(h), initial=0)  # an eigendecomposition squares its input, so large numbers would overflow
     size = jnp.where(size > 0, size, 1)
     values, vectors = jnp.linalg.eigh(h / size.astype(h.dtype))
     values = at_most_finite(jnp.maximum(values, 0) * size) + eps

@@ -25,9 +25,9 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
     computed by two loops over the pairs. With ``scale_init_precond`` σ = sᵀy/yᵀy of the newest pair, and 1/max(1, ‖uₜ‖)
     where there is none (1/‖uₜ‖ where uₜ is so short that θ + uₜ is θ to rounding); otherwise σ = 1. A pair is kept if
     sᵀy > 0, so P is positive definite and the direction descends; Optax keeps all, and may ascend after a step through
-    negative curvature. The trap: it promises such curvature only after a line search with Wolfe's conditions,
-    `scale_by_zoom_linesearch`; and noise in the gradients of mini-batches is taken for curvature. Source: Nocedal &
-    Wright 2006, Algorithms 7.4 and 7.5, eq. 7.20.
+    negative curvature. The trap: only a line search with Wolfe's conditions, `scale_by_zoom_linesearch`, ensures that
+    sᵀy > 0; and noise in the gradients of mini-batches is taken for curvature. Source: Nocedal & Wright 2006,
+    Algorithms 7.4 and 7.5, eq. 7.20.
 
     State: ``params`` and ``updates``, those of the last update, like the parameters; ``diff_params_memory`` (s) and
     ``diff_updates_memory`` (y), with an axis of ``memory_size`` before those of the parameters; ``weights_memory`` (ρ);
@@ -86,7 +86,7 @@ def remember(state: Any, now: Any) -> tuple[tuple[Tree, Tree, jax.Array], jax.Ar
 
 
 def _initial_scale(y: Tree, rho: jax.Array, now: Any, pairs: jax.Array) -> jax.Array:
-    """The σ of the newest pair, eq. 7.20, and where there is none what makes the first direction no longer than 1."""
+    """The σ of the newest pair, eq. 7.20; before the first pair, a σ that makes the direction no longer than 1."""
     known = pairs > 0
     (near, power), (u, u_power) = normalized(y), normalized(now["updates"])
     curvature = jnp.where(known, rho * power, 1) * jnp.where(known, power * dot(near, near), 1)
@@ -97,7 +97,7 @@ def _initial_scale(y: Tree, rho: jax.Array, now: Any, pairs: jax.Array) -> jax.A
 
 
 def two_loops(u: Tree, s: Tree, y: Tree, rho: jax.Array, scale: jax.Array, pairs: jax.Array) -> Tree:
-    """The product Pu: Algorithm 7.4, from the newest pair to the oldest and back; a weight of 0 is no pair."""
+    """The product Pu: Algorithm 7.4, from the newest pair to the oldest and back; a weight of 0 means no pair."""
     size = rho.shape[0]
     order = (pairs + jnp.arange(size, dtype=pairs.dtype)) % size  # from the oldest
 

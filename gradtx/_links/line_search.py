@@ -1,7 +1,7 @@
 """Line searches: how far to go along the update, so that the objective falls enough.
 
 On the line the objective is φ(α) = f(θ + αd), where d is the update; φ'(0) = dᵀ∇f(θ) must be negative. The searches
-are loops of bounded length. The rate that they find is a constant to differentiation.
+are loops of bounded length. Differentiation treats the rate that they find as a constant.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from gradtx._value.errors import within
 from gradtx._value.marks import Limit, NonNegative, Static
 from gradtx._value.whole import whole_number
 
-PATIENCE = 12  # evaluations that the zoom takes by the book; after them it looks in other orders of magnitude
+PATIENCE = 12  # evaluations in which the zoom follows the book; after them it tries other orders of magnitude
 
 
 class Point(NamedTuple):
@@ -35,9 +35,9 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """The objective on the line: ``value(α)``, ``at(α)``: the point and the gradient there; and where α is 0.
+    """The objective on the line: ``value(α)``; ``at(α)``, the point and gradient there; ``start``, ``gradient`` at 0.
 
-    ``rise`` has the sign of the slope there, also where that itself is 0 because a product of two numbers is too small.
+    ``rise`` has the sign of the slope at α = 0, even where the slope itself underflows to 0.
     """
 
     value: Callable[[Any], jax.Array]
@@ -48,10 +48,10 @@ class Line(NamedTuple):
 
 
 class Search(NamedTuple):
-    """A search for Wolfe's conditions. What is sought lies between ``low``, the better end, and ``high``.
+    """A search for Wolfe's conditions. The α sought lies between ``low``, the better end, and ``high``.
 
-    ``high`` is at infinity until there is one; ``third`` is the end that was given up last; ``best`` is the lowest
-    point with sufficient decrease, or the one that is accepted, and ``gradient`` the gradient there.
+    ``high`` is at infinity until one is found; ``third`` is the end that was given up last; ``best`` is the lowest
+    point with sufficient decrease, or the accepted point, and ``gradient`` the gradient there.
     """
 
     tried: jax.Array
@@ -80,17 +80,18 @@ def scale_by_backtracking_linesearch(
 
         u ← αuₜ,   α the first of α₀, τα₀, τ²α₀ ...  with  f(θ + αuₜ) ≤ (1 + δ)f(θ) + cα uₜᵀ∇f(θ) + a
 
-    c is ``slope_rtol``, τ ``decrease_factor``, δ ``rtol``, a ``atol``; α₀ is ``increase_factor`` (infinite: without
-    memory) times the α before, no more than ``max_learning_rate``, and 1 stands for an α before that was 0. It tries
-    1 + ``max_backtracking_steps`` values. ``update`` needs ``value`` = f(θ), ``grad`` = ∇f(θ) and ``value_fn`` = f,
-    which gets the extra keywords of ``update`` that it takes; ``has_aux`` says that it returns (value, aux). The
-    traps: it comes last in a chain, behind the minus sign; and there is no step (α = 0) where uₜ does not descend, or
-    no α tried will do, where Optax takes the last one. Source: Armijo 1966; Nocedal & Wright 2006, Algorithm 3.1.
+    c is ``slope_rtol``, τ ``decrease_factor``, δ ``rtol``, a ``atol``; α₀ is ``increase_factor`` times the previous α
+    (1 if that was 0), at most ``max_learning_rate``; with an infinite factor it is always ``max_learning_rate``. The
+    search tries 1 + ``max_backtracking_steps`` values. ``update`` needs ``value`` = f(θ), ``grad`` = ∇f(θ) and
+    ``value_fn`` = f, which gets the extra keywords of ``update`` that it takes; ``has_aux`` says that it returns
+    (value, aux). The traps: it comes last in a chain, after the minus sign; and it takes no step (α = 0) where uₜ does
+    not descend, or where no α tried will do (Optax takes the last one). Source: Armijo 1966; Nocedal & Wright 2006,
+    Algorithm 3.1.
 
     State: ``learning_rate`` (α), ``value`` at the new point, ``decrease_error`` (by how much the condition is missed),
-    ``num_linesearch_steps``, and ``failed``: there is no step, though the gradient is not zero along uₜ; with
-    ``store_grad`` the gradient at the new point, ``grad``. Raises
-    `TransformationError`: no ``params``, ``value``, ``grad`` or ``value_fn``.
+    ``num_linesearch_steps``, and ``failed``: no step was found, though the gradient is not zero along uₜ; with
+    ``store_grad`` also ``grad``, the gradient at the new point. Raises `TransformationError`: no ``params``, ``value``,
+    ``grad`` or ``value_fn``.
 
     >>> f = lambda x: 2 * x**2
     >>> tx, x = scale_by_backtracking_linesearch(10, decrease_factor=0.5), jnp.array(1.0)
@@ -157,28 +158,28 @@ def scale_by_zoom_linesearch(
     initial_guess_strategy: Literal["keep", "one"] = "keep",
     has_aux: bool = False,
 ) -> Rule:
-    """The update, as long as the strong Wolfe conditions ask: the objective falls enough, and its slope flattens.
+    """The update, scaled to meet the strong Wolfe conditions: the objective falls enough, and its slope flattens.
 
         u ← αuₜ,   φ(α) ≤ φ(0) + c₁αφ'(0)  and  |φ'(α)| ≤ c₂|φ'(0)|,   φ(α) = f(θ + αuₜ)
 
-    c₁ is ``slope_rtol``, c₂ ``curv_rtol``; each may be missed by ``tol``. From a first α, 1 or the one before
-    (``initial_guess_strategy``; 1 where that was 0), it goes on by ``increase_factor``, to ``max_learning_rate`` at
-    most, until an interval holds an α that will do, and then closes in: by a cubic through the better end, the other
-    and the one given up last, by a parabola where that comes too close to an end, by halves where both do. Near a
-    minimum, where rounding hides the decrease, φ'(α) ≤ (2c₁ − 1)φ'(0) does for the first condition if φ(α) exceeds
-    φ(0) by no more than ``approx_dec_rtol``·|φ(0)|. After ``max_linesearch_steps`` evaluations, or when the interval
-    is shorter than ``stepsize_precision``, it takes the lowest α with sufficient decrease. A badly scaled line is met
-    from the 13th evaluation on: it goes on by ``increase_factor``⁸, and where nothing has decreased yet it trusts the
-    parabola however close to an end, and divides by 1,000 where there is none. ``update`` needs ``value``
-    = f(θ), ``grad`` = ∇f(θ) and ``value_fn`` = f, which gets the extra keywords of ``update`` that it takes;
-    ``has_aux`` says that it returns (value, aux). The traps: it comes last in a chain, behind the minus sign; and there
-    is no step (α = 0) where uₜ does not descend, or no α tried decreases, where Optax takes the last one. Source:
-    Nocedal & Wright 2006, Algorithms 3.5 and 3.6, eqs. 3.7; Hager & Zhang 2006, eqs. 23 and 27.
+    c₁ is ``slope_rtol``, c₂ ``curv_rtol``; each may be missed by ``tol``. The first α is 1 or the previous one
+    (``initial_guess_strategy``; 1 where that was 0). It grows by ``increase_factor``, to ``max_learning_rate`` at most,
+    until an interval holds an α that will do. Then the search closes in: by a cubic through the two ends and the end
+    given up last, by a parabola where the cubic comes too close to an end, by halves where both do. Near a minimum,
+    where rounding hides the decrease, φ'(α) ≤ (2c₁ − 1)φ'(0) replaces the first condition if φ(α) exceeds φ(0) by no
+    more than ``approx_dec_rtol``·|φ(0)|. After ``max_linesearch_steps`` evaluations, or when the interval is shorter
+    than ``stepsize_precision``, it takes, of all α with sufficient decrease, the one with the lowest objective. For
+    badly scaled lines, from the 13th evaluation on, α grows by ``increase_factor``⁸; and where nothing has decreased
+    yet, the search trusts the parabola however close to an end, or divides the interval by 1,000 where there is none.
+    ``update`` needs ``value`` = f(θ), ``grad`` = ∇f(θ) and ``value_fn`` = f, which gets the extra keywords of
+    ``update`` that it takes; ``has_aux`` says that it returns (value, aux). The traps: it comes last in a chain, after
+    the minus sign; and it takes no step (α = 0) where uₜ does not descend, or where no α tried decreases the objective
+    (Optax takes the last one). Source: Nocedal & Wright 2006, Algorithms 3.5 and 3.6, eqs. 3.7; Hager & Zhang 2006,
+    eqs. 23 and 27.
 
     State: ``learning_rate`` (α); ``value`` and ``grad`` at the new point; ``decrease_error`` and ``curvature_error``
-    (by how much the conditions are missed there), ``num_linesearch_steps``, and ``failed``: there is no step, though
-    the gradient is not zero along uₜ. Raises `TransformationError`: no
-    ``params``, ``value``, ``grad`` or ``value_fn``.
+    (by how much the conditions are missed there), ``num_linesearch_steps``, and ``failed``: no step was found, though
+    the gradient is not zero along uₜ. Raises `TransformationError`: no ``params``, ``value``, ``grad`` or ``value_fn``.
 
     >>> f = lambda x: 2 * x**2
     >>> tx, x = scale_by_zoom_linesearch(10), jnp.array(1.0)
@@ -226,8 +227,8 @@ def scale_by_zoom_linesearch(
             accepted = jnp.maximum(decrease, curvature) <= tolerance
             level = jnp.abs(new.value - start.value) <= jnp.finfo(real).eps * jnp.abs(start.value)
             unseen = ~bracketed & level & (new.slope < 0)  # it still falls, by less than rounding shows
-            worse = ((decrease > 0) | (new.value >= low.value)) & ~unseen  # it is the far end, else the better end
-            beyond = ~worse & (new.slope * jnp.where(bracketed, high.step - low.step, 1) >= 0)  # the minimum is behind
+            worse = ((decrease > 0) | (new.value >= low.value)) & ~unseen  # the new far end, else the new better end
+            beyond = ~worse & (new.slope * jnp.where(bracketed, high.step - low.step, 1) >= 0)  # past the minimum
             better = accepted | ((decrease <= tolerance) & (new.value < search.best.value))
             best, kept = _choose(better, (new, gradient), (search.best, search.gradient))
             short = bracketed & (jnp.abs(high.step - low.step) <= precise) & (best.step > 0)
@@ -275,7 +276,7 @@ def _record(real: Any) -> dict[str, jax.Array]:
 
 
 def _line(updates: Tree, params: Tree, value: Any, grad: Tree, value_fn: Callable[[Tree], jax.Array]) -> Line:
-    """The line through the parameters; all that it depends on is constant to differentiation."""
+    """The line through the parameters; differentiation treats everything that it depends on as constant."""
     within("grad", check_like)(grad, updates)
     at, direction, gradient = jax.lax.stop_gradient(alike(params, updates, grad))
     real = precision(at)
@@ -284,7 +285,7 @@ def _line(updates: Tree, params: Tree, value: Any, grad: Tree, value_fn: Callabl
     held = jax.lax.stop_gradient(held)
 
     def slope(gradient: Tree) -> tuple[jax.Array, jax.Array]:
-        """φ' = Re Σ gd, where g is what JAX returns; and a number of its sign that is not 0 unless it is."""
+        """φ' = Re Σ gd, where g is what JAX returns; and a number with the sign of φ' that does not underflow."""
         (g, g_power), (d, d_power) = (normalized(tree) for tree in (trees.map(jnp.conj, gradient), direction))
         rise = dot(g, d)
         return rise * g_power * d_power, rise
@@ -297,7 +298,7 @@ def _line(updates: Tree, params: Tree, value: Any, grad: Tree, value_fn: Callabl
         return Point(step, value.astype(real), slope(gradient)[0]), gradient
 
     zero = jnp.zeros([], real)
-    if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(at)):  # both conjugates are in use for grad: here it is known
+    if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(at)):  # callers pass either conjugate as grad, so compute it
         gradient = point_at(zero)[1]
     start, rise = slope(gradient)
     return Line(value_at, point_at, Point(zero, _constant(value, real), start), gradient, rise)
@@ -308,12 +309,12 @@ def _constant(x: Any, real: Any) -> jax.Array:
 
 
 def _failed(line: Line, step: jax.Array) -> jax.Array:
-    """Whether there is no step where there should be one: not at a stationary point, where there is nowhere to go."""
+    """Whether no step was found though there should be one: at a stationary point there need not be."""
     return ~(step > 0) & (line.rise != 0)
 
 
 def _missed(error: jax.Array) -> jax.Array:
-    """By how much a condition is missed, if at all; what is not a number misses it by infinity."""
+    """By how much a condition is missed, if at all; NaN misses it by infinity."""
     return jnp.where(jnp.isnan(error), jnp.inf, jnp.maximum(error, 0))
 
 
@@ -332,15 +333,15 @@ def _inside(low: Point, high: Point, third: Point) -> jax.Array:
 
 
 def _near(low: Point, high: Point) -> jax.Array:
-    """Where to try next in an interval that begins at its better end and is far too long: by a parabola, anywhere."""
+    """Where to try next in an interval far too long: a parabola's minimum near ``low``, or 1/1000 of the way."""
     parabola = _parabola_minimum(low, high)
     within = (parabola > low.step) & (parabola < (low.step + high.step) / 2)
     return jnp.where(within, parabola, low.step + (high.step - low.step) / 1000)
 
 
 def _cubic_minimum(a: Point, b: Point, c: Point) -> jax.Array:
-    """The minimum of the cubic through three points, with the slope of the first; not a number if there is none."""
-    x, y, unit = b.step - a.step, c.step - a.step, power_of_two(a.slope)  # in units of the slope: squares are numbers
+    """The minimum of the cubic through three points, with the slope of the first; NaN if there is none."""
+    x, y, unit = b.step - a.step, c.step - a.step, power_of_two(a.slope)  # in units of the slope: squares stay finite
     slope, to_b, to_c = a.slope / unit, (b.value - a.value) / unit, (c.value - a.value) / unit
     over_x, over_y = (to_b - slope * x) / x**2, (to_c - slope * y) / y**2
     cube = (over_x - over_y) / (x - y)

@@ -98,7 +98,7 @@ def lookahead_trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
 
 @transformation
 def bias_correction(decay: Decay = 0.9) -> Rule:
-    """What an average from zero lacks at the start.
+    """The correction of an average that starts from zero, and so is too small at first.
 
         u ← uₜ/(1 − βᵗ)
 
@@ -166,7 +166,7 @@ def nesterov_momentum_decay(decay: Decay = 0.9, momentum_decay: NonNegative = 4e
         u ← μₜ₊₁uₜ/(1 − πₜμₜ₊₁) + (1 − μₜ)gₜ/(1 − πₜ)
 
     β is the ``decay`` of the average, ψ ``momentum_decay``, g the gradient that entered the chain. Source: Dozat 2016,
-    section 3 (as in PyTorch and Keras; Optax has it constant). State: ``product`` (πₜ), a scalar a leaf.
+    section 3 (as in PyTorch and Keras; in Optax μ is constant). State: ``product`` (πₜ), one scalar per leaf.
 
     >>> from gradtx import chain
     >>> tx = chain(scale_by_ewma(0.5), nesterov_momentum_decay(0.5, 0.0))

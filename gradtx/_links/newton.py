@@ -27,8 +27,8 @@ def scale_by_newton(damping: NonNegative = 0.0, *, has_aux: bool = False) -> Rul
     λ is ``damping``, f the ``value_fn`` and θ the parameters that ``update`` is given; all leaves together are one
     vector of n numbers, so H takes n² of them, and the solution n³ operations. Extra keywords of ``update`` go to
     ``value_fn`` where it takes them; ``has_aux`` says that it returns (value, aux). The trap: where H + λI is not
-    positive definite the direction need not descend, saddle points attract, and a singular one gives no finite numbers;
-    `scale_by_newton_cg` has no such trouble. Source: Nocedal & Wright 2006, eq. 2.15; damped: Levenberg 1944.
+    positive definite the direction need not descend, saddle points attract, and where it is singular the direction is
+    not finite; `scale_by_newton_cg` avoids all this. Source: Nocedal & Wright 2006, eq. 2.15; damped: Levenberg 1944.
     State: none. Raises `TransformationError`: no ``params`` or ``value_fn``, a complex leaf.
 
     >>> f = lambda x: x[0] ** 2 + 2 * x[1] ** 2  # H is diagonal, 2 and 4
@@ -62,8 +62,8 @@ def scale_by_newton_cg(
     Where a direction p of negative curvature is met, pᵀ(H + λI)p ≤ 0, it stops with what it has, or with uₜ itself if
     p is the first one: so the result descends wherever uₜ is the gradient. Extra keywords of ``update`` go to
     ``value_fn`` where it takes them; ``has_aux`` says that it returns (value, aux). The trap: derivatives, with
-    respect to λ for one, are those of the exact solution. Source: Nocedal & Wright 2006, Algorithm 7.1, with a
-    tolerance that is given; Steihaug 1983. State: ``iterations``, those of the last update. Raises
+    respect to λ for one, are those of the exact solution. Source: Nocedal & Wright 2006, Algorithm 7.1, with a given
+    tolerance; Steihaug 1983. State: ``iterations``, how many the last update took. Raises
     `TransformationError`: no ``params`` or ``value_fn``, a complex leaf.
 
     >>> f = lambda x: x[0] ** 2 + 2 * x[1] ** 2  # H is diagonal, 2 and 4
@@ -90,8 +90,8 @@ def scale_by_newton_cg(
         def solve(matvec: Any, b: Tree) -> Any:
             return conjugate_gradients(matvec, b, jax.lax.stop_gradient(tol), most)
 
-        right, power = normalized(right)  # so that the squares of a badly scaled gradient are numbers
-        if in_shard_map():  # where a linear solve refuses an objective that is summed over the devices
+        right, power = normalized(right)  # so that the squares of a badly scaled gradient stay finite
+        if in_shard_map():  # there a linear solve refuses an objective that is summed over the devices
             direction, iterations = solve(product, right)
         else:
             direction, iterations = jax.lax.custom_linear_solve(product, right, solve, symmetric=True, has_aux=True)
@@ -101,7 +101,7 @@ def scale_by_newton_cg(
 
 
 def conjugate_gradients(matvec: Any, b: Tree, tol: Any, most: int) -> tuple[Tree, jax.Array]:
-    """An x with Ax ≈ b, and how many products it took; it stops at negative curvature, with b itself if at once."""
+    """An x with Ax ≈ b, and how many products it took. It stops at negative curvature; at the first product, with b."""
 
     def iterate(carry: Any) -> Any:
         n, x, r, p, rr, _ = carry

@@ -31,11 +31,11 @@ def scale(step_size) -> Rule:
 
 @transformation
 def scale_by_learning_rate(learning_rate: NonNegative, *, flip_sign: bool = True) -> Rule:
-    """The learning rate, and the sign that makes of it a descent.
+    """The learning rate, with the minus sign that makes the update descend.
 
         u ← −α · uₜ
 
-    α is ``learning_rate``, a number or a function of the step; ``flip_sign=False`` leaves the sign. State: none but the
+    α is ``learning_rate``, a number or a function of the step; ``flip_sign=False`` keeps the sign. State: none but the
     chain's count under a schedule.
 
     >>> scale_by_learning_rate(0.5).update(jnp.array([4.0]), {})[0]
@@ -63,7 +63,7 @@ def scale_by_schedule(step_size_fn) -> Rule:
 
 @transformation
 def scale_by_falling_rate(learning_rate: NonNegative, lambd: NonNegative, alpha: NonNegative = 0.75) -> Rule:
-    """The rate of averaged gradient descent, which falls with the curvature λ that the loss has at least.
+    """The rate of averaged gradient descent, which falls with the step; λ is the least curvature of the loss.
 
         u ← −αₜuₜ,   αₜ = α/(1 + λα(t − 1))^κ
 

@@ -1,7 +1,8 @@
 """Second moments: the sizes of past gradients, which the update is divided by.
 
 All of them look at the gradient that entered the chain, not at the update that they divide. So a first moment may stand
-before them (Adam) or after them (LaProp), and exchanging one for another makes RMSProp of AdaGrad, or AMSGrad of Adam.
+before them (Adam) or after them (LaProp), and exchanging one for another turns AdaGrad into RMSProp, or Adam into
+AMSGrad.
 """
 
 import functools
@@ -106,7 +107,7 @@ def scale_by_max_rms(
     maximum: Literal["corrected", "raw"] = "corrected",
     bias_correction: bool = True,
 ) -> Rule:
-    """AMSGrad's denominator: the largest that `scale_by_rms` has had so far.
+    """AMSGrad's denominator: the largest so far of those of `scale_by_rms`.
 
         νₜ = βνₜ₋₁ + (1 − β)|gₜ|²;   ν̄ₜ = max(ν̄ₜ₋₁, νₜ/(1 − βᵗ));   u ← uₜ/(√(ν̄ₜ + ε₀) + ε)
 
@@ -157,7 +158,7 @@ def scale_by_infinity_norm(decay: Decay = 0.999, eps: NonNegative = 1e-8) -> Rul
     """
 
     def formula(u, nu, *, gradient):
-        size = jnp.abs(gradient)  # of a complex number it may overflow where its two parts do not
+        size = jnp.abs(gradient)  # the size of a complex number may overflow where its parts do not
         nu = jnp.maximum(decay * nu, (at_most_finite(size) if jnp.iscomplexobj(gradient) else size) + eps)
         return u / nu, nu
 
@@ -213,7 +214,7 @@ def scale_by_mean_squares(eps: NonNegative = 1e-7, *, eps_in_sqrt: bool = True) 
 
 
 def _over_root(u: Any, nu: Any, eps: Any, eps_in_sqrt: bool) -> Any:
-    """u/√(ν + ε) or u/(√ν + ε); 0 where ν is."""
+    """u/√(ν + ε) or u/(√ν + ε); 0 where ν is 0."""
     seen = jnp.where(nu > 0, nu, 1)
     return jnp.where(nu > 0, u / (root(seen + eps) if eps_in_sqrt else root(seen) + eps), 0)
 

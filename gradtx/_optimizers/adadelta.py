@@ -15,7 +15,7 @@ from gradtx._wrappers.chain import chain
 
 @transformation
 def scale_by_adadelta(rho: Decay = 0.9, eps: NonNegative = 1e-6) -> Rule:
-    """A window on AdaGrad, with the sizes of past updates on top, so that units come out right.
+    """AdaGrad over a moving window, times the size of past updates, so that the update has the parameters' units.
 
         rₜ = ρrₜ₋₁ + (1 − ρ)|gₜ|²;   Δ = uₜ √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)|Δ|²;   u ← Δ
 
@@ -44,7 +44,7 @@ def adadelta(
     *,
     weight_decay_mask: Any = None,
 ) -> GradientTransformation:
-    """AdaGrad in a window, with the sizes of past updates in place of a rate.
+    """AdaGrad over a moving window, with the size of past updates in place of a rate.
 
         rₜ = ρrₜ₋₁ + (1 − ρ)gₜ²;   Δ = gₜ √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − α(Δ + λθ)
 

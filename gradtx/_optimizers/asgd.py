@@ -19,7 +19,7 @@ def asgd(
 
         αₜ = α/(1 + λα(t − 1))^κ;   θ ← θ − αₜ(gₜ + λθ);   θ̄ₜ = average of θ since t0
 
-    α is ``learning_rate``, λ ``lambd``, κ ``alpha``. `gradtx.eval_params` is the average. Source: Polyak & Juditsky
+    α is ``learning_rate``, λ ``lambd``, κ ``alpha``. `gradtx.eval_params` returns θ̄ₜ. Source: Polyak & Juditsky
     1992; Bottou 2012 (arguments and defaults are PyTorch's).
 
     >>> tx = asgd(0.5, lambd=0.0)

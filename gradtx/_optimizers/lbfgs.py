@@ -22,7 +22,7 @@ def lbfgs(
 
     P is the inverse Hessian of `scale_by_lbfgs`, s comes from ``linesearch``, α is ``learning_rate``, 1 where it is not
     given. ``update`` needs ``params``, ``value``, ``grad`` and ``value_fn``, as the line search does; with
-    ``identity()`` for a search and a rate, only ``params``. The search is told of auxiliary outputs of ``value_fn``:
+    ``identity()`` for a search and a rate, only ``params``. Where ``value_fn`` has auxiliary outputs, tell the search:
     ``scale_by_zoom_linesearch(20, initial_guess_strategy="one", has_aux=True)``. The trap: it is for losses without
     noise; see `scale_by_lbfgs`. Source: Liu & Nocedal 1989; Nocedal & Wright 2006, Algorithm 7.5. State:
     ``scale_by_lbfgs`` and ``linesearch``. Raises `TransformationError`: what the search needs is missing.

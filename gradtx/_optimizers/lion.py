@@ -29,10 +29,10 @@ def scale_by_lion(
 
         cₜ = β₁mₜ₋₁ + (1 − β₁)uₜ;   u ← sign(cₜ);   mₜ = β₂mₜ₋₁ + (1 − β₂)uₜ
 
-    Two signs that are not abrupt at 0 are those of Optax: ``mode="smooth"``, tanh(κcₜ) with κ = ``smooth_beta``, and
-    ``"refined"``, cₜ where |cₜ| < 1 and sign(cₜ) beyond. The trap: both are of the size of the gradient where that is
-    small, so they are no longer blind to the scale of the loss. Source: Chen et al. 2023, Algorithm 2. State: ``mu``,
-    like the parameters, in ``mu_dtype`` or in float32 at least.
+    Two modes, as in Optax, do not jump at 0: ``mode="smooth"``, tanh(κcₜ) with κ = ``smooth_beta``, and ``"refined"``,
+    cₜ where |cₜ| < 1 and sign(cₜ) beyond. The trap: where cₜ is small both are proportional to it, so they depend on
+    the scale of the loss. Source: Chen et al. 2023, Algorithm 2. State: ``mu``, like the parameters, in ``mu_dtype`` or
+    in float32 at least.
 
     >>> tx = scale_by_lion(0.5)
     >>> tx.update(jnp.array([0.5, -3.0]), tx.init(jnp.zeros(2)))[0]

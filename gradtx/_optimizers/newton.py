@@ -11,7 +11,7 @@ from gradtx._wrappers.chain import chain
 def newton(
     learning_rate: NonNegative = 1.0, damping: NonNegative = 0.0, *, has_aux: bool = False
 ) -> GradientTransformation:
-    """Newton's method, damped where that is asked for, with the dense Hessian: for small problems.
+    """Newton's method with the dense Hessian, optionally damped: for small problems.
 
         θ ← θ − α(H + λI)⁻¹gₜ,   H = ∇²f(θ)
 

@@ -25,7 +25,7 @@ def scale_by_rprop(
         u ← αₜ sign(uₜ),   and 0 where the sign has flipped
 
     α₀ is ``learning_rate``. A step whose sign flips is not taken, and the next one neither grows nor shrinks, as in
-    PyTorch (Optax gives out the update of the step before). The trap: it fails on mini-batches, whose signs are noise.
+    PyTorch (Optax returns the previous update). The trap: it fails on mini-batches, whose signs are noise.
     Source: Riedmiller & Braun 1993. State: ``step_sizes``, ``previous``, like the parameters.
 
     >>> tx = scale_by_rprop(1.0)

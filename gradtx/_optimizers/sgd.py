@@ -21,7 +21,7 @@ def momentum_links(momentum: Any, nesterov: bool, accumulator_dtype: Dtype = Non
 def sgd(
     learning_rate: NonNegative, momentum: Decay = None, *, nesterov: bool = False, accumulator_dtype: Dtype = None
 ) -> GradientTransformation:
-    """Stochastic gradient descent, with momentum where it is given.
+    """Stochastic gradient descent, with optional momentum.
 
         vₜ = μvₜ₋₁ + gₜ;   θ ← θ − αvₜ        (nesterov: θ ← θ − α(gₜ + μvₜ))
 
@@ -42,7 +42,7 @@ def nesterov(
         vₜ = μvₜ₋₁ − α∇J(θ + μvₜ₋₁);   θ ← θ + vₜ
 
     α is ``learning_rate``, μ ``momentum``. The trap: take the gradient at `gradtx.gradient_params` (`gradtx.fit` and
-    `gradtx.minimize` do); ``sgd(..., nesterov=True)`` is the form that is rewritten to take it at the parameters.
+    `gradtx.minimize` do); ``sgd(..., nesterov=True)`` is the form rewritten to take it at the parameters themselves.
     Source: Nesterov 1983; Sutskever et al. 2013, eqs. 3 and 4.
 
     >>> from gradtx import minimize

@@ -1,4 +1,4 @@
-"""The points of a sweep as the axes of a picture: numbers or words, linear or logarithmic, what varies and what not."""
+"""The points of a sweep as the axes of a picture: what varies, as numbers or words, on a linear or log scale."""
 
 import math
 import warnings
@@ -15,9 +15,9 @@ MISSING = object()
 
 @dataclass(frozen=True)
 class Axis:
-    """What lanes differ in. ``values``: a float a lane; ``labels``: the words that these count, none for numbers.
+    """What lanes differ in. ``values``: one float per lane, NaN where it has no number of this name.
 
-    A lane that has no number of this name is not a number here.
+    ``labels``: the words, if the lanes differ in words; ``values`` are then indices into them.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Axis:
             return False
         ends = np.unique(self.values[np.isfinite(self.values)])
         low, high = np.quantile(ends, 0.1, method="lower"), np.quantile(ends, 0.9, method="higher")
-        return bool(high / low > SPAN)  # not for a few small values of many, as even draws have them
+        return bool(high / low > SPAN)  # a few small values do not count: uniform draws have them too
 
 
 def axes_of(result: Any) -> list[Axis]:
     """The axes in which the lanes of a sweep differ, in the order of the points; seeds only if there is nothing else.
 
-    Where lanes are of several factories, the first axis is which. Of a population that evolved: its numbers at the end.
+    If lanes come from several factories, the first axis says which. A population that evolved has its final numbers.
     """
     if result.history is not None:
         ended = {name: rows[-1].tolist() for name, rows in result.history.numbers.items()}
@@ -59,7 +59,7 @@ def axes_of(result: Any) -> list[Axis]:
 
 
 def transformations(result: Any) -> list[str]:
-    """The name of the factory of every lane; of a chain, the names of its links."""
+    """The name of the factory of every lane; for a chain, the names of its links."""
     words = [""] * len(result.points)
     for group in result.population.groups:
         tx = group.tx
@@ -70,7 +70,7 @@ def transformations(result: Any) -> list[str]:
 
 
 def grid_axes(axes: Sequence[Axis], lanes: int) -> tuple[Axis, Axis] | None:
-    """The two axes of a full grid of numbers with one lane a cell, or None where the lanes are something else."""
+    """The two axes of a full grid of numbers with one lane per cell, or None where the lanes are something else."""
     if len(axes) != 2 or not all(axis.numeric and np.isfinite(axis.values).all() for axis in axes):
         return None
     x, y = axes
@@ -80,7 +80,7 @@ def grid_axes(axes: Sequence[Axis], lanes: int) -> tuple[Axis, Axis] | None:
 
 
 def _axis(name: str, column: list[Any]) -> Axis | None:
-    """A column as an axis, or None where all lanes have the same there."""
+    """A column as an axis, or None if it is the same for all lanes."""
     numbers = {float(x) for x in column if _is_number(x)}
     if len(numbers) > 1 and all(_is_number(x) or x is None or x is MISSING for x in column):
         return Axis(name, np.array([float(x) if _is_number(x) else math.nan for x in column]))
@@ -153,7 +153,7 @@ def title(name: str) -> str:
 
 
 def words(point: dict[str, Any], most: int = 4) -> str:
-    """A point in words, its first few names."""
+    """A point in words: the first few names with their values."""
     return ", ".join(f"{name} = {word_of(x)}" for name, x in list(point.items())[:most])
 
 
@@ -161,17 +161,17 @@ def words(point: dict[str, Any], most: int = 4) -> str:
 
 
 def smooth(loss: np.ndarray, record_every: int, points: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    """Means over equal parts of the run, and the steps in the middle of each; of what is a finite number there."""
+    """The middle steps of equal parts of the run, and the means of the finite losses in each part."""
     parts = np.array_split(np.arange(loss.shape[1]), min(points, loss.shape[1]))
     steps = np.array([(part[0] + part[-1] + 1) / 2 for part in parts]) * record_every
     finite = np.where(np.isfinite(loss), loss, np.nan).astype(np.float64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a part in which the lane had stopped: not a number
+        warnings.simplefilter("ignore", RuntimeWarning)  # NaN for a part in which the lane had stopped
         return steps, np.stack([np.nanmean(finite[:, part], axis=1) for part in parts], axis=1)
 
 
 def shades_of(score: np.ndarray, better: str) -> tuple[float, float]:
-    """From which score to which colours go: the worst tenth shares one, so that it does not squeeze the others."""
+    """The scores between which colours vary: the worst tenth shares one colour, so as not to squeeze the others."""
     finite = score[np.isfinite(score)]
     if not finite.size:
         return 0.0, 1.0
@@ -181,7 +181,7 @@ def shades_of(score: np.ndarray, better: str) -> tuple[float, float]:
 
 
 def logarithmic(losses: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Losses for a log scale, without their zeros, and whether that can be: none is negative, and not all are zero."""
+    """Losses for a log scale, without their zeros, and whether one is possible: none is negative, not all are zero."""
     finite = losses[np.isfinite(losses)]
     possible = finite.size > 0 and bool(finite.min() >= 0) and bool(finite.max() > 0)
     return (np.where(losses > 0, losses, np.nan) if possible else losses), possible

@@ -17,7 +17,7 @@ from gradtx._value.frozen import Frozen
 from gradtx._value.value import Value
 
 WIDTH = 88
-ROUNDING = 2.0**-49  # of a decay that travels as two float32
+ROUNDING = 2.0**-49  # the error of a decay that is kept as two float32
 
 
 def as_code(result: Any) -> str:
@@ -65,7 +65,7 @@ def _plain_part(part: Any) -> Any:
 
 
 def _shortest(x: float, error: float | None = None) -> float:
-    """The number of the fewest digits that is as good: the same in float32, or no further off than ``error``."""
+    """The number with the fewest digits that will do: the same in float32, or no further off than ``error``."""
     if not math.isfinite(x):
         return x
     for digits in range(1, 18):
@@ -79,7 +79,7 @@ def _shortest(x: float, error: float | None = None) -> float:
 
 
 def _as_found(result: Any, tx: Any) -> tuple[Any, list[str]]:
-    """The transformation with the numbers of the lineage of the best lane, and remarks on what cannot be scheduled."""
+    """The transformation with the schedules that led to the best lane, and remarks on what cannot be scheduled."""
     remarks, turns = [], [0, *result.history.steps.tolist()]
     for name, values in result.history.schedule(int(result.best)).items():
         steps, kept = _changes(turns, values)
@@ -98,7 +98,7 @@ def _as_found(result: Any, tx: Any) -> tuple[Any, list[str]]:
 
 
 def _changes(turns: list[int], values: np.ndarray) -> tuple[list[int], list[float]]:
-    """From which steps which values held."""
+    """The steps at which the value changed, and the new values."""
     steps, kept = [], []
     for step, x in zip(turns, values.tolist(), strict=True):
         if not math.isnan(x) and (not kept or np.float32(x) != np.float32(kept[-1])):
@@ -111,7 +111,7 @@ def _changes(turns: list[int], values: np.ndarray) -> tuple[list[int], list[floa
 
 
 def _written(tx: Any) -> tuple[str, list[str], list[str]]:
-    """A value as code; the imports that it needs, and remarks on what has no name to be imported by."""
+    """A value as code; the imports that it needs, and remarks on what cannot be imported by name."""
     text, notes, functions = repr(tx), [], {}
     for name, x in _functions(tx):
         where = getattr(x, "__module__", None) or "?"
@@ -126,7 +126,7 @@ def _written(tx: Any) -> tuple[str, list[str], list[str]]:
     factories = dict(_factories(tx))
     try:
         tree = _Qualified(factories).visit(ast.parse(text, mode="eval").body)
-    except SyntaxError:  # an array too long to print, or structure that prints as no code
+    except SyntaxError:  # an array too long to print, or structure that does not print as code
         return text, [], ["# as it prints; fill in what stands in angle brackets"]
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     sources = {name: where for name, where in {**functions, **factories}.items() if name in used}
@@ -138,7 +138,7 @@ def _written(tx: Any) -> tuple[str, list[str], list[str]]:
 
 
 class _Qualified(ast.NodeTransformer):
-    """Factories of gradtx by the name under which they are there, arrays as those of jax.numpy."""
+    """Writes factories of gradtx as ``gradtx.name``, and arrays as ``jnp.array``."""
 
     def __init__(self, factories: dict[str, str]):
         self.factories = factories
@@ -156,7 +156,7 @@ class _Qualified(ast.NodeTransformer):
 
 
 def _pretty(node: ast.AST, begun: int, depth: int) -> str:
-    """Code on one line, or where that is long a call with a line an argument."""
+    """Code on one line, or, if that is too long, a call with one line per argument."""
     text = ast.unparse(node)
     if not isinstance(node, ast.Call) or begun + len(text) < WIDTH or (not node.args and not node.keywords):
         return text

@@ -1,4 +1,4 @@
-"""How a sweep went that chose among its lanes: who was dropped when, and from whom the best descends."""
+"""How selection went in a sweep: which lanes were dropped when, and which lanes the best one descends from."""
 
 import math
 from typing import Any
@@ -33,7 +33,7 @@ def selection(result: Any) -> tuple[Figure, Rows] | None:
 
 
 def lineage(result: Any) -> tuple[list[str], Rows]:
-    """The line of the best: from which step to which, in which lane, with which numbers."""
+    """The lineage of the best lane as a table: from which step on it was which lane, with which numbers."""
     history, best = result.history, int(result.best)
     names = _moved(result)
     schedule, line = history.schedule(best), history.lineage(best)
@@ -48,7 +48,7 @@ def lineage(result: Any) -> tuple[list[str], Rows]:
 
 
 def numbers_over_time(result: Any) -> list[Figure]:
-    """Every number that evolved: all lanes as they changed, the line of the best over them."""
+    """A figure for every number that evolved: all lanes over the steps, and on top the lineage of the best."""
     history, best = result.history, int(result.best)
     end = int(max(result.steps))
     steps = [0, *history.steps.tolist(), end]

@@ -1,7 +1,7 @@
 """The figures of the report, as the data and layout that plotly.js draws.
 
 Colours that begin with @ are the page's, light or dark: ``@ink``, ``@faint``, ``@surface``; ``@scale`` and
-``@reversed`` for a whole scale of colours, ``@0.25`` for a place on it, ``@c2`` for one of a few that are told apart.
+``@reversed`` for a whole scale of colours, ``@0.25`` for a place on it, ``@c2`` for one of a few distinct colours.
 """
 
 import html
@@ -29,24 +29,24 @@ Figure = dict[str, Any]
 RECORDS = 120  # points of a curve
 CURVES = 300  # lanes that are drawn as curves
 CLOUD = 800  # lanes in a scatter plot
-CELLS = 72  # cells that say their number
+CELLS = 72  # with no more cells, each shows its number
 FEW = 8  # colours that can be told apart
 PAIRS = 15
 BEST = "<b>best</b><br>"
 
 
 def text_of(x: Any) -> str:
-    """Text as plotly shows it as it is."""
+    """Text escaped, so that plotly shows it as it is."""
     return html.escape(str(x))
 
 
 def cut(text: str, most: int = 28) -> str:
-    """Text that is not longer than an axis has room for."""
+    """Text cut to what an axis has room for."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def hover(result: Any, axes: Sequence[Axis]) -> list[str]:
-    """What is said of every lane when the pointer is over it."""
+    """The text that each lane shows under the pointer."""
     kinds = transformations(result) if any(axis.name == TRANSFORMATION for axis in axes) else []
     best = int(result.best)
     said = []
@@ -68,7 +68,7 @@ def layout(height: int, **more: Any) -> Figure:
 
 
 def scale_of(axis: str, values: np.ndarray, far: bool) -> Figure:
-    """Linear or logarithmic, with a title."""
+    """The scale of an axis, linear or logarithmic, with its title."""
     ticks = {"type": "log", "exponentformat": "power", "dtick": _every(values)} if far else {}
     return {"title": {"text": text_of(title(axis))}, **ticks}
 
@@ -104,7 +104,7 @@ def chosen(result: Any, most: int) -> list[int]:
 
 
 def curves(result: Any, axes: Sequence[Axis], said: list[str]) -> Figure:
-    """Training loss over steps, a line a lane, coloured by the axis that varies first; the best over all."""
+    """Training loss over steps, one line per lane, coloured by the axis that varies first; the best lane on top."""
     steps, losses = smooth(result.loss, result.record_every, RECORDS)
     losses, positive = logarithmic(losses)
     finite = losses[np.isfinite(losses)]
@@ -185,12 +185,12 @@ def log_ticks(low: float, high: float) -> Figure:
 
 
 def pairs(result: Any, axes: Sequence[Axis], said: list[str]) -> list[Figure]:
-    """The metric over every pair of axes of numbers: cells where these make a grid, else a cloud of lanes."""
+    """The metric over every pair of numeric axes: cells where they make a grid, else a cloud of lanes."""
     return [_pair(result, x, y, said) for x, y in together(axes)[:PAIRS]]
 
 
 def together(axes: Sequence[Axis]) -> list[tuple[Axis, Axis]]:
-    """The pairs of axes of numbers that some lane has both of."""
+    """The pairs of numeric axes of which some lane has both numbers."""
     every = itertools.combinations([axis for axis in axes if axis.numeric], 2)
     return [(x, y) for x, y in every if np.isfinite(x.values + y.values).any()]
 
@@ -204,7 +204,7 @@ def _pair(result: Any, x: Axis, y: Axis, said: list[str]) -> Figure:
 
 
 def from_one(axis: Axis) -> Axis:
-    """An axis of decays that crowd below one, as what they lack of it."""
+    """An axis of decays β that crowd below 1 as one of 1 − β; any other axis as it is."""
     lacks = 1 - axis.values
     crowded = axis.numeric and not axis.log and np.nanmin(axis.values) >= 0 and np.nanmax(lacks) <= 1
     other = Axis(f"1 − {axis.name}", lacks)
@@ -212,7 +212,7 @@ def from_one(axis: Axis) -> Axis:
 
 
 class Shades:
-    """The colours of the metric, good bright; on a log scale where good and bad are far apart."""
+    """The colours of the metric, brighter where it is better; on a log scale where good and bad are far apart."""
 
     def __init__(self, result: Any):
         low, high = shades_of(result.score, result.better)
@@ -243,7 +243,7 @@ def _cells(result: Any, x: Axis, y: Axis, xs: np.ndarray, ys: np.ndarray, said: 
     text: list[list[str]] = [["no lane here is finite"] * len(xs) for _ in ys]
     notes: dict[tuple[int, int], Figure] = {}
     own = 0
-    for n in reversed(result.order):  # of the lanes of a cell, the best
+    for n in reversed(result.order):  # the best last, so that a cell shows its best lane
         if math.isnan(x.values[n]) or math.isnan(y.values[n]):
             continue
         own += 1
@@ -305,7 +305,7 @@ def _cloud(result: Any, x: Axis, y: Axis, said: list[str]) -> Figure:
 
 
 def lines(result: Any, axes: Sequence[Axis], said: list[str]) -> list[Figure]:
-    """The metric over the one axis that there is: of numbers a curve of dots, of words a column each."""
+    """The metric over the only axis: dots along a numeric axis, or one column of dots per word."""
     if len(axes) != 1:
         return []
     axis = from_one(axes[0])
@@ -333,7 +333,7 @@ def brief(x: float) -> str:
 
 
 def short_number(x: float) -> float | None:
-    """A number with no more digits than a picture shows; None where it is none."""
+    """A number with no more digits than a picture shows; None where it is not finite."""
     return float(f"{x:.5g}") if math.isfinite(x) else None
 
 

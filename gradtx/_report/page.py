@@ -214,7 +214,7 @@ def table(result: Any) -> dict[str, Any]:
 
 
 def _entry(x: Any) -> Any:
-    """What a cell holds: a number, or a word; none where a number is not finite."""
+    """What a cell holds: a number, or a word; None for a number that is not finite."""
     if isinstance(x, float):
         return float(f"{x:.6g}") if math.isfinite(x) else None
     if isinstance(x, int) and not isinstance(x, bool):
@@ -227,5 +227,5 @@ def _text(x: Any) -> str:
 
 
 def _json(x: Any) -> str:
-    """JSON that may stand in a page: nothing in it ends a script."""
+    """JSON that is safe in a page: nothing in it ends the script element."""
     return json.dumps(x, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""Parallel coordinates: every axis of a sweep and its metric side by side, a line a lane."""
+"""Parallel coordinates: every axis of a sweep and its metric side by side, one line per lane."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import numpy as np
 from gradtx._report.axes import Axis, short, spans_far, title
 from gradtx._report.figures import Figure, Shades, cut, from_one, layout, log_ticks, numbers, text_of
 
-LABELS = 24  # words of an axis that have a tick
+LABELS = 24  # at most so many words of an axis have a tick
 
 
 def parallel(result: Any, axes: Sequence[Axis]) -> Figure | None:
-    """The lanes that did not diverge; None where there are none of them, or nothing in which they differ."""
+    """The lanes that did not diverge; None if there are none, or if they differ in nothing."""
     lanes = [n for n in result.order if math.isfinite(result.score[n])][::-1]
     if not lanes or not axes:
         return None

@@ -1,4 +1,4 @@
-"""A sweep for TensorBoard: a run a lane (tensorboardX, imported when used)."""
+"""A sweep for TensorBoard: one run per lane (tensorboardX, imported when used)."""
 
 import math
 import shutil
@@ -9,7 +9,7 @@ from gradtx._report.axes import word_of
 
 
 def write(result: Any, folder: Path) -> Path:
-    """Write one run a lane, ``lane-00007``; return the folder.
+    """Write one run per lane, such as ``lane-0007``; return the folder.
 
     Scalars: ``loss/training`` at the last step of each record, as far as the lane went; at its last step ``final_loss``
     and the metrics, which stand in the table of hyperparameters too. Hyperparameters: those of the point.
@@ -25,7 +25,7 @@ def write(result: Any, folder: Path) -> Path:
     with SummaryWriter(str(folder), write_to_disk=False) as writer:
         for n, point in enumerate(result.points):
             name, steps = f"lane-{n:0{width}}", int(result.steps[n])
-            with SummaryWriter(str(folder / name), filename_suffix=".loss") as run:  # its file, besides the other's
+            with SummaryWriter(str(folder / name), filename_suffix=".loss") as run:  # beside the hyperparameters' file
                 for k, loss in enumerate(result.loss[n]):
                     end = min((k + 1) * result.record_every, steps)
                     if not math.isnan(loss) or end > k * result.record_every:

@@ -1,4 +1,4 @@
-"""Mini-batches: which rows a step sees. That depends on the seed and the step alone, wherever a run is taken up."""
+"""Mini-batches: which rows a step sees. That depends on the seed and the step alone, also where a run resumes."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def batch_rows(order: jax.Array, step: Any, batch_size: int) -> jax.Array:
 def check_data(
     who: str, loss: Loss, params: Tree, data: Tree, batch_size: int | None, *, has_aux: bool = False
 ) -> Tree:
-    """The data as arrays of JAX. Raises `TransformationError` where the loss cannot be trained on them."""
+    """The data as JAX arrays. Raises `TransformationError` where the loss cannot be trained on them."""
     leaves = {path: x for path, x in zip(trees.paths(data), trees.flatten(data)[0], strict=True) if x is not None}
     if not leaves:
         raise TransformationError(f"{who}: data: expected a tree of arrays, found {data!r}")

@@ -1,4 +1,4 @@
-"""Chunks of steps: one call of a compiled program each, and between them the host shows how far the run is."""
+"""Chunks of steps: each is one call of a compiled program, and between them the host shows the progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from gradtx._value.whole import whole_number
 
 Tree = Any
 
-CHUNKS = 50  # about how many there are in a run
-RECORDS = 1000  # the most losses that are kept
+CHUNKS = 50  # about so many in a run
+RECORDS = 1000  # at most so many losses are kept
 
 
 @dataclass(frozen=True)

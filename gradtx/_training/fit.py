@@ -38,8 +38,8 @@ def fit(
     ``record_every`` steps make one entry of ``loss``, their mean; if not given, there are at most 1,000 entries. The
     loss is compiled once for each function; what it closes over is a constant, as under ``jit``. ``progress`` shows a
     bar; if not given, only on a terminal. With ``has_aux`` the loss returns (value, aux), as in `minimize`; ``aux`` of
-    the result belongs to all data. Works under ``jit``, ``vmap``, ``scan`` and ``grad``, without a bar; inside
-    ``shard_map`` each device fits its own data, unless the loss is summed over the devices.
+    the result is that of the final loss, over all data. Works under ``jit``, ``vmap``, ``scan`` and ``grad``, without a
+    bar; inside ``shard_map`` each device fits its own data, unless the loss is summed over the devices.
 
     Raises `TransformationError`: data whose leaves differ in length, a batch larger than the data, a loss that is no
     scalar, or no (value, aux) with ``has_aux``.

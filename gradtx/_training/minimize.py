@@ -41,7 +41,7 @@ def minimize(
     loss returns (value, aux): the value is minimized, links get the value alone as ``value_fn``, and ``aux`` of the
     result belongs to the parameters to deploy. Works under ``jit``, ``vmap``, ``scan`` and ``grad``: then there is no
     bar, and after the stop ``loss`` repeats its last value. Inside ``shard_map`` each device minimizes its own loss, or
-    all of them one that is summed over the devices.
+    all together minimize a loss that is summed over the devices.
 
     Raises `TransformationError`: a loss that is no scalar, or no (value, aux) with ``has_aux``; ``steps`` below 1.
 

@@ -13,7 +13,7 @@ PATIENCE = 1.0  # seconds without a bar
 class Pace:
     """How far a run is, and how fast: ``done`` steps of ``total``, ``best`` the lowest loss so far.
 
-    ``unit`` and ``of`` are the words for what is counted and for what is best, ``higher`` where more of it is better.
+    ``unit`` is the word for steps, ``of`` the word for the loss; ``higher`` says that a higher value is better.
     """
 
     def __init__(
@@ -32,22 +32,22 @@ class Pace:
         self.start = self.base = done
 
     def advance(self, steps: int, loss: float) -> None:
-        """So many steps more, and the lowest loss among them."""
+        """Count ``steps`` more, with ``loss`` the lowest loss among them."""
         first, now = self.done == self.start, time.monotonic()
         self.done += steps
         if math.isfinite(loss):
             self.best = self.pick(self.best, loss) if math.isfinite(self.best) else loss
-        if first and self.done < self.total:  # what came before was compilation for the most part
+        if first and self.done < self.total:  # the time so far went mostly into compilation
             self.since, self.base = now, self.done
 
     @property
     def rate(self) -> float:
-        """Steps a second, of those that were taken here; not a number where that is not known yet."""
+        """Steps per second, without those from before a resume; NaN until it is known."""
         seconds, steps = time.monotonic() - self.since, self.done - self.base
         return steps / seconds if steps and seconds > 0 else math.nan
 
     def words(self) -> list[str]:
-        """Steps, rate, best loss, and the time that it takes still, or took."""
+        """Steps, rate, best loss, and the time left, or taken."""
         spent = time.monotonic() - self.began
         left = (self.total - self.done) / self.rate
         ended = self.done >= self.total
@@ -65,9 +65,9 @@ def progress(
 ) -> Iterator[Callable[[int, float], None]]:
     """Yields ``advance(steps, loss)``. The bar appears once the run has taken a second.
 
-    ``done`` steps and a ``best`` loss were there before. ``show=None`` shows it on a terminal where rich is installed,
-    ``True`` always (where there is no terminal as one line at the end), ``False`` never.
-    ``words`` as in `Pace`. Raises `ImportError`: ``show=True`` without rich.
+    A run that resumes has ``done`` steps and a ``best`` loss already. ``show=None`` shows the bar on a terminal where
+    rich is installed, ``True`` always (without a terminal, as one line at the end), ``False`` never. ``words`` as in
+    `Pace`. Raises `ImportError`: ``show=True`` without rich.
     """
     pace, bar = Pace(total, done, best, **words), _bar(show)
     task: Any = None

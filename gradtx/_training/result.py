@@ -27,7 +27,7 @@ class Fit:
     """The result of a run.
 
     ``params``, ``state``: after the last step. ``loss``: the training loss where the gradient of each step was taken,
-    or its mean over every ``record_every`` steps. ``final_loss``: of the parameters to deploy, over all data.
+    or its mean over every ``record_every`` steps. ``final_loss``: the loss of the parameters to deploy, over all data.
     ``steps``: how many were taken. ``stopped``: the index of ``reason``, which says why the run ended. ``aux``: what
     the loss returned beside ``final_loss``, None without ``has_aux``.
     """
@@ -47,10 +47,9 @@ class Fit:
 
 
 def ended(stopped: Any, state: Tree) -> jax.Array:
-    """The index of the reason: as given, or that a line search failed where all steps were taken.
+    """The index of the reason: as given; or, if all steps were taken, that a line search failed.
 
-    A search says so in its state, by the name ``failed``. It does so at a minimum too, where rounding hides what is
-    lower.
+    A search says so in its state, under ``failed``. It fails at a minimum too, where rounding hides any decrease.
     """
     leaves = zip(trees.paths(state), trees.flatten(state)[0], strict=True)
     failed = jnp.asarray(False)

@@ -44,7 +44,7 @@ def moving(tree: Tree) -> Tree:
 
 @dataclass(frozen=True)
 class ValueOf:
-    """A loss that returns (value, aux), as one that returns the value. Equal for equal losses: one compilation."""
+    """A loss that returns (value, aux), as one that returns the value. Equal for equal losses, so it compiles once."""
 
     loss: Loss
 

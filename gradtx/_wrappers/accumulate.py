@@ -19,15 +19,16 @@ from gradtx._value.marks import Link, OfStep
 
 @transformation
 def accumulate(inner: Link, every: OfStep, *, use_grad_mean: bool = True) -> Late:
-    """A step of ``inner`` for the mean of every few gradients; between them no update.
+    """One step of ``inner`` for the mean of several gradients; no update until they are all in.
 
         āₙ = āₙ₋₁ + (uₙ − āₙ₋₁)/n for n = 1 ... every;   u ← inner(ā) where n = every,   0 elsewhere
 
-    ``every`` is a number, or a function of how many steps ``inner`` has taken. With ``use_grad_mean=False`` it is the
-    sum. The inner step runs only where it is due, and schedules inside count those steps. Under `jax.vmap` it runs at
-    every update, since lanes may differ in when they are due, and is taken where it is due. The trap: one bad gradient
-    spoils the mean that it is in; put `guard_nonfinite` around. Source: Ott et al. 2018, section 3.3. State: ``inner``;
-    ``acc_grads`` (ā), like the parameters in float32 at least; ``mini_step`` (n), ``gradient_step``.
+    ``every`` is a number, or a function of how many steps ``inner`` has taken. With ``use_grad_mean=False`` the sum
+    takes the place of the mean. The inner step runs only where it is due, and schedules inside count those steps. Under
+    `jax.vmap` it runs at every update, since lanes may be due at different updates, and is taken only where due.
+    The trap: one bad gradient spoils the mean that it is in; put `guard_nonfinite` around. Source: Ott et al. 2018,
+    section 3.3. State: ``inner``; ``acc_grads`` (ā), like the parameters in float32 at least; ``mini_step`` (n),
+    ``gradient_step``.
 
     >>> from gradtx import sgd
     >>> tx = accumulate(sgd(0.5), 2)
@@ -46,13 +47,13 @@ def MultiSteps(
     use_grad_mean: bool = True,
     should_skip_update_fn: Callable[..., Any] | None = None,
 ) -> Late:
-    """Gradient accumulation by the name and the arguments that it has in Optax: `accumulate`, with a way to skip.
+    """Gradient accumulation under Optax's name and arguments: `accumulate`, with a way to skip gradients.
 
         u ← opt(mean of the last k gradients) where the k-th of them is in,   0 elsewhere
 
-    ``should_skip_update_fn(updates, gradient_step, params)`` returns whether a gradient is left out, as if it had not
-    been there, and what to remember of it, which the state has as ``skip_state``. Raises `TransformationError`: a
-    function that returns something else.
+    ``should_skip_update_fn(updates, gradient_step, params)`` returns whether to skip a gradient, as if it had not been
+    there, and what to keep of it in the state, as ``skip_state``. Raises `TransformationError`: a function that returns
+    something else.
 
     >>> from gradtx import sgd
     >>> tx = MultiSteps(sgd(0.5), every_k_schedule=2)
@@ -64,7 +65,7 @@ def MultiSteps(
 
 
 def has_updated(state: Any) -> jax.Array:
-    """Whether the last update of an accumulation was a step of what is inside, from its state.
+    """Whether the last update of an accumulation was a step of its inner transformation, as its state says.
 
     >>> from gradtx import sgd
     >>> has_updated(MultiSteps(sgd(0.5), 2).init(jnp.zeros(1)))

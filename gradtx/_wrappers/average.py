@@ -16,8 +16,8 @@ def average_params(t0: NonNegative = 1e6) -> Rule:
 
         aₜ = aₜ₋₁ + μₜ(θₜ − aₜ₋₁),   θₜ = θₜ₋₁ + uₜ,   μₜ = 1/max(1, t − 1 − t0);   u ← uₜ
 
-    It stands last in its chain; `gradtx.eval_params` is a. Before ``t0`` the average is the parameters themselves.
-    Source: Polyak & Juditsky 1992 (the weights are those of PyTorch's ASGD). State: ``average``, like the parameters.
+    It stands last in its chain; `gradtx.eval_params` returns aₜ. Before ``t0`` aₜ is the parameters themselves. Source:
+    Polyak & Juditsky 1992 (the weights are those of PyTorch's ASGD). State: ``average``, like the parameters.
 
     >>> tx = average_params(0.0)
     >>> _, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))
@@ -38,8 +38,8 @@ def ema_params(decay: Decay = 0.999) -> Rule:
 
         aₜ = βaₜ₋₁ + (1 − β)θₜ,   θₜ = θₜ₋₁ + uₜ,   a₀ = θ₀;   u ← uₜ
 
-    β is ``decay``. It stands last in its chain; `gradtx.eval_params` is a. Source: Izmailov et al. 2018, section 3;
-    Polyak & Juditsky 1992. State: ``average``, like the parameters. Raises `TransformationError`: no ``params``.
+    β is ``decay``. It stands last in its chain; `gradtx.eval_params` returns aₜ. Source: Izmailov et al. 2018, section
+    3; Polyak & Juditsky 1992. State: ``average``, like the parameters. Raises `TransformationError`: no ``params``.
 
     >>> tx, x = ema_params(0.5), jnp.zeros(1)
     >>> _, state = tx.update(jnp.array([1.0]), tx.init(x), x)

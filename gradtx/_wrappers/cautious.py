@@ -13,13 +13,12 @@ from gradtx._value.marks import Link
 
 @transformation
 def cautious(inner: Link) -> Late:
-    """The update of ``inner`` where it descends along the gradient; the rest of a leaf is scaled up in return.
+    """The update of ``inner`` where it descends along the gradient, 0 elsewhere; each leaf is scaled up in return.
 
         u ← u · m/max(mean(m), 10⁻³),   m = 1 where u·g < 0, else 0
 
-    g is the gradient that comes in; the mean is that of the leaf. It goes around a whole optimizer, whose update is
-    added to the parameters: it descends where the signs differ. Source: Liang et al. 2024, Algorithm 2. State:
-    ``inner``.
+    g is the gradient that comes in; the mean is over the leaf. It goes around a whole optimizer, whose update is added
+    to the parameters: it descends where the signs differ. Source: Liang et al. 2024, Algorithm 2. State: ``inner``.
 
     >>> from gradtx import scale
     >>> tx = cautious(scale(-1.0))

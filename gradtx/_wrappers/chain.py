@@ -17,14 +17,13 @@ def chain(*links: Any, **named_links: Any) -> Late:
 
     Two signals run through it: the update u, which flows from link to link, and the gradient g, which entered the
     chain. Links that condition gradients (clipping, decay, scaling ...) rewrite both while they are still the same;
-    from the first link that does not (a moment, a preconditioner) the update goes its own way. So Adam is a chain, of
+    from the first link that does not (a moment, a preconditioner) the update goes its own way. So Adam is a chain of
     a link that averages the update and one that divides it by the size of the *gradients*.
 
-    State: a mapping, for each link that has any its own, under its name: its factory's (a second one
-    ``scale_by_rms_1``), or the keyword that it is given with; and ``count``, if any link depends on the step. An
-    unnamed chain among the links is spliced into them. The trap: a recipe, and a link that is given a name, opens a
-    scope of its own, whose gradient is what enters it. Transformations of other libraries may stand here too
-    (`gradtx.foreign`).
+    State: a mapping with the state of each link that has any, under the link's name: its factory's (a second one is
+    ``scale_by_rms_1``) or its keyword; and ``count``, if any link depends on the step. An unnamed chain among the links
+    is spliced into them. The trap: a recipe, and a link that is given a name, opens a scope of its own, whose gradient
+    is what enters it. Transformations of other libraries may stand here too (`gradtx.foreign`).
 
     Raises `TransformationError`: something that is no transformation; a name that is given twice, or ``count``.
 
@@ -40,7 +39,7 @@ def chain(*links: Any, **named_links: Any) -> Late:
 
 @transformation
 def identity() -> Rule:
-    """Nothing at all.
+    """No change.
 
         u ← uₜ
 

@@ -11,14 +11,14 @@ from gradtx._value.named_links import Links
 
 @transformation
 def fork(join: Static, *branches: Any, **named_branches: Any) -> Late:
-    """Several transformations of the same update, made one by a function.
+    """Several transformations of the same update, whose results a function joins.
 
         u ← join(branch₁(u), branch₂(u), ...)   on every leaf
 
-    ``join`` takes one array a branch and returns one. Every branch sees the two signals as they come (see `chain`); the
-    fork conditions gradients if all its branches do, and freezes what all of them freeze.
-    State: a mapping with the state of each branch under its name. The trap: it pickles if ``join`` does (a function of
-    a module; not a lambda, not ``jnp.add``).
+    ``join`` takes one array per branch and returns one. Every branch sees the two signals as they come (see `chain`).
+    The fork conditions gradients if all its branches do, and freezes what all of them freeze.
+    State: a mapping with the state of each branch under its name. The trap: it pickles only if ``join`` does (a
+    function of a module; not a lambda, not ``jnp.add``).
 
     >>> from gradtx import scale
     >>> tx = fork(jnp.maximum, scale(1.0), scale(-1.0))

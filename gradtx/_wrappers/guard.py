@@ -17,19 +17,19 @@ from gradtx._value.marks import Link, NonNegative
 
 @transformation
 def guard_nonfinite(inner: Link, *, policy: Literal["skip", "raise", "rollback"] = "skip") -> Late:
-    """A step of ``inner`` where all gradients are finite; elsewhere the step is not taken.
+    """A step of ``inner`` where all gradients are finite; otherwise no step is taken.
 
         u ← inner(uₜ) where all of uₜ is finite,   0 elsewhere        (policy="rollback": θ* − θ elsewhere)
 
     A step that is not taken leaves no trace: the state of ``inner`` and its schedules stay where they were. With
-    ``policy="raise"`` it is a `TransformationError`, which names the leaves and how many of their numbers are not
-    finite; from inside of ``jit`` it comes out as JAX's own error, with that text. With ``policy="rollback"`` the
+    ``policy="raise"`` it raises a `TransformationError`, which names the leaves and how many of their numbers are not
+    finite; from inside ``jit`` this comes out as JAX's own error, with that text. With ``policy="rollback"`` the
     parameters and the state go back to where the last finite gradient was taken (θ*), since a gradient that is not
-    finite tells against the step that led there; it needs ``params``, and keeps a copy of both.
+    finite makes the step that led there suspect; it needs ``params``, and keeps a copy of both.
 
-    The inner step is inside a condition: it does not run where it is not taken, but under `jax.vmap`, where some lanes
-    may take it. State: ``inner``; ``skipped``, how many steps were not taken (not with ``"raise"``); ``params`` and
-    ``before`` with the rollback.
+    The inner step is inside a condition: where it is not taken it does not run, except under `jax.vmap`, where some
+    lanes may take it. State: ``inner``; ``skipped``, how many steps were not taken (not with ``"raise"``); ``params``
+    and ``before`` with the rollback.
 
     >>> from gradtx import sgd
     >>> tx = guard_nonfinite(sgd(0.5))
@@ -94,11 +94,11 @@ def _raising(inner: Any) -> Late:
 
 @transformation
 def apply_if_finite(inner: Link, max_consecutive_errors: NonNegative) -> Late:
-    """A guard with an end: a gradient that is not finite is skipped, unless too many have come one after the other.
+    """A guard that gives up: a gradient that is not finite is skipped, unless too many have come in a row.
 
         u ← inner(uₜ) where all of uₜ is finite, or n > max_consecutive_errors in a row were not;   0 elsewhere
 
-    By the name and the arguments that it has in Optax. `guard_nonfinite` never gives up. State: ``inner``;
+    Its name and arguments are Optax's. `guard_nonfinite` never gives up. State: ``inner``;
     ``notfinite_count`` (n), ``last_finite``, ``total_notfinite``.
 
     >>> from gradtx import sgd

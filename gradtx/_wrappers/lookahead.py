@@ -13,12 +13,12 @@ from gradtx._value.marks import Link, NonNegative
 
 @transformation
 def lookahead(inner: Link, sync_period: NonNegative, slow_step_size: NonNegative = 0.5) -> Late:
-    """Slow parameters, which go a part of the way that ``sync_period`` steps of ``inner`` have gone.
+    """Slow parameters, which follow part of the way after every ``sync_period`` steps of ``inner``.
 
         θ ← θ + inner(uₜ);   where t is a multiple of k:  φ ← φ + s(θ − φ),   θ ← φ
 
     k is ``sync_period`` (rounded up, 1 at least), s ``slow_step_size``, φ the slow parameters, which
-    `gradtx.eval_params` deploys. It goes around a whole optimizer. Source: Zhang et al. 2019, Algorithm 1. State:
+    `gradtx.eval_params` returns. It goes around a whole optimizer. Source: Zhang et al. 2019, Algorithm 1. State:
     ``inner``; ``slow`` (φ), like the parameters in float32 at least. Raises `TransformationError`: no ``params``.
 
     >>> from gradtx import sgd

@@ -19,9 +19,9 @@ def measured(inner: Link, *, only: str | tuple[str, ...] = "*") -> Late:
 
     Links name what they can tell (``measure=`` of `gradtx.per_leaf`): `clip_by_global_norm` the norm before the clip,
     `clip` the share that it cuts off. Nothing of it is computed until a transformation is measured, and measuring
-    changes no update. `gradtx.measurements` reads them by their dotted names. ``only`` chooses some by pattern
-    (``"*.norm"``), or several patterns. The structure is fixed, so it runs in ``scan``; before the first update all
-    measurements are 0. Inside of `accumulate`, and of guards, they are those of the last step that was taken.
+    changes no update. `gradtx.measurements` reads them by their dotted names. ``only`` chooses some by one pattern
+    (``"*.norm"``) or several. The structure is fixed, so it runs in ``scan``; before the first update all measurements
+    are 0. Inside `accumulate` and guards, they are those of the last step that was taken.
     State: ``inner``; ``measurements``, one float32 for each name, or a tree of them for what is measured by leaf.
 
     Raises `TransformationError`: a pattern that matches nothing; the error lists what there is.
@@ -75,7 +75,7 @@ def measured(inner: Link, *, only: str | tuple[str, ...] = "*") -> Late:
 
 
 def _path(path: tuple[str, ...], inner: Any) -> tuple[str, ...]:
-    """The path of what is inside: its own, as if it were not measured, so that it draws the same random numbers."""
+    """The path of ``inner``, as if it were not measured, so that it draws the same random numbers."""
     number = re.fullmatch(r"measured(_\d+)?", path[-1]) if path else None
     if number is None or (inner.call.associative and number[1]):
         return path
@@ -83,9 +83,9 @@ def _path(path: tuple[str, ...], inner: Any) -> tuple[str, ...]:
 
 
 def measurements(state: Any) -> dict[str, Any]:
-    """What `gradtx.measured` has kept in a state, by dotted name: numbers, or trees of a number for each leaf.
+    """What `gradtx.measured` has kept in a state, by dotted name: numbers, or trees with one number per leaf.
 
-    Raises `TransformationError`: a state of which nothing is measured.
+    Raises `TransformationError`: a state in which nothing is measured.
 
     >>> from gradtx import clip, sgd
     >>> measurements(measured(clip(1.0)).init({"w": 0.0}))

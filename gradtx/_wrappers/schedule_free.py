@@ -19,9 +19,9 @@ def schedule_free(base: Link, learning_rate: NonNegative, b1: Decay = 0.9, weigh
 
         z ← z + base(∇f(y));   c = w/Σw,   w = (largest α so far)^p;   x ← (1 − c)x + cz;   y ← β₁x + (1 − β₁)z
 
-    The parameters that are trained are y; `gradtx.eval_params` is x. α is ``learning_rate``, which should be that of
-    the base, p is ``weight_lr_power``, β₁ ``b1``. Both x and z are kept, so β₁ = 0 is right as well (Optax finds x from
-    y and z, and divides by β₁). Source: Defazio et al. 2024, Algorithm 1. State: ``inner``; ``x``, ``z``, like the
+    The parameters that are trained are y; `gradtx.eval_params` returns x. α is ``learning_rate``, which should be that
+    of the base, p is ``weight_lr_power``, β₁ ``b1``. Both x and z are kept, so β₁ = 0 works too (Optax finds x from y
+    and z, and divides by β₁). Source: Defazio et al. 2024, Algorithm 1. State: ``inner``; ``x``, ``z``, like the
     parameters in float32 at least; ``weight_sum``, ``max_lr``. Raises `TransformationError`: no ``params``.
 
     >>> from gradtx import sgd

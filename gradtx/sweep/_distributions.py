@@ -1,4 +1,4 @@
-"""What random search draws from. Each is a quantile function, so NumPy, JAX and an outer search draw from the same."""
+"""What random search draws from. Each is a quantile function, so NumPy, JAX and an outer search can draw from it."""
 
 import math
 import statistics
@@ -15,10 +15,10 @@ from gradtx._value.errors import TransformationError, within
 
 @dataclass(frozen=True)
 class Distribution:
-    """What `sample` draws from: ``quantile(u)`` of a uniform u in [0, 1), for numbers of NumPy and, ``traced``, of JAX.
+    """What `sample` draws from: ``quantile(u)`` of a uniform u in [0, 1); ``traced(u)`` is the same for JAX arrays.
 
     ``low``, ``high``: its bounds, where it has them; ``log``: uniform in the logarithm between them; ``whole``: whole
-    numbers; ``values``: what a `choice` is between.
+    numbers; ``values``: those of a `choice`.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Distribution:
     values: tuple[Any, ...] = ()
 
     def draw(self, rng: np.random.Generator) -> Any:
-        """One draw of a NumPy generator."""
+        """One draw from a NumPy generator."""
         return self.quantile(float(rng.random()))
 
     def draw_traced(self, key: jax.Array) -> jax.Array:
-        """One draw of a key of JAX, in float32; under ``jit`` and ``vmap`` too."""
+        """One draw from a JAX key, in float32; under ``jit`` and ``vmap`` too."""
         return self.traced(jax.random.uniform(key))
 
     def __repr__(self) -> str:

@@ -27,7 +27,7 @@ class Group:
 def grouped(
     transformations: Sequence[GradientTransformation], rows: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Group, ...]:
-    """Those of one structure stacked, in the order in which the structures appear."""
+    """The transformations, stacked by structure, in the order in which the structures appear."""
     lanes: dict[Any, list[int]] = {}
     for n, tx in enumerate(transformations):
         shapes = tuple(np.shape(x) for x in jax.tree.leaves(tx))
@@ -40,7 +40,7 @@ def grouped(
 def _say_what_is_hidden(
     transformations: Sequence[GradientTransformation], firsts: Sequence[int], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Warn where lanes look alike and are not: each structure is compiled by itself. Where those are many, refuse."""
+    """Warn if lanes look alike but differ in structure, since each structure compiles by itself; refuse if too many."""
     many = len(firsts) > 32 and len(firsts) > len(transformations) // 2
     found = ""
     for a, b in itertools.combinations(firsts[:33], 2):

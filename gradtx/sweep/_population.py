@@ -1,4 +1,4 @@
-"""Populations: the points of a sweep, and the transformations that are made of them, stacked."""
+"""Populations: the points of a sweep, and the transformations made from them, stacked."""
 
 import inspect
 import itertools
@@ -23,10 +23,10 @@ Maker = Callable[..., GradientTransformation]
 
 @dataclass(frozen=True)
 class Population:
-    """The lanes of a sweep: ``points``, one mapping a lane, and the transformations made of them.
+    """The lanes of a sweep: ``points``, one mapping per lane, and the transformations made from them.
 
-    ``groups``: the transformations, those of one structure stacked; each group is a compiled program. ``numbers``: what
-    the loss takes besides, one array a name; ``seeds``: a seed a lane, where they have their own. Populations add up:
+    ``groups``: the transformations, stacked by structure; each group is one compiled program. ``numbers``: the extra
+    numbers of the loss, one array per name; ``seeds``: one per lane, where lanes have their own. Populations add up:
     ``grid(adam, ...) + grid(sgd, ...)``.
     """
 
@@ -42,7 +42,7 @@ class Population:
 
     @property
     def tx(self) -> GradientTransformation:
-        """All transformations stacked in one, where they are of one structure."""
+        """All transformations stacked in one, if they have one structure."""
         if len(self.groups) > 1:
             raise TransformationError(
                 f"sweep: the lanes are of {len(self.groups)} structures, so there is no one transformation: see .groups"
@@ -85,7 +85,7 @@ def grid(
     seeds: Iterable[int] | None = None,
     **axes: Any,
 ) -> Population:
-    """Every combination of the values of the axes; the last axis varies fastest. A single value is the same in all.
+    """Every combination of the values of the axes; the last axis varies fastest. All lanes share a single value.
 
     ``factory`` is called with one value of each axis; it may be your own function. If it is a transformation, its
     numbers are replaced instead: ``grid(adam(schedule), **{"learning_rate.peak_value": [...]})``. ``numbers`` are axes
@@ -114,7 +114,7 @@ def zipped(
     seeds: Iterable[int] | None = None,
     **axes: Any,
 ) -> Population:
-    """The first values of all axes together, then the second ones, and so on. A single value is the same in all.
+    """The first values of all axes together, then the second ones, and so on. All lanes share a single value.
 
     As `grid` otherwise. Raises `TransformationError`: axes of different lengths.
 

@@ -1,4 +1,4 @@
-"""What a sweep came to: its lanes, their table, and the files it is kept in."""
+"""The result of a sweep: its lanes, their table, and the files it is written to."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ FINISHED, DROPPED, DIVERGED, STALLED = "finished", "dropped", "diverged", "stall
 class Lane(int):
     """The number of a lane, with what it learned: ``point``, ``params``, ``state``, ``final_loss``, ``loss``, ``tx``.
 
-    ``seed``: of its batches. ``steps``: how many it took. ``status``: finished, dropped, diverged or stalled.
+    ``seed``: that of its batches. ``steps``: how many it took. ``status``: finished, dropped, diverged or stalled.
     """
 
     point: Point
@@ -38,9 +38,9 @@ class Lane(int):
 
 @dataclass(frozen=True)
 class History:
-    """How a population evolved: after which ``steps``, from which lane each went on, and its numbers from then on.
+    """How a population evolved: after which ``steps``, which lane each lane continued, and its numbers from then on.
 
-    ``parents`` (turns × lanes); ``numbers``: one array a name, (turns + 1) × lanes, the first row as they began.
+    ``parents`` (turns × lanes); ``numbers``: one array per name, (turns + 1) × lanes, the first row at the start.
     """
 
     steps: np.ndarray
@@ -48,28 +48,28 @@ class History:
     numbers: dict[str, np.ndarray]
 
     def lineage(self, lane: int) -> list[int]:
-        """The lanes that a lane descends from, one a turn and itself last."""
+        """The lanes that a lane descends from, one per turn, and the lane itself last."""
         line = [int(lane)]
         for parents in self.parents[::-1]:
             line.append(int(parents[line[-1]]))
         return line[::-1]
 
     def schedule(self, lane: int) -> dict[str, np.ndarray]:
-        """The numbers that led to a lane, one a turn along its lineage."""
+        """The numbers along the lineage of a lane, one value per turn."""
         line = self.lineage(lane)
         return {name: column[np.arange(len(line)), line] for name, column in self.numbers.items()}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the lanes of a sweep came to.
+    """The results of the lanes of a sweep.
 
     ``loss`` (lanes × records): the training loss before each step, or its mean over every ``record_every`` steps; NaN
-    where a lane had stopped. ``final_loss`` (lanes): of the final parameters, over all data. ``params``: stacked, one
-    row a lane; ``states``: the same for each structure. ``metrics``: what ``evaluate`` returned, one column a name.
-    ``steps`` (lanes): how many each lane took; ``steps_spent``: the sum of that. ``status``:
-    a word a lane: finished, dropped (by selection), diverged, or stalled (out of patience). ``history``: how a
-    population evolved, where it did. ``batch_size``, ``seed``: as asked for.
+    where a lane had stopped. ``final_loss`` (lanes): the loss of the final parameters, over all data. ``params``:
+    stacked, one row per lane; ``states``: the same for each structure. ``metrics``: what ``evaluate`` returned, one
+    column per name. ``steps`` (lanes): how many each lane took; ``steps_spent``: their sum. ``status``: one word per
+    lane: finished, dropped (by selection), diverged, or stalled (out of patience). ``history``: how a population
+    evolved, where it did. ``batch_size``, ``seed``: as asked for.
     """
 
     population: Population
@@ -90,17 +90,17 @@ class Sweep:
 
     @property
     def points(self) -> list[Point]:
-        """The points of the population, one a lane."""
+        """The points of the population, one per lane."""
         return self.population.points
 
     @property
     def state(self) -> Tree:
-        """The stacked state, where all lanes are of one structure."""
+        """The stacked state, if all lanes have one structure."""
         return self.states[0] if len(self.states) == 1 else self.states
 
     @property
     def score(self) -> np.ndarray:
-        """What lanes are ranked by: the metric, not a number where a lane diverged."""
+        """What lanes are ranked by: the metric, NaN where a lane diverged."""
         column = self.final_loss if self.metric == "final_loss" else self.metrics[self.metric]
         return np.where(np.isfinite(self.final_loss), column, np.nan)
 
@@ -152,7 +152,7 @@ class Sweep:
         return lane
 
     def transformation(self, n: int) -> GradientTransformation:
-        """The transformation of a lane, as a call that can be written down: with the numbers of its point."""
+        """The transformation of a lane; where a population evolved, with its numbers at the end."""
         from gradtx.sweep._choice.evolution import exchanged
 
         tx = self.population.lane(n)
@@ -165,10 +165,10 @@ class Sweep:
     # Tables -----------------------------------------------------------------------------------------------------------
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a lane, the best first: its number, its point, its final loss and metrics.
+        """One row per lane, the best first: its number, its point, its final loss and metrics.
 
-        Where lanes did not all take all steps, also how many they took and why; where a population evolved, also what
-        the numbers of a lane were at the end.
+        Where lanes did not all take all steps, also how many they took and why; where a population evolved, also the
+        numbers of a lane at the end.
         """
         more = len(set(self.steps.tolist())) > 1 or any(status != FINISHED for status in self.status)
         names = list(dict.fromkeys(name for point in self.points for name in point))
@@ -195,9 +195,9 @@ class Sweep:
         return found
 
     def over_seeds(self) -> list[dict[str, Any]]:
-        """One row a point, whatever its seed, the best mean first: mean and standard deviation over the seeds.
+        """One row per point, the best mean first: mean and standard deviation over its seeds.
 
-        Lanes that diverged count: a mean over one of them is not a number, and such points come last.
+        Lanes that diverged count: a mean over one of them is NaN, and such points come last.
         """
         groups: dict[str, list[int]] = {}
         for n, point in enumerate(self.points):
@@ -238,7 +238,7 @@ class Sweep:
         ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz``, ``curves.png``, for a grid
         ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves it out).
         ``tensorboard=True`` adds a folder of that name (see `tensorboard`). What an earlier sweep left in the folder
-        under these names is replaced or removed. ``metric`` and ``better`` rank the lanes otherwise, as `ranked_by`.
+        under these names is replaced or removed. ``metric`` and ``better`` change the ranking, as in `ranked_by`.
         """
         if metric is not None or better is not None:
             return self.ranked_by(metric, better).save(folder, report=report, tensorboard=tensorboard)
@@ -276,7 +276,7 @@ class Sweep:
         return written
 
     def tensorboard(self, folder: str | Path) -> Path:
-        """Write the lanes for TensorBoard, a run each: training loss, final loss and metrics, hyperparameters.
+        """Write the lanes for TensorBoard, one run per lane: training loss, final loss and metrics, hyperparameters.
 
         Runs of lanes that an earlier sweep left in the folder are replaced or removed. Needs tensorboardX.
         """

@@ -1,4 +1,4 @@
-"""`run`: train all lanes of a population, in as few compiled programs as there are structures among them."""
+"""`run`: train all lanes of a population, in one compiled program for each structure."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -116,7 +116,7 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     population, began = course.plan.population, course.round
     saved = time.monotonic()
     shown = show if jax.process_index() == 0 else False
-    done = course.spent * jax.process_count()  # of all processes about as much as of this one
+    done = course.spent * jax.process_count()  # an estimate: as if every process had done as much
     name = f"{population.size} lane{'s' * (population.size != 1)}"
     with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
         for gone, best in course.go():

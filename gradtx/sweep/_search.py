@@ -52,11 +52,11 @@ class Search:
 
     @property
     def best_value(self) -> float:
-        """What the best point reached."""
+        """The value of the best point."""
         return float(self._best().value)
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a trial, the best first: its number, its point, what it reached; finished, dropped or diverged."""
+        """One row per trial, the best first: its number, its point, its value; finished, dropped or diverged."""
         up = self.study.direction.name == "MAXIMIZE"
         rows = []
         for trial in finished(self.study):
@@ -108,7 +108,7 @@ def search(
     ``options`` (``batch_size``, ``evaluate``, ``select`` ...) are those of `gradtx.sweep.run`. With ``seeds`` a point
     is trained once with each seed, and its value is the mean. All batches have one size, so nothing is compiled again.
     A trial that diverges is reported to Optuna as pruned: its sampler then avoids that region, whereas it forgets
-    failures. A lane that was dropped is pruned too, with its last value and step.
+    failures. A trial that was dropped is pruned too, with its last value and step.
 
     ``storage`` keeps the study: a path (an SQLite file), a URL for Optuna, or one of Optuna's storages. If it is not
     given, the study is ``study.db`` in ``folder``, or else only in memory. A study that exists is continued, if it asks
@@ -139,7 +139,7 @@ def search(
     middle = population([{name: d.quantile(0.5) for name, d in every.items()}])
     request = Request(
         loss, params, middle, data, steps, seed=seed, metric=metric, better=better, progress=False, **options
-    )  # whatever is wrong with it is said before a trial is asked for
+    )  # raises any error before a trial is asked for
     asked = {"metric": metric, **of_every_trial(request.plan())}
     if folder is not None:
         folder = made_folder("search", folder)

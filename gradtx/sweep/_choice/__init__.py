@@ -1,1 +1,1 @@
-"""Which lanes go on."""
+"""How to choose which lanes go on."""

@@ -1,4 +1,4 @@
-"""Population-based training: lanes that do badly go on from where lanes that do well are, with other numbers."""
+"""Population-based training: lanes that do badly take over the state of lanes that do well, with other numbers."""
 
 import functools
 from collections.abc import Mapping
@@ -44,13 +44,14 @@ def population_based(
 ) -> Evolution:
     """Population-based training: every so many steps the worst lanes copy the best, and change their numbers.
 
-    *Exploit*: each of the worst ``fraction`` of the lanes (one at least) takes parameters, state and numbers of one of
-    as many best lanes, drawn at random (truncation selection). *Explore*: then each of its numbers is multiplied by one
-    of ``factors`` (of a decay β it is 1 − β); or, with probability ``resample``, drawn anew from ``space``, a mapping
-    from names to distributions. What is explored are the numbers in which lanes differ, and those in ``space``; names
-    are those of `gradtx.hyperparameters` and of the loss's own numbers, dotted as far as needed to be unique.
+    *Exploit*: each of the worst ``fraction`` of the lanes (one at least) copies parameters, state and numbers from a
+    lane drawn at random from as many of the best (truncation selection). *Explore*: then each of its numbers is
+    multiplied by one of ``factors`` (for a decay β, 1 − β is multiplied); or, with probability ``resample``, drawn anew
+    from ``space``, a mapping from names to distributions. The numbers explored are those in which lanes differ, and
+    those in ``space``; their names are those of `gradtx.hyperparameters` and of the loss's own numbers, dotted as far
+    as needed to be unique.
 
-    Lanes of different structure evolve among themselves. What is compared is the ``metric`` of `gradtx.sweep.run`. (M.
+    Lanes of each structure evolve among themselves. They are compared by the ``metric`` of `gradtx.sweep.run`. (M.
     Jaderberg et al. 2017, Population Based Training of Neural Networks.)
 
     Raises `TransformationError`: a fraction outside (0, ½], a factor that is not positive, a name that no lane has.

@@ -26,7 +26,7 @@ class Halving:
     first: int | None
 
     def cuts(self, steps: int, lanes: int) -> list[Cut]:
-        """All cuts of a run, in time."""
+        """All cuts of a run, in order of time."""
         return _rungs(self.eta, steps, range(lanes), self._rounds(steps, lanes))
 
     def _rounds(self, steps: int, lanes: int) -> int:
@@ -51,7 +51,7 @@ class Hyperband:
         return sum(self._sizes(steps))
 
     def cuts(self, steps: int, lanes: int) -> list[Cut]:
-        """All cuts of a run, in time; the lanes are shared out among the brackets in the paper's proportions."""
+        """All cuts of a run, in order; the lanes are shared out among the brackets in the paper's proportions."""
         sizes = self._sizes(steps)
         if lanes < len(sizes):
             raise TransformationError(
@@ -80,8 +80,8 @@ def halving(eta: float = 3, *, first: int | None = None) -> Halving:
 
         rₖ = R·η^(k−K) steps, then ⌊n·η^(−k−1)⌋ lanes go on,   k = 0 ... K − 1
 
-    for n lanes and R steps, with K = ⌊log_η n⌋ rounds, or as many as fit after the ``first`` steps. What is compared
-    is the ``metric`` of `gradtx.sweep.run`, measured at each cut; lanes that diverged lose. (Jamieson & Talwalkar 2016;
+    for n lanes and R steps, with K = ⌊log_η n⌋ rounds, or as many as fit after the ``first`` steps. Lanes are compared
+    by the ``metric`` of `gradtx.sweep.run`, measured at each cut; lanes that diverged lose. (Jamieson & Talwalkar 2016;
     Li et al. 2018, Algorithm 1, inner loop.)
 
     >>> [(cut.step, cut.keep) for cut in halving(2).cuts(80, 16)]

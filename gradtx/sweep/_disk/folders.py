@@ -1,4 +1,4 @@
-"""Folders that a sweep writes to: on this machine, and there before any work is done."""
+"""Folders that a sweep writes to: they are on this machine, and are made before any work is done."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def local_folder(who: str, folder: Any) -> Path:
 
 
 def made_folder(who: str, folder: Any) -> Path:
-    """The folder, made if it is not there; or a `TransformationError` where that cannot be."""
+    """The folder, made if it is not there; or a `TransformationError` where it cannot be made."""
     path = local_folder(who, folder)
     try:
         path.mkdir(parents=True, exist_ok=True)

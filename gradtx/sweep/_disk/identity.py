@@ -1,4 +1,4 @@
-"""Which sweep it is: what its lanes compute, on which data, in words and digests that a disk can hold."""
+"""The identity of a sweep: what its lanes compute, on which data, as text and digests."""
 
 import hashlib
 import re
@@ -23,7 +23,7 @@ Tree = Any
 
 
 def identity(plan: Plan) -> dict[str, Any]:
-    """What makes a sweep this one and no other; devices, memory and how often it is saved do not."""
+    """What identifies a sweep. Devices, memory and how often it is saved do not belong to it."""
     program, population = plan.program, plan.population
     return question(plan) | {
         "lanes": population.size,
@@ -36,7 +36,7 @@ def identity(plan: Plan) -> dict[str, Any]:
 
 
 def question(plan: Plan) -> dict[str, Any]:
-    """What is asked of every lane alike: a loss, data, where it begins, how it is trained and ranked."""
+    """What all lanes share: the loss, the data, initial parameters, and how they are trained and ranked."""
     program, population = plan.program, plan.population
     numbers = {name: jnp.zeros([]) for name in population.numbers}
     made = plan.make(jax.random.key(plan.seed)) if plan.make else plan.params
@@ -61,7 +61,7 @@ def _batch(plan: Plan) -> Tree:
 
 
 def of_every_trial(plan: Plan) -> dict[str, Any]:
-    """What is asked of every trial of a search alike, whatever its seed; a digest for what is no word or number."""
+    """What all trials of a search share, whatever their seeds; as a digest where it is neither text nor a number."""
     population = plan.population
     asked = question(replace(plan, seed=0)) | {
         "seeds": "none" if population.seeds is None else ", ".join(map(str, population.seeds.tolist())),
@@ -72,12 +72,12 @@ def of_every_trial(plan: Plan) -> dict[str, Any]:
 
 
 def transformations_of(population: Population) -> list[list[str]]:
-    """Of each structure its first transformation as it prints, and a digest of the numbers of all."""
+    """For each structure, its first transformation as it prints, and a digest of the numbers of all."""
     return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
 
 
 def update_of(plan: Plan, tx: Any) -> str:
-    """A digest of what a step of a transformation computes: functions inside print alike, and need not be the same."""
+    """A digest of what a step of a transformation computes: two functions inside may print alike and yet differ."""
     numbers = {name: jnp.zeros([]) for name in plan.population.numbers}
     loss = lane_loss(plan.program, numbers)
 
@@ -111,13 +111,13 @@ def program_of(function: Callable[..., Any] | None, *args: Any) -> str:
     for called in _called_back(traced.jaxpr):
         try:
             text += fingerprint(called)
-        except CannotTell as error:  # no two are the same, then
+        except CannotTell as error:  # then no two digests are equal
             unknown = f"it calls {error}, which may be another ({uuid.uuid4().hex[:8]})"
     return unknown or hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _called_back(program: Jaxpr) -> Iterator[Callable[..., Any]]:
-    """The functions of Python that a program calls, and the programs inside of it."""
+    """The Python functions that a program calls back, and those of the programs inside it."""
     for equation in program.eqns:
         if equation.primitive.name in ("pure_callback", "io_callback"):
             callback = equation.params["callback"]
@@ -128,7 +128,7 @@ def _called_back(program: Jaxpr) -> Iterator[Callable[..., Any]]:
 
 
 def _constants(traced: Any) -> Iterator[Any]:
-    """The constants of a program, and of the programs inside of it."""
+    """The constants of a program, and of the programs inside it."""
     yield from (x for x in traced.consts if hasattr(x, "dtype"))
     for equation in traced.jaxpr.eqns:
         for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program):
@@ -141,5 +141,5 @@ def _is_program(x: Any) -> bool:
 
 
 def _without_addresses(text: str) -> str:
-    """What a function prints as, in whatever process."""
+    """The text without memory addresses, so that every process prints the same."""
     return re.sub(r"0x[0-9a-f]+", "", text)

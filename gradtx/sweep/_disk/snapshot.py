@@ -1,4 +1,4 @@
-"""Where a sweep under way stands, in words and arrays that a disk can hold, and a sweep that goes on from there.
+"""A snapshot of a sweep under way, in words and arrays that a disk can hold, and how a sweep goes on from it.
 
 Rows are written lane by lane, whatever units and devices they are on, so a sweep may go on with others.
 """
@@ -18,7 +18,7 @@ Tree = Any
 
 
 def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Where a course stands. All processes call it, and all get the same."""
+    """The state of a course. All processes call this, and all get the same."""
     course.share()
     arrays: dict[str, np.ndarray] = {"sums": course.sums, "steps": course.steps}
     arrays |= {f"score.{name}": column for name, column in course.scores.items()}

@@ -1,10 +1,10 @@
-"""Progress of a sweep on disk: what is needed to go on as if nothing had happened.
+"""Progress of a sweep on disk: all that it needs to resume as if it had never stopped.
 
-A folder holds ``sweep.json`` files of results beside ``progress/``; in there stand
+A folder holds the results (``sweep.json`` ...) and beside them ``progress/``, with
 
-- ``settings.json``: what sweep it is. Another sweep is refused.
+- ``settings.json``: which sweep it is. Another sweep is refused.
 - ``<n>/``: a checkpoint (written by Orbax), and ``<n>.json``, written after it: where the sweep stands, and a digest of
-  every file of the checkpoint. Without the latter a checkpoint does not count: it was not finished.
+  every file of the checkpoint. Without ``<n>.json`` a checkpoint does not count: it was not finished.
 - ``lock``: held by the process that runs the sweep.
 
 Every file appears whole or not at all (written beside, then renamed), so the process may be killed at any moment.
@@ -41,7 +41,7 @@ class Storage:
     # Opening ----------------------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Raise unless the folder is empty of progress, or holds progress of this sweep."""
+        """Raise unless the folder holds no progress, or progress of this sweep."""
         file = self.place / "settings.json"
         if not file.exists():
             others = sorted(path.name for path in self.place.iterdir()) if self.place.is_dir() else []
@@ -58,7 +58,7 @@ class Storage:
             )
 
     def open(self) -> None:
-        """Take the folder, and write down which sweep it is. Raises where another process has it."""
+        """Lock the folder, and write down which sweep it is. Raises where another process holds the lock."""
         if not self.writes:
             return
         made_folder("sweep.run", self.place)
@@ -67,7 +67,7 @@ class Storage:
             _write(self.place / "settings.json", json.dumps(self.settings, indent=1))
 
     def close(self) -> None:
-        """Give the folder back."""
+        """Release the lock."""
         if self.lock is not None:
             self.lock.close()
             self.lock = None
@@ -84,7 +84,7 @@ class Storage:
     # Saving and loading -----------------------------------------------------------------------------------------------
 
     def save(self, where: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Write a checkpoint, then that it is whole; then remove the one before it."""
+        """Write a checkpoint, then the file that says it is whole; then remove the checkpoint before it."""
         if not self.writes:
             return
         self.number += 1
@@ -101,7 +101,7 @@ class Storage:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def load(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """Where the newest whole checkpoint stands, and its arrays; None where there is none yet."""
+        """Where the sweep stood at the newest whole checkpoint, and its arrays; None if there is none yet."""
         done = sorted((int(p.stem) for p in self.place.glob("*.json") if p.stem.isdigit()), reverse=True)
         if not done:
             return None
@@ -126,7 +126,7 @@ class Storage:
 
 
 def _bytes(x: np.ndarray) -> np.ndarray:
-    """What any checkpoint can hold: numbers that NumPy does not know, such as 4-bit ones, as their bytes."""
+    """An array that any checkpoint can hold: dtypes that NumPy does not know, such as 4-bit ones, as bytes."""
     return x if x.dtype.kind in "biufc" else np.frombuffer(x.tobytes(), np.uint8)
 
 
@@ -199,7 +199,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _locked(file: Path) -> Any:
-    """The file, held until the process ends, however it ends."""
+    """The file, locked until the process ends, however it ends."""
     handle = open(file, "w")  # noqa: SIM115
     try:
         import fcntl

@@ -20,8 +20,8 @@ from gradtx._value.errors import TransformationError
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._result import DROPPED, Sweep
 
-BEAT, GRACE = 15.0, 120.0  # seconds: how often a process says that it is there, and after which silence it is not
-DIGESTS = ("loss", "evaluate", "params", "data", "transformation")  # settings of a study that say nothing to a reader
+BEAT, GRACE = 15.0, 120.0  # seconds: how often a process says that it is alive, and after which silence it is dead
+DIGESTS = ("loss", "evaluate", "params", "data", "transformation")  # settings kept as digests, not shown to a reader
 Point = dict[str, Any]
 
 
@@ -29,7 +29,7 @@ Point = dict[str, Any]
 
 
 def _is_flat(d: Distribution) -> bool:
-    """Whether it is uniform between its bounds, and not only in what it is made from."""
+    """Whether a distribution is itself uniform between its bounds, not only made from one that is."""
     if d.low is None or d.high is None:
         return False
     low, wide = d.low, d.high - d.low
@@ -37,7 +37,7 @@ def _is_flat(d: Distribution) -> bool:
 
 
 def key_of(name: str, d: Distribution) -> str:
-    """Its name in the study: what is neither uniform, log-uniform nor a choice is known by its quantile."""
+    """The name of a distribution in the study; one that Optuna does not have is searched by its quantile."""
     return name if d.values or d.whole or d.log or _is_flat(d) else f"quantile({name})"
 
 
@@ -111,7 +111,7 @@ def open_storage(optuna: Any, storage: Any) -> Any:
 
 
 def open_study(optuna: Any, storage: Any, name: str, sampler: Any, direction: str) -> Any:
-    """The study of that name, made if it is not there; or a `TransformationError` where it goes the other way."""
+    """The study of that name, made if it is not there; or a `TransformationError` where its direction is another."""
     told = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -129,7 +129,7 @@ def open_study(optuna: Any, storage: Any, name: str, sampler: Any, direction: st
 
 
 def check_study(study: Any, settings: Mapping[str, Any]) -> None:
-    """Raise `TransformationError` where a study was made with other settings; write them down where it was not."""
+    """Raise `TransformationError` where a study was made with other settings; write down those it does not have yet."""
     for name, x in settings.items():
         there = study.user_attrs.get(name, x)
         if there != x:
@@ -149,7 +149,7 @@ def _why(digest: str) -> str:
 
 @contextmanager
 def reachable(study: Any) -> Iterator[None]:
-    """Whatever its storage says where it is no more becomes a `TransformationError`."""
+    """Turn any error of the study's storage (moved, deleted or locked) into a `TransformationError`."""
     try:
         yield
     except Exception as error:
@@ -168,7 +168,7 @@ def finished(study: Any) -> list[Any]:
 
 
 def best_of(study: Any) -> float:
-    """The best value so far; not a number where there is none."""
+    """The best value so far; NaN where there is none."""
     try:
         return float(study.best_value)
     except ValueError:
@@ -181,8 +181,8 @@ def best_of(study: Any) -> float:
 class Work:
     """The trials of one process in a study that others may share.
 
-    A trial in training belongs to a process, which says every so often that it is there. Of the trials that are
-    finished or belong to a process that is there the first so many count; one that comes too late is given up.
+    A trial in training belongs to a process, which says every so often that it is alive. Of the trials that are
+    finished or belong to a living process, the first ``trials`` count; later ones are given up.
     """
 
     def __init__(
@@ -199,11 +199,11 @@ class Work:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Say that this process is there, until it is not."""
+        """Keep saying that this process is alive, until the block ends."""
         stop = threading.Event()
 
         def beat() -> None:
-            with suppress(Exception):  # where the storage is no more, the search itself will say so
+            with suppress(Exception):  # if the storage is gone, the search itself will say so
                 while not stop.wait(BEAT):
                     self.study.set_user_attr(f"process {self.me}", time.time())
 
@@ -217,7 +217,7 @@ class Work:
             thread.join()
 
     def claim(self) -> list[Any] | None:
-        """Trials for this process; none while the last ones are with others, None when all are finished."""
+        """Trials for this process; [] while other processes train the last ones, None when all are finished."""
         self._free()
         taken = self._taken()
         if len(taken) >= self.trials:
@@ -237,7 +237,7 @@ class Work:
         return mine
 
     def point(self, trial: Any) -> Point:
-        """Where a trial is, by the sampler."""
+        """The point of a trial, as the sampler proposes it."""
         try:
             for name, d in self.space.items():
                 suggested(trial, name, d)
@@ -248,7 +248,7 @@ class Work:
         return {name: value_of(name, d, trial.params) for name, d in self.space.items()}
 
     def tell(self, trial: Any, result: Sweep, n: int, seeds: int) -> None:
-        """What became of the lanes of a trial."""
+        """Tell Optuna what became of the lanes of a trial."""
         lanes, states = range(n * seeds, (n + 1) * seeds), self.optuna.trial.TrialState
         value = float(np.mean(np.asarray(result.score, np.float64)[list(lanes)]))
         early = any(result.status[lane] == DROPPED for lane in lanes)
@@ -260,7 +260,7 @@ class Work:
             self._end(trial, state=states.PRUNED)
 
     def give_up(self, batch: Sequence[Any]) -> None:
-        """Trials that were not told, because something went wrong."""
+        """Mark as failed the trials that are left without a result, because something went wrong."""
         running = self.optuna.trial.TrialState.RUNNING
         open_ = {t.number for t in self.study.get_trials(deepcopy=False, states=(running,))}
         for trial in batch:
@@ -283,7 +283,7 @@ class Work:
         return [trial.number for trial in self.study.get_trials(deepcopy=False) if trial.state.name in states]
 
     def _free(self) -> None:
-        """Trials of processes that are no more have failed: they do not count, and others take their place."""
+        """Mark as failed the trials of dead processes: they do not count, and other trials take their place."""
         running = self.optuna.trial.TrialState.RUNNING
         open_ = self.study.get_trials(deepcopy=False, states=(running,))
         beats = self.study.user_attrs if open_ else {}
@@ -311,7 +311,7 @@ class Work:
         return False
 
     def _sampler(self, number: int) -> Any:
-        """TPE for a batch: the same for the same trials, and another in every process."""
+        """TPE for a batch, seeded by its first trial: repeatable, and different in every process."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna calls what batches need experimental
             seed = int(np.random.SeedSequence([self.seed % 2**64, number]).generate_state(1)[0])
@@ -320,7 +320,7 @@ class Work:
 
 
 def _place() -> str:
-    """This machine: processes here can see each other."""
+    """The name of this machine, or container: processes within it can see each other."""
     try:
         return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:

@@ -1,8 +1,8 @@
 """The course of a sweep: rounds of training, and selection between them.
 
 A *round* is the steps between two selections. In a round the waves of units take turns (there is one if all lanes fit
-into memory), and each goes in *strides*, calls of one compiled program. After every stride the sweep stands at a place
-that can be written down, and from which it can go on.
+into memory), and each goes in *strides*, calls of one compiled program. After every stride the state of the sweep can
+be written down, and the sweep can go on from it.
 """
 
 import math
@@ -28,7 +28,7 @@ Tree = Any
 
 
 class Course:
-    """A sweep under way. Of several processes each trains lanes of its own, and all know which those are."""
+    """A sweep under way. Where there are several processes, each trains its own lanes, and all know which those are."""
 
     def __init__(self, plan: Plan):
         self.plan = plan
@@ -39,7 +39,7 @@ class Course:
         self.steps = np.zeros(lanes, np.int64)
         self.scores: dict[str, np.ndarray] = {}
         self.status = [FINISHED] * lanes
-        self.kept: dict[int, Lanes] = {}  # rows of lanes that train no more
+        self.kept: dict[int, Lanes] = {}  # rows of lanes that no longer train
         self.parents: list[np.ndarray] = []
         self.numbers: list[dict[str, np.ndarray]] = []
         self.waves: list[Wave] = []
@@ -65,13 +65,13 @@ class Course:
         return Settings(jax.tree.map(np.asarray, population.groups[group].tx), numbers, seed)  # pyright: ignore[reportArgumentType]
 
     def place(self, group: int, lanes: list[int], settings: Settings, rows: Lanes | None, clock: int) -> None:
-        """Deal lanes of a group to the devices; ``settings`` and ``rows`` have one row a lane, or they begin."""
+        """Deal lanes of a group to the devices. ``settings``, ``rows``: a row per lane; without ``rows`` they begin."""
         if not lanes:
             return
         plan, devices = self.plan, len(self.plan.devices)
         together = self._together(group)
         most = min(together, math.ceil(len(lanes) / devices)) if plan.program.width == ALL else together
-        slots = slots_for(plan.program, most)  # with tiles always of one size, so that nothing is compiled again
+        slots = slots_for(plan.program, most)  # tiles always have one size, so nothing is compiled again
         row = {lane: n for n, lane in enumerate(lanes)}
         waves = deal(lanes, devices, together)
         for wave in waves:
@@ -88,7 +88,7 @@ class Course:
             self.waves.append(Wave(group, clock, units))
 
     def _together(self, group: int) -> int:
-        """How many lanes of a device train at a time: as asked for, or as the compiled program says there is room."""
+        """How many lanes a device trains at a time: as asked for, or as many as the compiled program has room for."""
         plan, program = self.plan, self.plan.program
         tile, most = max(program.width, 1), math.ceil(len(plan.population.groups[group].lanes) / len(plan.devices))
         if plan.lanes_at_once is not None:
@@ -108,7 +108,7 @@ class Course:
     # Going on ---------------------------------------------------------------------------------------------------------
 
     def go(self) -> Iterator[tuple[int, float]]:
-        """Train to the end; after each stride how many steps of lanes it took, and the lowest loss at its end."""
+        """Train to the end; yield after each stride the steps of all its lanes, and the lowest loss at its end."""
         while self.round < len(self.plan.ends):
             end = self.plan.ends[self.round]
             for wave in self.waves:
@@ -122,7 +122,7 @@ class Course:
             self.round += 1
 
     def _stride(self, wave: Wave, first: int, count: int) -> tuple[int, float]:
-        """The same steps of all units of a wave, each on its device."""
+        """Take the same steps with all units of a wave, each on its device."""
         program = self.plan.program
 
         def one(unit: Unit) -> Any:
@@ -141,7 +141,7 @@ class Course:
         return gone, best
 
     def _side_by_side(self, what: Any, one: Callable[[Unit], Any], units: Sequence[Unit]) -> list[Any]:
-        """The same of several units at once; the first time one before the others, so that it is traced once."""
+        """Call ``one`` on several units at once; the first time on one before the others, so that it is traced once."""
         ahead = 0 if what in self.traced else 1
         self.traced.add(what)
         made = [one(unit) for unit in units[:ahead]]
@@ -151,7 +151,7 @@ class Course:
         return made
 
     def _account(self, unit: Unit, sums: np.ndarray, first: int, count: int) -> tuple[int, float]:
-        """Write down what a stride of a unit came to."""
+        """Write down the losses and steps of a unit's stride."""
         every, lanes = self.plan.program.every, unit.lanes
         record, last = first // every, (first + count - 1) // every
         sums = sums[: len(lanes), : last - record + 1]
@@ -207,11 +207,11 @@ class Course:
         return own
 
     def share(self) -> None:
-        """Bring what this process wrote down and what the others did together."""
+        """Merge what this process wrote down with what the others did."""
         self.sums, self.steps, self.scores = share(self._own(), (self.sums, self.steps, self.scores))
 
     def ranks(self) -> np.ndarray:
-        """A number a lane, low where it is good, infinite where it diverged."""
+        """One number per lane, the lower the better, infinite where it diverged."""
         plan = self.plan
         score = self.scores[plan.metric] * (-1.0 if plan.better == "higher" else 1.0)
         return np.where(np.isfinite(self.scores["final_loss"]) & np.isfinite(score), score, np.inf)
@@ -233,7 +233,7 @@ class Course:
             self._cut(group, training)
 
     def _alone(self, group: int) -> Unit | None:
-        """The one unit of a group, where there is one in all processes."""
+        """The only unit of a group, if there is only one, and only one process."""
         units = self.units(group)
         return units[0] if len(units) == 1 and jax.process_count() == 1 else None
 
@@ -262,7 +262,7 @@ class Course:
             self.kept |= {lane: at(rows, n) for n, lane in enumerate(unit.lanes) if lane not in training}
 
     def gather(self, group: int) -> tuple[list[int], Lanes, Settings]:
-        """All lanes of a group that are in units, of all processes: their rows and settings, on the host."""
+        """The lanes of a group that are in units of any process, with their rows and settings, on the host."""
         plan, every = self.plan, list(self.plan.population.groups[group].lanes)
         place = {lane: n for n, lane in enumerate(every)}
         here = np.zeros(len(every), bool)
@@ -306,14 +306,14 @@ class Course:
         self.numbers.append(self._recorded())
 
     def _exchange(self, group: int, lanes: list[int], rows: Lanes, settings: Settings) -> None:
-        """Every unit takes its lanes' part."""
+        """Give every unit the rows and settings of its lanes."""
         row = {lane: n for n, lane in enumerate(lanes)}
         for unit in self.units(group):
             index = filled([row[lane] for lane in unit.lanes], unit.slots)
             unit.rows, unit.settings, unit.placed = at(rows, index), rows_at(settings, index), None
 
     def _recorded(self) -> dict[str, np.ndarray]:
-        """The numbers of all lanes now, one column a name; not a number where a lane has none of that name."""
+        """The numbers of all lanes now, one column per name; NaN where a lane has none of that name."""
         found: dict[str, np.ndarray] = {}
         for group, own in enumerate(self.plan.population.groups):
             begun = evolution.recorded(self.settings_of(group))
@@ -327,7 +327,7 @@ class Course:
     # The end ----------------------------------------------------------------------------------------------------------
 
     def rows(self, group: int, lanes: list[int], rows: Lanes) -> Lanes:
-        """The rows of all lanes of a group, those that train no more beside what `gather` found, in every process."""
+        """The rows of all lanes of a group, in every process: those that `gather` found and those no longer trained."""
         own = self.plan.population.groups[group].lanes
         found = {lane: at(rows, n) for n, lane in enumerate(lanes)} | self.kept
         other = next(iter(found.values()), None)
@@ -335,7 +335,7 @@ class Course:
         return share(np.asarray([lane in found for lane in own]), whole)
 
     def result(self) -> Sweep:
-        """What all lanes came to."""
+        """The result of all lanes."""
         plan, population = self.plan, self.plan.population
         self._measure(self.units())
         self.share()
@@ -371,14 +371,14 @@ class Course:
         )
 
     def losses(self) -> np.ndarray:
-        """Means over the records, not a number behind the end of a lane."""
+        """The mean loss of every record, NaN after the end of a lane."""
         every = self.plan.program.every
         starts = np.arange(self.sums.shape[1]) * every
         counts = np.clip(self.steps[:, None] - starts, 1, every).astype(self.sums.dtype)
         return np.where(starts < self.steps[:, None], self.sums / counts, np.nan)
 
     def _last_losses(self, status: np.ndarray) -> np.ndarray:
-        """Not finite where a lane has diverged, be it that it was stopped there or not."""
+        """The last loss of every lane, not finite where it diverged, whether or not it was stopped there."""
         record = np.minimum(self.steps // self.plan.program.every, self.sums.shape[1] - 1)
         last = self.sums[np.arange(len(record)), record]
         return np.where(status == STALLED, last, self.scores["final_loss"])

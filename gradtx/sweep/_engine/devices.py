@@ -1,4 +1,4 @@
-"""Where a sweep trains: the devices that were asked for, one entry a unit."""
+"""Where a sweep trains: the devices that were asked for, one entry per unit."""
 
 import os
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from gradtx._value.errors import TransformationError
 
 
 def chosen(devices: Any, tiles: int) -> tuple[Any, ...]:
-    """The devices. Several processes need all of theirs; the cores of a CPU share its units."""
+    """The devices. Every process must have one of them; a CPU is listed several times, to share its cores."""
     there = jax.devices()
     found: list[Any] = []
     if devices is None:

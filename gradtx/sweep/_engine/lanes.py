@@ -1,10 +1,9 @@
 """The compiled part of a sweep: lanes that train side by side, in tiles, on one device or on several.
 
 Lanes stand in *slots*, one row each of stacked arrays. A *tile* is ``width`` slots that one ``vmap`` takes through the
-steps together; tiles follow each other in a loop whose length is a number like any other, so fewer lanes are less work
-and no new compilation. What a lane computes depends on the width in its last bits, and on nothing else: not on its
-neighbours, its slot, how many tiles there are, or on which device. Every device runs the same program on slots of its
-own: there is nothing that it could wait for in another.
+steps together; tiles follow each other in a loop whose length is an argument, so fewer lanes are less work without a
+new compilation. The width affects what a lane computes, in its last bits; its neighbours, its slot, the number of tiles
+and the device do not. Every device runs the same program on its own slots, so none waits for another.
 """
 
 import functools
@@ -26,7 +25,7 @@ ALL = -1  # a width: all slots of a device are one tile
 
 @dataclass(frozen=True)
 class Program:
-    """What is compiled: everything about a training step that is no number.
+    """What is compiled: everything about a training step except its numbers.
 
     ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``.
     ``records``: entries of the loss that one call may touch, each of ``every`` steps. ``patience``: records without a
@@ -50,7 +49,7 @@ class Program:
 
 
 class Settings(NamedTuple):
-    """What tells lanes from each other, one row a slot: transformation, numbers of the loss; seed, if they have one."""
+    """How lanes differ, one row per slot: transformation, numbers of the loss; seed, if each has its own."""
 
     tx: GradientTransformation
     numbers: dict[str, jax.Array]
@@ -58,7 +57,7 @@ class Settings(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """What training changes, one row a slot. ``best``, ``since`` and ``sum`` serve the patience."""
+    """What training changes, one row per slot. ``best``, ``since`` and ``sum`` serve the patience."""
 
     params: Tree
     state: Tree
@@ -79,7 +78,7 @@ def lane_loss(program: Program, numbers: dict[str, jax.Array]) -> Callable[..., 
 
 @functools.partial(jax.jit, static_argnames=("program", "make"))
 def start(program: Program, settings: Settings, params: Tree, *, make: Callable[..., Any] | None, slots: Any) -> Lanes:
-    """Every slot before its first step. ``make(key)`` makes initial parameters of a seed, where ``params`` is None."""
+    """Every slot before its first step. Where ``params`` is None, ``make(key)`` makes them from the seed."""
     many = slots.shape[0]
     if make is not None:
         made = functools.partial(_made, make)
@@ -114,7 +113,7 @@ def take(tree: Tree, index: jax.Array) -> Tree:
 def train(
     program: Program, settings: Settings, data: Tree, lanes: Lanes, first: Any, count: Any, active: jax.Array
 ) -> tuple[Lanes, jax.Array]:
-    """``count`` steps from step ``first`` on, of the ``active`` slots in front.
+    """``count`` steps from step ``first`` on, with the first ``active`` slots.
 
     Returns the lanes, and the sum of the losses of every record that was touched, slots × records.
     """
@@ -131,7 +130,7 @@ def train(
 
 @functools.partial(jax.jit, static_argnames=("program",))
 def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array) -> dict[str, jax.Array]:
-    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` says of them, slot by slot."""
+    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` returns for them, by slot."""
     real = lanes.sum.dtype
 
     def one(settings: Settings, params: Tree, state: Tree, data: Tree) -> dict[str, jax.Array]:

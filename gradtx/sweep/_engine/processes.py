@@ -11,22 +11,22 @@ Tree = Any
 
 
 def agreed(mine: bool) -> bool:
-    """What the first process says, in all of them."""
+    """What the first process says, returned in all of them."""
     return bool(_all(np.asarray(mine))[0])
 
 
 def least(mine: int) -> int:
-    """The smallest of what they say."""
+    """The smallest of what the processes say."""
     return int(np.min(_all(np.asarray(mine, np.int32))))
 
 
 def total(mine: int) -> int:
-    """The sum of what they say."""
+    """The sum of what the processes say."""
     return sum(int(x) for x in _all(np.asarray([mine >> 31, mine & 0x7FFFFFFF], np.int32)) @ np.array([1 << 31, 1]))
 
 
 def share(own: np.ndarray, tree: Tree) -> Tree:
-    """Rows from the processes that have them: ``own`` marks the rows that are this one's. Bit for bit."""
+    """Every row from a process that has it, bit for bit; ``own`` marks the rows of this process."""
     if jax.process_count() == 1:
         return tree
     owner = np.argmax(_all(np.asarray(own, np.bool_)), axis=0)
@@ -45,12 +45,12 @@ def share(own: np.ndarray, tree: Tree) -> Tree:
 
 
 def anywhere(own: np.ndarray) -> np.ndarray:
-    """The rows that any of them has."""
+    """The rows that any process has."""
     return np.any(_all(own), axis=0)
 
 
 def _all(x: np.ndarray) -> np.ndarray:
-    """The array of every process, one row a process."""
+    """The arrays of all processes, one row per process."""
     if jax.process_count() == 1:
         return x[None]
     from jax.experimental import multihost_utils

@@ -16,14 +16,14 @@ def is_key(x: Any) -> bool:
 
 
 def as_keys(raw: Any, like: Any) -> jax.Array:
-    """Keys of the kind that ``like`` has (an array, or a shape of one), of their numbers."""
+    """Keys from their raw numbers, of the kind that ``like`` has (an array, or the shape of one)."""
     kinds: list[Any] = []
     jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), like)
     return jax.random.wrap_key_data(jnp.asarray(raw), impl=kinds[0])
 
 
 def to_host(tree: Tree) -> Tree:
-    """The same in arrays of NumPy; keys stay keys, all on one device."""
+    """The same tree in NumPy arrays; keys stay keys, all on one device."""
     return jax.tree.map(lambda x: jax.device_put(x, jax.local_devices()[0]) if is_key(x) else np.asarray(x), tree)
 
 
@@ -55,7 +55,7 @@ def blank(shapes: Tree) -> Tree:
 
 
 def put(x: Any, index: np.ndarray, y: Any) -> Any:
-    """An array with rows exchanged, in place where that can be; what has no rows stays."""
+    """An array with some rows replaced, in place where possible; a scalar stays as it is."""
     if is_key(x):
         return x.at[index].set(y)
     if np.ndim(x):

@@ -25,7 +25,7 @@ def whole_seed(name: str, seed: Any) -> int:
 
 
 def as_numpy_has_it(name: str, seed: Any) -> int:
-    """A seed for generators of NumPy, which take no negative ones; those from 0 on are the same there.
+    """A seed for NumPy's generators, which take no negative ones: to those it adds 2**64.
 
     >>> as_numpy_has_it("sample: seed", 7), as_numpy_has_it("sample: seed", -1) == 2**64 - 1
     (7, True)
@@ -34,5 +34,5 @@ def as_numpy_has_it(name: str, seed: Any) -> int:
 
 
 def as_jax_has_them(seeds: Any) -> np.ndarray:
-    """Seeds as `jax.random.key` has them: their lower half, where JAX computes in 32 bits."""
+    """Seeds as `jax.random.key` takes them: only their lower 32 bits, where JAX computes in 32 bits."""
     return np.asarray(jnp.asarray(np.asarray(seeds, np.int64)))

@@ -1,7 +1,7 @@
 """Units: lanes of one structure that train together on one device, and where their rows are.
 
-Lanes are dealt to the devices in turn. If those of a device do not fit into its memory together, they train in waves,
-one unit a device in each; between its turns a unit rests on the host.
+Lanes are dealt to the devices in turn. If the lanes of a device do not fit into its memory together, they train in
+waves, with one unit per device in each wave; between its turns a unit rests on the host.
 """
 
 import math
@@ -25,7 +25,7 @@ MEMINFO = Path("/proc/meminfo")
 
 @dataclass
 class Unit:
-    """Lanes that train together, in the slots in front; ``settings`` and, at rest, ``rows`` are on the host."""
+    """Lanes that train together, in the first slots; ``settings`` and, at rest, ``rows`` are on the host."""
 
     group: int
     lanes: list[int]
@@ -61,7 +61,7 @@ class Unit:
         """Go on with some of the lanes, each with its own rows or with those of the lane in ``sources``."""
         place = {lane: n for n, lane in enumerate(self.lanes)}
         if program.width == ALL:
-            self.slots = slots_for(program, len(lanes))  # less work, for a new compilation
+            self.slots = slots_for(program, len(lanes))  # less work, at the price of a new compilation
         own = filled([place[lane] for lane in lanes], self.slots)
         index = filled([place[lane] for lane in sources or lanes], self.slots)
         self.rows = jax.tree.map(lambda x: x[index], self.rows) if self.resting else take(self.rows, jnp.asarray(index))
@@ -70,7 +70,7 @@ class Unit:
 
 @dataclass
 class Wave:
-    """Units of a group that train at a time, one a device; ``clock``: how many steps they have taken."""
+    """Units of a group that train at the same time, one per device; ``clock``: how many steps they have taken."""
 
     group: int
     clock: int
@@ -83,7 +83,7 @@ def filled(index: Sequence[int], slots: int) -> np.ndarray:
 
 
 def rows_at(settings: Settings, index: Any) -> Settings:
-    """Rows of settings; a seed of all lanes is none."""
+    """Rows of settings; a seed that all lanes share stays as it is."""
     rows = jax.tree.map(lambda x: x[index], settings._replace(seed=None))
     return rows._replace(seed=settings.seed[index] if settings.seed.ndim else settings.seed)
 
@@ -95,7 +95,7 @@ def slots_for(program: Program, lanes: int) -> int:
 
 
 def deal(lanes: Sequence[int], devices: int, together: int) -> list[list[list[int]]]:
-    """Waves, and in each the lanes of every device: dealt in turn, ``together`` of them at a time.
+    """For each wave, the lanes of every device: dealt in turn, at most ``together`` per device.
 
     >>> deal(range(7), 2, 2)
     [[[0, 2], [1, 3]], [[4, 6], [5]]]
@@ -123,7 +123,7 @@ def like(program: Program, settings: Settings, params: Tree, make: Any, slots: i
 
 
 def bytes_needed(program: Program, settings: Settings, rows: Lanes, data: Tree, device: Any) -> int:
-    """What the compiled training program needs for so many slots, by its own account."""
+    """The memory that the compiled training program needs for so many slots, by its own analysis."""
     settings = jax.device_put(settings, device)
     place = jax.sharding.SingleDeviceSharding(device)
     rows = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), rows)
@@ -136,7 +136,7 @@ def bytes_needed(program: Program, settings: Settings, rows: Lanes, data: Tree, 
 
 
 def memory_of(device: Any, devices: int) -> int | None:
-    """How many bytes a sweep may take on a device: nine tenths of what is free; None where nobody says."""
+    """How many bytes a sweep may take on a device: nine tenths of what is free; None if unknown."""
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(0.9 * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
