@@ -9,7 +9,7 @@ from gradtx._rules.fields import zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.floating import ewma, fitted, real_dtype
+from gradtx._value.floating import divided, ewma, fitted, real_dtype
 from gradtx._value.marks import Decay, Dtype, NonNegative
 
 
@@ -110,7 +110,7 @@ def bias_correction(decay: Decay = 0.9) -> Rule:
     """
 
     def formula(u, *, correction):
-        return u / correction
+        return divided(u, correction)
 
     return per_leaf(formula, once={"correction": lambda t: 1 - decay**t})
 

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
+from gradtx._value.floating import scaled
 from gradtx._value.marks import NonNegative
 
 
 def _times(factor) -> Rule:
     def formula(u):
-        return factor * u
+        return scaled(u, factor)
 
     return per_leaf(formula, conditions=True)
 

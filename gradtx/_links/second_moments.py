@@ -14,7 +14,7 @@ from gradtx._rules.fields import full, real_zeros, zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
-from gradtx._value.floating import abs_sq, at_most_finite, ewma, plus, root
+from gradtx._value.floating import abs_sq, at_most_finite, divided, ewma, plus, root
 from gradtx._value.marks import Decay, Dtype, NonNegative
 
 
@@ -44,7 +44,7 @@ def scale_by_rms(
 
     def corrected(u, nu, *, gradient, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
-        return u / (root(plus(nu / correction, eps_root)) + eps), nu
+        return u / (root(plus(divided(nu, correction), eps_root)) + eps), nu
 
     def raw(u, nu, *, gradient):
         nu = ewma(decay, nu, abs_sq(gradient))

@@ -58,12 +58,35 @@ def ewma(decay: Any, average: Any, x: Any) -> Any:
     """
     if isinstance(average, int | float) and isinstance(x, int | float):
         return average + (1 - decay) * (x - average)
-    part = 1 - decay
-    if _alike(average, x) and not jnp.iscomplexobj(x):
-        part = np.asarray(part, x.dtype) if type(part) is float else part
-        if jnp.ndim(part) == 0 and part.dtype == x.dtype:  # lax: jax.numpy traces each of its calls for every shape
-            return jax.lax.add(average, jax.lax.mul(jax.lax.sub(x, at_most_finite(average)), part))
-    return average + part * (x - at_most_finite(average))
+    part = _number_like(1 - decay, x) if _alike(average, x) else None
+    if part is None:
+        return average + (1 - decay) * (x - at_most_finite(average))
+    finite = jax.lax.min(average, np.asarray(jnp.finfo(x.dtype).max, x.dtype))
+    return jax.lax.add(average, jax.lax.mul(jax.lax.sub(x, finite), part))
+
+
+# The same as with Python's operators. jax.numpy traces each of its calls again for every shape; `jax.lax` does not.
+
+
+def scaled(x: Any, by: Any) -> Any:
+    """``x * by``, for a number ``by``."""
+    number = _number_like(by, x)
+    return x * by if number is None else jax.lax.mul(x, number)
+
+
+def divided(x: Any, by: Any) -> Any:
+    """``x / by``, for a number ``by``."""
+    number = _number_like(by, x)
+    return x / by if number is None else jax.lax.div(x, number)
+
+
+def _number_like(number: Any, x: Any) -> Any:
+    """A number as `jax.lax` takes it beside ``x``; None where dtypes or shapes are to be promoted."""
+    if not isinstance(x, jax.Array) or jnp.iscomplexobj(x):
+        return None
+    if type(number) is float:
+        return np.asarray(number, x.dtype)
+    return number if isinstance(number, jax.Array) and number.ndim == 0 and number.dtype == x.dtype else None
 
 
 def _alike(a: Any, b: Any) -> bool:
