@@ -235,15 +235,15 @@ __all__ = [
     "zeros",
 ]
 
-LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
+_LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
 
 
 def __getattr__(name: str) -> typing.Any:
     """Namespaces and training loops are imported where they are first used: most programs need few of them."""
     if name in ("curvature", "initializers", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
-    if name in LOOPS:
-        return getattr(importlib.import_module(f"gradtx._training.{LOOPS[name]}"), name)
+    if name in _LOOPS:
+        return getattr(importlib.import_module(f"gradtx._training.{_LOOPS[name]}"), name)
     hints = importlib.import_module("gradtx._value.hints")
     hint = "" if name.startswith("_") else hints.instead_of_name(name, __all__)
     raise AttributeError(f"module 'gradtx' has no attribute {name!r}{hint}", name=name)

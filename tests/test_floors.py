@@ -160,7 +160,7 @@ def test_namespaces_are_opened_where_they_are_first_used():
 def test_the_door_lists_its_public_names_in_order():
     names = {name for name, x in vars(gradtx).items() if not name.startswith("_") and not inspect.ismodule(x)}
     namespaces = {name for name in gradtx.__all__ if inspect.ismodule(getattr(gradtx, name))}
-    assert set(gradtx.__all__) == names | namespaces
+    assert set(gradtx.__all__) == names | namespaces | {"Fit", "fit", "minimize"}  # loops, imported where they are used
     assert namespaces >= {"sweep", "testing", "tree"}
     assert list(gradtx.__all__) == sorted(gradtx.__all__)
 
