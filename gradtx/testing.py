@@ -139,7 +139,6 @@ def vmap_equals_a_loop(tx: Any, params: Tree, extra: Extra, tolerance: float | N
 def derivatives_are_finite(tx: Any, params: Tree, extra: Extra) -> None:
     """The updates have finite derivatives with respect to every number, at zero gradients too."""
 
-    @jax.jit
     @jax.grad
     def derivative(tx: Any, gradients: list[Tree]) -> Any:
         made = run(tx, params, gradients, extra)

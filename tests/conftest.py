@@ -41,6 +41,6 @@ def little_memory():
     if resident() > LIMIT:
         jax.clear_caches()
         gc.collect()
-        libc = ctypes.util.find_library("c")
-        if libc and hasattr(ctypes.CDLL(libc), "malloc_trim"):
-            ctypes.CDLL(libc).malloc_trim(0)
+        trim = getattr(ctypes.CDLL(ctypes.util.find_library("c")), "malloc_trim", None)  # where libc is that of GNU
+        if trim is not None:
+            trim(0)

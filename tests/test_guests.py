@@ -164,3 +164,23 @@ def test_orbax_saves_and_restores(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found, saved)
     if not isinstance(saved, dict):
         assert found == saved
+
+
+def test_filter_jit_of_equinox_compiles_again_for_a_python_float_and_not_for_an_array():
+    import equinox as eqx
+
+    traces = []
+
+    @eqx.filter_jit
+    def step(tx, grads):
+        traces.append(1)
+        return tx.update(grads, tx.init(grads), grads)[0]
+
+    def compiled(*txs):
+        before = len(traces)
+        for tx in txs:
+            step(tx, P)
+        return len(traces) - before
+
+    assert compiled(sgd(0.1), sgd(0.2)) == 2
+    assert compiled(*(jax.tree.map(jnp.asarray, sgd(rate)) for rate in (0.1, 0.2))) == 1

@@ -193,7 +193,7 @@ def nested(order, tx, model):
 # Numbers --------------------------------------------------------------------------------------------------------------
 
 
-def followed(order, tx, model):
+def assert_follows_its_model(order, tx, model):
     """Both through seven steps, of which the third is bad if something guards against it."""
     tx, model = nested(order, tx, model)
     rng = np.random.default_rng(0)
@@ -231,7 +231,7 @@ def test_any_three_wrappers_in_any_order_are_the_model_in_float64(outermost):
         for order in ORDERS[::2]:  # every two wrappers next to each other, and half of what may be around them
             if order[0] == outermost:
                 try:
-                    followed(order, gx.adam(fall), Adam)
+                    assert_follows_its_model(order, gx.adam(fall), Adam)
                 except Exception as error:
                     raise AssertionError(" around ".join(order)) from error
 
@@ -239,7 +239,7 @@ def test_any_three_wrappers_in_any_order_are_the_model_in_float64(outermost):
 @pytest.mark.parametrize("order", ORDERS[::23], ids=" around ".join)
 def test_the_gradient_is_taken_where_the_innermost_link_wants_it(order):
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"), jax.disable_jit():
-        followed(order, gx.nesterov(fall, 0.9), Nesterov)
+        assert_follows_its_model(order, gx.nesterov(fall, 0.9), Nesterov)
 
 
 # Contracts ------------------------------------------------------------------------------------------------------------

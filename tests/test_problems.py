@@ -357,7 +357,8 @@ def test_a_module_that_can_be_called_is_parameters_and_a_function_of_a_key_is_no
 
 
 def test_an_equinox_module_is_trained_by_the_command_line(tmp_path):
-    eqx = pytest.importorskip("equinox")
+    import equinox as eqx
+
     source = """
 import equinox as eqx, jax, jax.numpy as jnp
 def make(seed):

@@ -25,6 +25,7 @@ from gradtx._rules.protocol import (
     State,
     Tree,
     asked_of,
+    is_empty,
     one_number,
     widened,
 )
@@ -142,12 +143,12 @@ class _Wrapper:
             if probe is not None:
                 state |= _kept(probe.blank((), inside, params))
         own = {} if self.init is None else self.init(widened(params), **({"inner": state} if self.copies else {}))
-        return {**({"inner": self.encode(state)} if not _is_empty(state) else {}), **own}
+        return {**({"inner": self.encode(state)} if not is_empty(state) else {}), **own}
 
     def inside(self, state: Any) -> State:
         """The state of ``inner``, decoded."""
         kept = state.get("inner", {}) if isinstance(state, Mapping) else {}
-        return kept if _is_empty(kept) else self.decode(kept)
+        return kept if is_empty(kept) else self.decode(kept)
 
     def step(self, make: Make, signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         """One update."""
@@ -175,7 +176,7 @@ class _Wrapper:
             raise TransformationError(
                 "expected the state that is returned to have 'inner', the state of what is inside"
             )
-        inner = {} if _is_empty(after["inner"]) else {"inner": self.encode(after["inner"])}
+        inner = {} if is_empty(after["inner"]) else {"inner": self.encode(after["inner"])}
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
         context.measured(self.measure, updates, new, after)
@@ -242,7 +243,3 @@ def _kept(measurements: dict[str, Any]) -> State:
 
 def _as_it_is(state: State) -> State:
     return state
-
-
-def _is_empty(state: Any) -> bool:
-    return isinstance(state, dict) and not state

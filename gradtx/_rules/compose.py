@@ -23,6 +23,7 @@ from gradtx._rules.protocol import (
     Surroundings,
     Tree,
     combined,
+    is_empty,
 )
 from gradtx._rules.restrict import any_frozen
 from gradtx._value.errors import TransformationError, within
@@ -150,11 +151,6 @@ def _filed(link: NamedRule) -> Rule:
         return signals, {name: entry} if not is_empty(entry) else {}
 
     return rule._replace(init=init, update=update)
-
-
-def is_empty(state: Any) -> bool:
-    """Whether this is the state of a link that keeps none."""
-    return isinstance(state, dict) and not state
 
 
 def parallel(links: Links, join: Callable[..., Any]) -> Late:

@@ -54,7 +54,7 @@ class Probe(NamedTuple):
         """Store the number that ``of`` returns for the update before and after a link and for fields of its state."""
         name = ".".join((*self.prefix, *path))
         if self.wanted(name):
-            value = jnp.asarray(of(before, after, **{name: state[name] for name in Names.of(of).all}), jnp.float32)
+            value = jnp.asarray(of(before, after, **{field: state[field] for field in Names.of(of).all}), jnp.float32)
             if value.shape != ():
                 raise TransformationError(f"{path[-1]}: expected a measurement to be one number, found {value.shape}")
             self.found[name] = value
@@ -249,6 +249,11 @@ def one_number(params: Tree) -> jax.Array:
 def number_a_leaf(params: Tree) -> Tree:
     """A measurement of each leaf, before the first update."""
     return trees.map(one_number, params)
+
+
+def is_empty(state: Any) -> bool:
+    """Whether this is the state of a link that keeps none."""
+    return isinstance(state, dict) and not state
 
 
 def missing(name: str) -> TransformationError:

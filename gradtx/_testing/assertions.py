@@ -40,7 +40,7 @@ def expect_close(
     expect_same_kind(expected, found, where)
     for path, x, y in _present(expected, found):
         exact = not jnp.issubdtype(x.dtype, jnp.inexact)
-        rounding = 0.0 if exact else ULPS * (1 if fused else 16) * float(jnp.finfo(x.dtype).eps)
+        rounding = 0.0 if exact else ULPS * (1 if fused else 4) * float(jnp.finfo(x.dtype).eps)
         a, b = (np.asarray(leaf).astype(np.complex128) for leaf in (x, y))
         bound = max(rounding * np.max(np.abs(a), initial=0, where=np.isfinite(a)), 0.0 if exact else tolerance or 0.0)
         expect(np.allclose(b, a, rtol=0, atol=bound, equal_nan=True), f"{where}leaf {path}", x, y)

@@ -6,10 +6,10 @@ from typing import Any
 
 from gradtx import tree as trees
 from gradtx._rules.checks import check_gradients
-from gradtx._rules.compose import is_empty, placed, points_of
+from gradtx._rules.compose import placed, points_of
 from gradtx._rules.packing import choice
 from gradtx._rules.per_leaf import per_leaf
-from gradtx._rules.protocol import Context, Late, Make, NamedRule, Rule, Signals, State, Tree, combined
+from gradtx._rules.protocol import Context, Late, Make, NamedRule, Rule, Signals, State, Tree, combined, is_empty
 from gradtx._rules.restrict import any_frozen, keep, merge, restrict, restricted
 from gradtx._rules.transformation import transformation
 from gradtx._value.errors import TransformationError, suggest, within

@@ -5,7 +5,20 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gradtx._rules.protocol import MEASUREMENTS, Context, Late, Make, Place, Points, Probe, Rule, Signals, State, Tree
+from gradtx._rules.protocol import (
+    MEASUREMENTS,
+    Context,
+    Late,
+    Make,
+    Place,
+    Points,
+    Probe,
+    Rule,
+    Signals,
+    State,
+    Tree,
+    is_empty,
+)
 from gradtx._rules.transformation import transformation
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.marks import Link
@@ -51,14 +64,14 @@ def measured(inner: Link, *, only: str | tuple[str, ...] = "*") -> Late:
                 if pattern != "*" and not any(fnmatchcase(name, pattern) for name in seen):
                     there = f"there are {', '.join(seen)}" if seen else "no link in it measures anything"
                     raise TransformationError(f"only: nothing is called {pattern!r}; {there}")
-            return {**({"inner": state} if state != {} else {}), MEASUREMENTS: found}
+            return {**({"inner": state} if not is_empty(state) else {}), MEASUREMENTS: found}
 
         def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
             probe, path = Probe.of(wanted), _path(context.path, inner)
             step = within(inner.link_name, inside.update)
             after, new = step(signals, state.get("inner", {}), context._replace(path=path, probe=probe))
             found = probe.filled(path, inside, signals.updates)
-            return after, {**({"inner": new} if new != {} else {}), MEASUREMENTS: found}
+            return after, {**({"inner": new} if not is_empty(new) else {}), MEASUREMENTS: found}
 
         def places(state: Any, step: Any) -> Iterator[Place]:
             own = state.get("inner", {}) if isinstance(state, Mapping) else {}
