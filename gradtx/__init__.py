@@ -56,7 +56,7 @@ from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
-from gradtx._rules.functions import apply_updates, eval_params, gradient_params, hyperparameters
+from gradtx._rules.functions import apply_updates, eval_params, gradient_params, hyperparameters, reset
 from gradtx._rules.packing import Packed, pack
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
@@ -88,10 +88,13 @@ from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, N
 from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
-from gradtx._wrappers.chain import chain, identity
+from gradtx._wrappers.chain import chain, identity, named_chain
+from gradtx._wrappers.clocks import own_clock
+from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
 from gradtx._wrappers.fork import fork
-from gradtx._wrappers.groups import masked, partition, set_to_zero
+from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero
 from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
+from gradtx._wrappers.hyperparams import InjectHyperparamsState, inject_hyperparams, with_hyperparams
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
@@ -108,6 +111,7 @@ __all__ = [
     "Fit",
     "GradientTransformation",
     "Group",
+    "InjectHyperparamsState",
     "Limit",
     "Link",
     "MultiSteps",
@@ -141,6 +145,8 @@ __all__ = [
     "chain",
     "clip",
     "clip_by_global_norm",
+    "conditionally_mask",
+    "conditionally_transform",
     "constant_schedule",
     "cosine_decay_schedule",
     "cosine_onecycle_schedule",
@@ -156,6 +162,7 @@ __all__ = [
     "fit",
     "foreign",
     "fork",
+    "freeze",
     "function_of_step",
     "gradient_params",
     "guard_nonfinite",
@@ -164,6 +171,7 @@ __all__ = [
     "hyperparameters",
     "identity",
     "initializers",
+    "inject_hyperparams",
     "inverse_sqrt_schedule",
     "inverse_time_decay",
     "join_schedules",
@@ -177,13 +185,16 @@ __all__ = [
     "measured",
     "measurements",
     "minimize",
+    "multi_transform",
     "nadam",
+    "named_chain",
     "nesterov",
     "nesterov_bias_correction",
     "nesterov_lookahead",
     "nesterov_momentum_decay",
     "newton",
     "newton_cg",
+    "own_clock",
     "pack",
     "partition",
     "per_leaf",
@@ -191,6 +202,7 @@ __all__ = [
     "piecewise_interpolate_schedule",
     "polynomial_schedule",
     "real_zeros",
+    "reset",
     "rmsprop",
     "root",
     "rprop",
@@ -218,6 +230,7 @@ __all__ = [
     "scale_by_zoom_linesearch",
     "schedule",
     "schedule_free",
+    "selective_transform",
     "set_to_zero",
     "sgd",
     "sgdr_schedule",
@@ -232,6 +245,7 @@ __all__ = [
     "warmup_exponential_decay_schedule",
     "warmup_stable_decay_schedule",
     "whole_tree",
+    "with_hyperparams",
     "zeros",
 ]
 

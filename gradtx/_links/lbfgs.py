@@ -54,7 +54,7 @@ def scale_by_lbfgs(*, memory_size: int = 10, scale_init_precond: bool = True) ->
             "pairs": jnp.full([], -1, jnp.int32),
         }
 
-    def update(updates: Tree, state: Any, *, params: Tree) -> Any:
+    def update(updates: Tree, state: Any, *, params: Tree, t: Any) -> Any:
         now = {
             "params": trees.cast_like(params, state["params"]),
             "updates": trees.cast_like(updates, state["updates"]),

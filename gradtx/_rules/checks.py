@@ -73,14 +73,20 @@ def check_like(updates: Tree, params: Tree) -> None:
 def check_floating(tree: Tree, what: str) -> None:
     """Raise `TransformationError` unless every leaf is an array (or a number) in floating point."""
     for n, leaf in enumerate(trees.flatten(tree)[0]):
-        dtype = getattr(leaf, "dtype", type(leaf))
-        known = isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) or dtype in KNOWN
-        if leaf is not None and not (known and jnp.issubdtype(dtype, jnp.inexact)):
+        if leaf is not None and not is_floating(leaf):
+            dtype = getattr(leaf, "dtype", type(leaf))
             found = getattr(dtype, "__name__", str(dtype))
             raise TransformationError(
                 f"leaf {trees.paths(tree)[n]}: expected a floating-point {what}, found {found}; leave such a leaf out "
                 "(None), or freeze it: partition({..., 'frozen': set_to_zero()}, ...)"
             )
+
+
+def is_floating(leaf: Any) -> bool:
+    """Whether a leaf is an array, or a number, in floating point."""
+    dtype = getattr(leaf, "dtype", type(leaf))
+    known = isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) or dtype in KNOWN
+    return known and bool(jnp.issubdtype(dtype, jnp.inexact))
 
 
 def check_gradients(updates: Tree, params: Tree) -> None:

@@ -25,7 +25,7 @@ from gradtx._rules.protocol import (
     combined,
     is_empty,
 )
-from gradtx._rules.restrict import any_frozen
+from gradtx._rules.restrict import any_frozen, none_touches
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.named_links import Links
 
@@ -74,7 +74,9 @@ def _serial(links: Sequence[NamedRule]) -> Rule:
         else:
             runs.append([link])
     steps = [_fused(run) if run[0].rule.leaf else _filed(run[0]) for run in runs]
-    common = combined(links) | {"frozen": any_frozen([link.rule for link in links]), "points": points_of(links)}
+    rules = [link.rule for link in links]
+    common = combined(links) | {"frozen": any_frozen(rules), "points": points_of(links)}
+    common |= {"untouched": none_touches(rules)}
     if len(steps) == 1:
         return steps[0]._replace(**common)
 
@@ -117,8 +119,9 @@ def points_of(links: Sequence[NamedRule]) -> Points | None:
 
     def moved(which: str) -> Any:
         def point(params: Tree, state: State) -> Tree:
-            for name, rule, _ in links:
-                params = getattr(rule.points, which)(params, state.get(name, {})) if rule.points else params
+            for link in links:
+                points = link.rule.points
+                params = getattr(points, which)(params, link.own(state)) if points else params
             return params
 
         return point
@@ -163,7 +166,7 @@ def parallel(links: Links, join: Callable[..., Any]) -> Late:
 def _parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
     rules = [link.rule for link in links]
     frozen = any_frozen(rules, all) if all(rule.frozen for rule in rules) else None
-    common = combined(links) | {"frozen": frozen, "points": points_of(links)}
+    common = combined(links) | {"frozen": frozen, "untouched": none_touches(rules), "points": points_of(links)}
     if all(rule.leaf for rule in rules):
         return lift(_join(links, join))._replace(**common)
     steps = [_filed(link) for link in links]

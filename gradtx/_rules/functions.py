@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules import clock
-from gradtx._rules.checks import as_arrays, as_state, check_floating, check_like
+from gradtx._rules.checks import as_arrays, as_state, check_floating, check_like, check_state
 from gradtx._rules.protocol import Place, State, Tree
 from gradtx._rules.restrict import fill, keep
 from gradtx._rules.transformation import GradientTransformation, rule_of
@@ -92,6 +92,41 @@ def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -
     return moved if rule.frozen is None else fill(moved, params)
 
 
+def reset(tx: GradientTransformation, state: State, params: Tree, where: Any) -> State:
+    """The state with that of some parameters as it is before the first update, such as those of one group.
+
+    ``where`` chooses the parameters, as the mask of `gradtx.masked` does: a path pattern, a tree of bools, a function
+    of the parameters. What belongs to several parameters stays, unless all of them are chosen: so the step count of a
+    whole chain goes on. The trap: there a bias correction takes the new average for an old one; put
+    `gradtx.own_clock` around a group that is to start anew.
+
+    >>> from gradtx import sgd
+    >>> params = {"body": jnp.zeros(1), "head": jnp.zeros(1)}
+    >>> tx = sgd(0.1, 0.9)
+    >>> _, state = tx.update({"body": jnp.array([1.0]), "head": jnp.array([1.0])}, tx.init(params))
+    >>> reset(tx, state, params, "head")
+    {'trace': {'body': Array([1.], dtype=float32), 'head': Array([0.], dtype=float32)}}
+    """
+    chosen = within("reset", trees.mask)(where, params)
+    fresh = tx.init(params)
+    others = jax.eval_shape(tx.init, keep(params, trees.map(lambda own: not own, chosen)))
+    nobody = jax.eval_shape(tx.init, trees.map(lambda _: None, params))
+    within("reset", check_state)(state, fresh)
+    return _renewed(fresh, state, others, nobody)
+
+
+def _renewed(fresh: Any, state: Any, others: Any, nobody: Any) -> Any:
+    """``fresh`` where the state of the other parameters has nothing, ``state`` elsewhere."""
+    left, shared, all_of_it = (len(jax.tree.leaves(x)) for x in (others, nobody, fresh))
+    if left == shared < all_of_it:  # none of it belongs to another parameter
+        return fresh
+    if isinstance(others, dict):
+        return {name: _renewed(fresh[name], entry, others[name], nobody[name]) for name, entry in state.items()}
+    return jax.tree.map(
+        lambda other, old, new: new if other is None else old, others, state, fresh, is_leaf=lambda x: x is None
+    )
+
+
 def hyperparameters(tx: GradientTransformation, state: State | None = None) -> dict[str, Any]:
     """Every number of a transformation by its dotted name, as `GradientTransformation.replace` takes them.
 
@@ -126,8 +161,8 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
     places = {id(place.link): place for place in rule.places(state, step)}
     for name, part in opened.parts():
         if isinstance(part, GradientTransformation):
-            _, own, now = places.get(id(part), Place(part, {}, step))
-            yield from _numbers_at(part, f"{prefix}{name}.", own, now)
+            _, own, now, current = places.get(id(part), Place(part, {}, step))
+            yield from _numbers_at(part if current is None else current, f"{prefix}{name}.", own, now)
         elif tx.call.parameters[name].kind == "whole":
             yield prefix + name, part
         elif part is not None:

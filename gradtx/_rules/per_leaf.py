@@ -165,11 +165,16 @@ def fuse(neighbours: Sequence[NamedRule]) -> LeafRule:
 def merged(links: Sequence[tuple[str, LeafRule]]) -> dict[str, Any]:
     """What the formulas of several links need and keep, each under the name of its link."""
     return {
-        "fields": {(name, *path): start for name, link in links for path, start in link.fields.items()},
+        "fields": {_kept_at(name, link, path): start for name, link in links for path, start in link.fields.items()},
         "needs": {asked: (name, *path) for name, link in reversed(links) for asked, path in link.needs.items()},
         "once": {(name, *path): of for name, link in links for path, of in link.once.items()},
         "blame": next(((name, *link.blame) for name, link in links if link.fields), (links[0][0], *links[0][1].blame)),
     }
+
+
+def _kept_at(name: str, link: LeafRule, path: Path) -> Path:
+    """Where a field of a link is kept: under the link's name, unless it is the only one and has that name itself."""
+    return path if path == (name,) and len(link.fields) == 1 else (name, *path)
 
 
 # Formulas on trees ----------------------------------------------------------------------------------------------------

@@ -109,11 +109,15 @@ class Points(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A link that a rule is made of: the value, its state, and the step that its schedules are at."""
+    """A link that a rule is made of: the value, its state, and the step that its schedules are at.
+
+    ``current`` is the value with the numbers that its state has for it, where a state may have any.
+    """
 
     link: Any
     state: Any
     step: Any
+    current: Any = None
 
 
 def nowhere(state: Any, step: Any) -> Iterator[Place]:
@@ -125,11 +129,11 @@ class Rule(NamedTuple):
     """How a transformation acts on trees: ``init(params, context)``, ``update(signals, state, context)``.
 
     ``timed``: needs the step. ``leaf``: the formula for one array, where there is one. ``frozen``: which leaves of a
-    tree have no state and no update, if there are any. ``points``: where to take the gradient and which parameters to
-    deploy, if these are not the parameters themselves. ``seeds``: those of the links that draw at random. ``measures``:
-    the dotted names of what its links measure, each with a function of the parameters that returns its value before
-    the first update. ``places``: the links that it is made of. ``foreign``: trees may be of any kind, because a link
-    of another library takes them.
+    tree have no state and no update, if there are any. ``untouched``: which leaves no link looks at. ``points``: where
+    to take the gradient and which parameters to deploy, if these are not the parameters themselves. ``seeds``: those of
+    the links that draw at random. ``measures``: the dotted names of what its links measure, each with a function of the
+    parameters that returns its value before the first update. ``places``: the links that it is made of. ``foreign``:
+    trees may be of any kind, because a link of another library takes them.
     """
 
     init: Callable[[Tree, Context], State]
@@ -137,6 +141,7 @@ class Rule(NamedTuple):
     timed: bool = False
     leaf: "LeafRule | None" = None
     frozen: Callable[[Tree], Tree] | None = None
+    untouched: Callable[[Tree], Tree] | None = None
     points: Points | None = None
     seeds: tuple[Any, ...] = ()
     measures: Mapping[str, Blank] = {}
@@ -163,9 +168,19 @@ class NamedRule(NamedTuple):
     rule: Rule
     link: Any = None
 
+    @property
+    def field(self) -> bool:
+        """Whether its one field has its own name: then that is kept as the link's entry, not one level deeper."""
+        return self.rule.leaf is not None and tuple(self.rule.leaf.fields) == ((self.name,),)
+
+    def own(self, state: Any) -> Any:
+        """The state of this link, in that of all."""
+        entry = state.get(self.name, {}) if isinstance(state, Mapping) else {}
+        return {self.name: entry} if self.field else entry
+
     def places(self, state: Any, step: Any) -> Iterator[Place]:
         """This link, and those that it is made of."""
-        own = state.get(self.name, {}) if isinstance(state, Mapping) else {}
+        own = self.own(state)
         yield Place(self.link, own, step)
         yield from self.rule.places(own, step)
 
@@ -216,19 +231,25 @@ class Surroundings(NamedTuple):
 
 
 class Names(NamedTuple):
-    """The names that a function asks for: its keyword-only parameters, those with a default being optional."""
+    """The names that a function asks for: its keyword-only parameters, those with a default being optional.
+
+    ``rest``: it also takes every extra keyword of ``update`` that it does not name.
+    """
 
     all: tuple[str, ...]
     optional: frozenset[str]
+    rest: bool = False
 
     @classmethod
     def of(cls, function: Callable[..., Any], *, refuse: Mapping[str, str] = {}) -> "Names":
         """The names that ``function`` asks for. ``refuse`` maps names that are an error to what the error says."""
-        asked = [p for p in inspect.signature(function).parameters.values() if p.kind == p.KEYWORD_ONLY]
+        known = inspect.signature(function).parameters.values()
+        asked = [p for p in known if p.kind == p.KEYWORD_ONLY]
         for p in asked:
             if p.name in refuse:
                 raise TransformationError(f"it asks for {p.name!r}: {refuse[p.name]}")
-        return cls(tuple(p.name for p in asked), frozenset(p.name for p in asked if p.default is not p.empty))
+        optional = frozenset(p.name for p in asked if p.default is not p.empty)
+        return cls(tuple(p.name for p in asked), optional, any(p.kind == p.VAR_KEYWORD for p in known))
 
     @property
     def needed(self) -> list[str]:
@@ -285,7 +306,8 @@ def asked_of(names: Names, signals: Signals, context: Context, updates: Tree) ->
     absent = [name for name in names.needed if given.get(name) is None]
     if absent:
         raise missing(absent[0])
-    return {name: given[name] for name in names.all if given.get(name) is not None}
+    rest = {name: x for name, x in context.extra.items() if name not in names.all} if names.rest else {}
+    return {name: given[name] for name in names.all if given.get(name) is not None} | rest
 
 
 def combined(links: Iterable[NamedRule]) -> dict[str, Any]:

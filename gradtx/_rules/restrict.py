@@ -15,10 +15,19 @@ from gradtx._value.errors import within
 
 def any_frozen(rules: Sequence[Rule], among: Callable[..., bool] = any) -> Callable[[Tree], Tree] | None:
     """Which leaves at least one of the rules freezes (or all of them, ``among=all``)."""
-    asked = [rule.frozen for rule in rules if rule.frozen]
+    return _together([rule.frozen for rule in rules if rule.frozen], among)
+
+
+def none_touches(rules: Sequence[Rule]) -> Callable[[Tree], Tree] | None:
+    """Which leaves none of the rules looks at."""
+    asked = [rule.untouched for rule in rules if rule.untouched]
+    return _together(asked, all) if len(asked) == len(rules) else None
+
+
+def _together(asked: Sequence[Callable[[Tree], Tree]], among: Callable[..., bool]) -> Callable[[Tree], Tree] | None:
     if not asked:
         return None
-    return lambda tree: jax.tree.map(lambda *each: among(each), *(frozen(tree) for frozen in asked))
+    return lambda tree: jax.tree.map(lambda *each: among(each), *(which(tree) for which in asked))
 
 
 def restrict(link: Any, choose: Callable[[Tree], Tree]) -> Late:
@@ -63,13 +72,26 @@ def restricted(rule: Rule, choose: Callable[[Tree], Tree]) -> Rule:
         inner = rule.frozen(keep(tree, mask)) if rule.frozen else {}
         return fill(inner, trees.map(lambda _: False, tree))
 
+    def untouched(tree: Tree) -> Tree:
+        mask = chosen(tree)
+        inner = rule.untouched(keep(tree, mask)) if rule.untouched else trees.map(lambda _: False, keep(tree, mask))
+        return fill(inner, trees.map(lambda _: True, tree))
+
     def moved(point: Callable[[Tree, State], Tree]) -> Callable[[Tree, State], Tree]:
         return lambda params, state: fill(point(keep(params, chosen(params)), state), params)
 
     points = Points(*map(moved, rule.points)) if rule.points else None
     measures = {name: lambda params, of=of: of(keep(params, chosen(params))) for name, of in rule.measures.items()}
     frozen_here = frozen if rule.frozen else None
-    return rule._replace(init=init, update=update, leaf=None, frozen=frozen_here, points=points, measures=measures)
+    return rule._replace(
+        init=init,
+        update=update,
+        leaf=None,
+        frozen=frozen_here,
+        untouched=untouched,
+        points=points,
+        measures=measures,
+    )
 
 
 def on_leaves(mask: Tree, signals: Signals, context: Context, state: State) -> tuple[Signals, State, Context]:

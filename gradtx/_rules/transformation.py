@@ -4,8 +4,9 @@ A transformation is a call of a factory, kept (see `gradtx._value.value`). Its r
 the numbers as they are then: traced, swept or scheduled. That is cheap, because it happens while tracing.
 """
 
+import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, overload
 
 import jax
@@ -23,6 +24,7 @@ from gradtx._rules.checks import (
     check_state,
     check_structure,
     in_wider_dtype,
+    is_floating,
     still,
 )
 from gradtx._rules.compose import scope
@@ -88,7 +90,7 @@ class GradientTransformation(Value):
 
     def _init(self, params: Tree, key: Any) -> State:
         rule = rule_of(self, jnp.zeros([], jnp.int32))
-        params = _thaw(rule, params, params)
+        params = _kept(params, _aside(rule, params))
         if not rule.foreign:
             check_floating(params, "parameter")
         params = as_arrays(params)
@@ -116,28 +118,38 @@ class GradientTransformation(Value):
         state = as_state(state)
         step = clock.count_of(state) if step is None else step
         rule = rule_of(self, jnp.asarray(0 if step is None else step))
-        if rule.frozen is not None and params is not None:
+        if (rule.frozen is not None or rule.untouched is not None) and params is not None:
             check_structure(updates, params)
-        thawed, given = _thaw(rule, updates, params), params
-        if rule.frozen is not None:
-            like = updates if params is None else params
-            extra = of_some(extra, trees.map(lambda frozen: not frozen, rule.frozen(like)), params)
+        aside, given = _aside(rule, updates if params is None else params), params
+        thawed = _kept(updates, aside)
+        if aside is not None:
+            extra = of_some(extra, trees.map(lambda how: how is Aside.NOT, aside), params)
         gradients = as_arrays(thawed)
-        params = None if params is None else as_arrays(_thaw(rule, params, params))
+        params = None if params is None else as_arrays(_kept(params, aside))
         ordinary = not rule.foreign or not is_own_kind(params, updates)
         if ordinary:
             check_floating(params, "parameter")
         context = Context(params, extra=extra, path=self._root())
         signals, new = clock.tick(rule, Signals(gradients, gradients), state, context, step)
         out = in_wider_dtype(signals.updates, gradients, params)
-        if rule.frozen is not None:
-            out = fill(out, trees.map(still, updates, updates if given is None else given))
+        if aside is not None:
+            out = fill(out, trees.map(_left, aside, updates, updates if given is None else given))
         check_state(state, new)
         if ordinary:
             check_floating(thawed, "gradient")  # also what no link has looked at
             if given is not None:
                 check_like(updates, given)
         return out, new
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        """``init, update = tx``, as with Optax, whose transformations are pairs."""
+        return iter((self.init, self.update))
+
+    def __getitem__(self, n: int) -> Callable[..., Any]:
+        return (self.init, self.update)[n]
+
+    def __len__(self) -> int:
+        return 2
 
     def compiles(self) -> bool:
         """Whether an update outside of a trace may be one compiled call: not if a link may have hidden side effects."""
@@ -214,11 +226,35 @@ def _checked_step(step: Any) -> Any:
     )  # an int32 counts no further
 
 
-def _thaw(rule: Rule, tree: Tree, like: Tree) -> Tree:
-    """The tree without the leaves that the rule freezes."""
-    if rule.frozen is None or tree is None:
-        return tree
-    return keep(tree, trees.map(lambda frozen: not frozen, rule.frozen(tree if like is None else like)))
+class Aside(enum.Enum):
+    """Why a leaf takes no part in an update."""
+
+    NOT = "it does"
+    FROZEN = "frozen: it has no update"
+    UNTOUCHED = "no link looks at it, and it is not in floating point: what comes in goes out"
+
+
+def _aside(rule: Rule, tree: Tree) -> Tree:
+    """For every leaf whether the rule leaves it aside; None if it leaves none."""
+    if (rule.frozen is None and rule.untouched is None) or tree is None:
+        return None
+    found = trees.map(lambda _: Aside.NOT, tree)
+    if rule.untouched is not None:
+        passed = trees.map(lambda untouched, x: untouched and not is_floating(x), rule.untouched(tree), tree)
+        found = trees.map(lambda passed: Aside.UNTOUCHED if passed else Aside.NOT, passed)
+    if rule.frozen is not None:
+        found = trees.map(lambda frozen, how: Aside.FROZEN if frozen else how, rule.frozen(tree), found)
+    return found if any(how is not Aside.NOT for how in jax.tree.leaves(found)) else None
+
+
+def _kept(tree: Tree, aside: Tree) -> Tree:
+    """The tree without the leaves that are left aside."""
+    return tree if aside is None or tree is None else keep(tree, trees.map(lambda how: how is Aside.NOT, aside))
+
+
+def _left(how: Aside, update: Any, param: Any) -> Any:
+    """The update of a leaf that is left aside."""
+    return update if how is Aside.UNTOUCHED else still(update, param)
 
 
 # From a value to its rule ---------------------------------------------------------------------------------------------

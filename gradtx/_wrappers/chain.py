@@ -5,7 +5,8 @@ from typing import Any
 from gradtx._rules.compose import serial
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Late, Rule
-from gradtx._rules.transformation import transformation
+from gradtx._rules.transformation import GradientTransformation, transformation
+from gradtx._value.errors import TransformationError
 from gradtx._value.named_links import Links
 
 
@@ -35,6 +36,22 @@ def chain(*links: Any, **named_links: Any) -> Late:
     Array([-0.5], dtype=float32)
     """
     return serial(Links.of(links, named_links))
+
+
+def named_chain(*transforms: tuple[str, Any]) -> GradientTransformation:
+    """`chain` of pairs of a name and a transformation, as Optax writes it: ``chain(first=..., second=...)``.
+
+    Raises `TransformationError`: a name that is given twice.
+
+    >>> from gradtx import clip, scale
+    >>> named_chain(("clip", clip(1.0)), ("scale", scale(-0.5)))
+    chain(clip=clip(max_delta=1.0), scale=scale(step_size=-0.5))
+    """
+    names = [name for name, _ in transforms]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise TransformationError(f"named_chain: two links are named {twice!r}")
+    return chain(**dict(transforms))
 
 
 @transformation

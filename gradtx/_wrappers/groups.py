@@ -6,14 +6,15 @@ from typing import Any
 
 from gradtx import tree as trees
 from gradtx._rules.checks import check_gradients
-from gradtx._rules.compose import placed, points_of
+from gradtx._rules.compose import placed, points_of, serial
 from gradtx._rules.packing import choice
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Context, Late, Make, NamedRule, Rule, Signals, State, Tree, combined, is_empty
-from gradtx._rules.restrict import any_frozen, keep, merge, restrict, restricted
-from gradtx._rules.transformation import transformation
+from gradtx._rules.restrict import any_frozen, keep, merge, none_touches, restrict, restricted
+from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.errors import TransformationError, suggest, within
 from gradtx._value.marks import Group, Link, Static
+from gradtx._value.named_links import Links
 
 Choice = Callable[[Tree], Tree]
 
@@ -94,6 +95,57 @@ def partition(transforms: Group, param_labels: Static) -> Late:
     return Late(lambda make: _grouped(transforms, labels, group, make))
 
 
+@transformation
+def multi_transform(transforms: Group, param_labels: Static) -> GradientTransformation:
+    """`partition` under the name that Optax had for it.
+
+        u ← transforms[label of the leaf](u)
+
+    >>> from gradtx import sgd
+    >>> tx = multi_transform({1: sgd(0.1), 0: set_to_zero()}, {"enc": 0, "out": 1})
+    >>> gradients = {"enc": jnp.array(2.0), "out": jnp.array(2.0)}
+    >>> tx.update(gradients, tx.init(gradients))[0]
+    {'enc': Array(0., dtype=float32), 'out': Array(-0.2, dtype=float32)}
+    """
+    return partition(transforms, param_labels)
+
+
+@transformation
+def freeze(mask: Static) -> GradientTransformation:
+    """No update of the leaves that a mask chooses; the others pass through.
+
+        u ← 0 where the mask is True,   u elsewhere
+
+    ``mask`` is as in `masked`. The frozen leaves have no state anywhere in the chain, and no part in any norm; they may
+    even be integers.
+
+    >>> from gradtx import chain, sgd
+    >>> tx = chain(freeze("enc"), sgd(0.1))
+    >>> gradients = {"enc": jnp.array(2.0), "out": jnp.array(2.0)}
+    >>> tx.update(gradients, tx.init(gradients))[0]
+    {'enc': Array(0., dtype=float32), 'out': Array(-0.2, dtype=float32)}
+    """
+    return masked(set_to_zero(), mask)
+
+
+@transformation
+def selective_transform(optimizer: Link, *, freeze_mask: Any) -> Late:
+    """A transformation of all leaves but those that a mask freezes.
+
+        u ← 0 where the mask is True,   optimizer(u) elsewhere
+
+    ``freeze_mask`` is as in `masked`. The frozen leaves have no state and no part in any norm. State: that of
+    ``optimizer``, under its name.
+
+    >>> from gradtx import sgd
+    >>> tx = selective_transform(sgd(0.1), freeze_mask="enc")
+    >>> gradients = {"enc": jnp.array(2.0), "out": jnp.array(2.0)}
+    >>> tx.update(gradients, tx.init(gradients))[0]
+    {'enc': Array(0., dtype=float32), 'out': Array(-0.2, dtype=float32)}
+    """
+    return serial(Links.of([freeze(freeze_mask), optimizer], {}))
+
+
 def _grouped(transforms: Mapping[str, Any], labels: Choice, group: Callable[[str], Choice], make: Make) -> Rule:
     named = [
         NamedRule(label, restricted(placed(label, within(label, make)(link)), group(label)), link)
@@ -117,4 +169,6 @@ def _grouped(transforms: Mapping[str, Any], labels: Choice, group: Callable[[str
             merged = merge(Signals(updates, updates if shared else keep(after.gradient, own)), merged)
         return merged, {k: entry for k, (_, entry) in made.items() if not is_empty(entry)}
 
-    return Rule(init, update, frozen=any_frozen(list(parts.values())), points=points_of(named), **combined(named))
+    rules = list(parts.values())
+    aside = {"frozen": any_frozen(rules), "untouched": none_touches(rules)}
+    return Rule(init, update, points=points_of(named), **aside, **combined(named))

@@ -12,6 +12,11 @@ def few_then_many(step):
     return jnp.where(step < 1, 1, 2)
 
 
+def odd(step):
+    """Whether it is the second, fourth ... update."""
+    return step % 2 == 1
+
+
 WRAPPERS = [
     Row("accumulate", gx.accumulate(gx.adam(WARMUP), 2)),
     Row("guard_nonfinite", gx.guard_nonfinite(gx.adam(WARMUP))),
@@ -22,6 +27,10 @@ WRAPPERS = [
     Row("MultiSteps that skips", gx.MultiSteps(gx.adam(0.1), 2, should_skip_update_fn=optax.skip_not_finite)),
     Row("measured", gx.measured(gx.chain(gx.clip_by_global_norm(0.5), gx.clip(0.2), gx.adam(WARMUP)))),
     Row("measured in part", gx.measured(gx.accumulate(gx.chain(gx.clip(0.2), gx.adam(0.1)), 2), only="*.rate")),
+    Row("with_hyperparams", gx.with_hyperparams(gx.adam(WARMUP))),
+    Row("conditionally_transform", gx.conditionally_transform(gx.sgd(halving, 0.9), odd)),
+    Row("conditionally_mask", gx.conditionally_mask(gx.adam(0.1), odd), contracts=False),
+    Row("own_clock", gx.own_clock(gx.adam(WARMUP))),
     Row("lookahead", gx.lookahead(gx.adam(0.1), 2), tolerance=OF_PARAMS),
     Row("schedule_free", gx.schedule_free(gx.sgd(0.1), 0.1), tolerance=OF_PARAMS),
     Row("cautious", gx.cautious(gx.adam(0.1))),
