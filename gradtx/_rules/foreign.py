@@ -15,7 +15,7 @@ from gradtx._value.errors import TransformationError
 
 def foreign_rule(transformation: Any) -> Rule:
     """The rule of anything with ``init`` and ``update``."""
-    takes_extra = any(p.kind == p.VAR_KEYWORD for p in inspect.signature(transformation.update).parameters.values())
+    takes_extra = takes_keywords(transformation.update)
 
     def init(params: Tree, context: Context) -> Any:
         refuse_packed(params, "it may look at leaves")
@@ -39,6 +39,11 @@ def foreign_rule(transformation: Any) -> Rule:
         return signals.then(_widened(new), conditions=False), _in_the_dtypes_of(state, after)
 
     return Rule(init, update, foreign=True)
+
+
+def takes_keywords(update: Any) -> bool:
+    """Whether an ``update`` takes any extra keywords."""
+    return any(p.kind == p.VAR_KEYWORD for p in inspect.signature(update).parameters.values())
 
 
 def is_own_kind(params: Tree, updates: Tree) -> bool:

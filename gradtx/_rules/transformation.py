@@ -269,9 +269,29 @@ def _rule(tx: GradientTransformation, step: Any, children: Mapping[str, Any]) ->
     def make(link: Any, at: Any = None) -> Rule:
         return link if isinstance(link, Rule) else rule_of(link, step if at is None else at)
 
+    timed = False
+
+    def number(name: str, child: Any) -> Any:
+        nonlocal timed
+        timed = timed or is_scheduled(child)
+        found = _one(name, within(name, at_step)(child, step))
+        return found.at_hand() if isinstance(found, SplitDecay) else found
+
+    made = _called(tx, children, number)
+    if isinstance(made, Late):
+        made = made.rule(make)
+    rule = made if isinstance(made, Rule) else scope(make(GradientTransformation._link(made)))
+    return rule._replace(timed=True) if timed else rule
+
+
+def opened(tx: GradientTransformation) -> Any:
+    """What the factory makes of a call: a rule, or, if it is a recipe, a transformation, with its schedules whole."""
+    return _called(tx, tx.given, lambda name, child: child)
+
+
+def _called(tx: GradientTransformation, children: Mapping[str, Any], number: Callable[[str, Any], Any]) -> Any:
     given: dict[str, Any] = {}
     links: list[Any] = []
-    timed = False
     for name, parameter in tx.call.parameters.items():
         child = children[name]
         if parameter.kind == "links":
@@ -283,15 +303,9 @@ def _rule(tx: GradientTransformation, step: Any, children: Mapping[str, Any]) ->
         elif parameter.kind == "structure":
             given[name] = child.value
         else:
-            timed = timed or (parameter.kind != "whole" and is_scheduled(child))
-            number = _one(name, child if parameter.kind == "whole" else within(name, at_step)(child, step))
-            given[name] = number.at_hand() if isinstance(number, SplitDecay) else number
+            given[name] = _one(name, child) if parameter.kind == "whole" else number(name, child)
     ahead = [given.pop(name) for name in tx.call.ahead]
-    made = tx.call.body(*ahead, *links, **given)
-    if isinstance(made, Late):
-        made = made.rule(make)
-    rule = made if isinstance(made, Rule) else scope(make(GradientTransformation._link(made)))
-    return rule._replace(timed=True) if timed else rule
+    return tx.call.body(*ahead, *links, **given)
 
 
 def _one(name: str, x: Any) -> Any:

@@ -29,7 +29,7 @@ WRAPPERS = [
     Row("measured in part", gx.measured(gx.accumulate(gx.chain(gx.clip(0.2), gx.adam(0.1)), 2), only="*.rate")),
     Row("with_hyperparams", gx.with_hyperparams(gx.adam(WARMUP))),
     Row("conditionally_transform", gx.conditionally_transform(gx.sgd(halving, 0.9), odd)),
-    Row("conditionally_mask", gx.conditionally_mask(gx.adam(0.1), odd), contracts=False),
+    Row("conditionally_mask", gx.conditionally_mask(gx.adam(0.1), odd)),
     Row("own_clock", gx.own_clock(gx.adam(WARMUP))),
     Row("lookahead", gx.lookahead(gx.adam(0.1), 2), tolerance=OF_PARAMS),
     Row("schedule_free", gx.schedule_free(gx.sgd(0.1), 0.1), tolerance=OF_PARAMS),

@@ -1,0 +1,1 @@
+"""States and transformations of other libraries."""

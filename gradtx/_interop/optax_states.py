@@ -1,0 +1,178 @@
+"""States of Optax from ours, and ours from Optax's."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._interop import optax_types
+from gradtx._interop.layouts import Layout, Piece, layout_of
+from gradtx._rules.transformation import GradientTransformation
+from gradtx._value.errors import TransformationError
+
+Tree = Any
+
+
+def written(layout: Layout, state: Any) -> Any:
+    """A state of ours in a layout of Optax."""
+    return jax.tree.map(lambda leaf: _out(Piece.of(leaf), state), layout)
+
+
+def _out(piece: Piece, state: Any) -> Any:
+    return piece.out(*(_entry(state, path) for path in piece.paths))
+
+
+def _entry(state: Any, path: str) -> Any:
+    for name in path.split(".") if path else ():
+        known = state if isinstance(state, Mapping) else getattr(state, "_asdict", dict)()
+        if name not in known:  # a link without state has no entry; what needs no step keeps no count
+            return jnp.zeros([], jnp.int32) if name == "count" else {}
+        state = known[name]
+    return state
+
+
+def read(layout: Layout, state: Any) -> dict[str, Any]:
+    """The entries of our state, from one of Optax in that layout."""
+    leaves, treedef = jax.tree.flatten(layout)
+    made: dict[str, Any] = {}
+    for leaf, part in zip(leaves, treedef.flatten_up_to(state), strict=True):
+        piece = Piece.of(leaf)
+        for path, entry in zip(piece.paths, piece.back(part), strict=True):
+            _put(made, path.split(".") if path else [], entry)
+    return made
+
+
+def _put(made: dict[str, Any], path: list[str], entry: Any) -> None:
+    if not path:
+        made.update(entry)
+        return
+    for name in path[:-1]:
+        made = made.setdefault(name, {})
+    if not (isinstance(entry, dict) and not entry):
+        made.setdefault(path[-1], entry)
+
+
+def to_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> Any:
+    """The state that Optax's counterpart of a transformation would have here, to go on with Optax.
+
+    Moments, counts and accumulators are moved over as they are; nothing is computed. If Optax is installed, the result
+    is made of its own named tuples, and of ones of the same names and fields otherwise. The parts of a transformation
+    that Optax does not have keep their state as it is. Raises `TransformationError`: a state that is not of ``tx``.
+
+    >>> import gradtx
+    >>> tx, params = gradtx.sgd(0.1, 0.9), jnp.zeros(1)
+    >>> to_optax_state(tx, params, tx.init(params))[0].trace
+    Array([0.], dtype=float32)
+    """
+    _expect_like(jax.eval_shape(tx.init, params), state, "to_optax_state")
+    made = written(layout_of(tx), state)
+    try:
+        return renamed(made, _of_optax)
+    except ImportError:
+        return made
+
+
+def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> Any:
+    """The state with which ``tx`` goes on where Optax's counterpart of it has stopped.
+
+    ``state`` is what Optax's ``init`` or ``update`` returned, or what a checkpoint gave back of it: named tuples, or
+    the dictionaries and lists that Flax and Orbax make of them. Raises `TransformationError`: a state of another optimizer;
+    the error names the first difference.
+
+    >>> import gradtx, optax
+    >>> params = jnp.zeros(1)
+    >>> from_optax_state(gradtx.sgd(0.1, 0.9), params, optax.sgd(0.1, 0.9).init(params))
+    {'trace': Array([0.], dtype=float32)}
+    """
+    layout, like = layout_of(tx), jax.eval_shape(tx.init, params)
+    state = _as_layout(layout, renamed(state, lambda kind: getattr(optax_types, kind.__name__, kind)), "")
+    made = _shaped(like, read(layout, state))
+    _expect_like(like, made, "from_optax_state")
+    return jax.tree.map(lambda x, kind: jnp.asarray(x, kind.dtype) if hasattr(kind, "dtype") else x, made, like)
+
+
+def renamed(state: Any, kind: Callable[[type], type]) -> Any:
+    """The state with its named tuples exchanged, however deep."""
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        return kind(type(state))(*(renamed(part, kind) for part in state))
+    if isinstance(state, list | tuple):
+        return type(state)(renamed(part, kind) for part in state)
+    if isinstance(state, dict):
+        return {name: renamed(part, kind) for name, part in state.items()}
+    return state
+
+
+def _of_optax(kind: type) -> type:
+    import optax
+    from optax._src import transform
+
+    if kind.__module__ != optax_types.__name__:
+        return kind
+    return next(
+        (getattr(place, kind.__name__) for place in (optax, optax.contrib, transform) if hasattr(place, kind.__name__))
+    )
+
+
+def _as_layout(layout: Any, state: Any, path: str) -> Any:
+    """A restored state in the containers of the layout: dictionaries and lists in place of named tuples are read."""
+    if isinstance(layout, tuple):
+        names = getattr(layout, "_fields", tuple(map(str, range(len(layout)))))
+        parts = _parts(state, names)
+        if parts is None:
+            raise TransformationError(f"from_optax_state: {_at(path)}expected {_kind(layout)}, found {_kind(state)}")
+        made = [_as_layout(own, x, f"{path}.{name}") for own, x, name in zip(layout, parts, names, strict=True)]
+        return type(layout)(*made) if hasattr(layout, "_fields") else tuple(made)
+    if isinstance(layout, dict) and isinstance(state, Mapping):
+        absent = [name for name in layout if name not in state and str(name) not in state]
+        if absent:
+            raise TransformationError(
+                f"from_optax_state: {_at(path)}expected an entry {absent[0]!r}, found {list(state)}"
+            )
+        return {n: _as_layout(x, state[n] if n in state else state[str(n)], f"{path}.{n}") for n, x in layout.items()}
+    return state
+
+
+def _parts(state: Any, names: tuple[str, ...]) -> list[Any] | None:
+    if isinstance(state, tuple) and hasattr(state, "_fields"):
+        return list(state) if state._fields == names else None
+    if isinstance(state, Mapping):
+        return [state[name] for name in names] if set(map(str, state)) == set(names) else None
+    if not names and (state is None or state == {}):
+        return []
+    return list(state) if isinstance(state, list | tuple) and len(state) == len(names) else None
+
+
+def _kind(x: Any) -> str:
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return f"{type(x).__name__}({', '.join(x._fields)})"
+    return f"a {type(x).__name__} of {len(x)}" if isinstance(x, tuple | list | Mapping) else type(x).__name__
+
+
+def _at(path: str) -> str:
+    return f"state{path}: " if path else ""
+
+
+def _shaped(like: Any, made: Any) -> Any:
+    """The entries in the containers of our own state."""
+    if isinstance(like, dict) and isinstance(made, dict):
+        return {name: _shaped(x, made[name]) if name in made else x for name, x in like.items()}
+    if isinstance(like, tuple) and hasattr(like, "_fields") and isinstance(made, dict):
+        return type(like)(*(_shaped(x, made[name]) for name, x in zip(like._fields, like, strict=True)))
+    return made
+
+
+def _expect_like(like: Any, state: Any, who: str) -> None:
+    """Raise `TransformationError` unless a state has the structure and the shapes of ``like``."""
+    expected, found = (dict(zip(trees.paths(x), trees.flatten(x)[0], strict=True)) for x in (like, state))
+    for path in [*expected, *found]:
+        if path not in found or isinstance(found[path], jax.ShapeDtypeStruct):
+            raise TransformationError(
+                f"{who}: state leaf {path}: expected shape {jnp.shape(expected[path])}, found none"
+            )
+        if path not in expected:
+            raise TransformationError(f"{who}: state leaf {path}: expected none, found shape {jnp.shape(found[path])}")
+        shapes = [None if x is None else jnp.shape(x) for x in (expected[path], found[path])]
+        if shapes[0] != shapes[1]:
+            raise TransformationError(f"{who}: state leaf {path}: expected shape {shapes[0]}, found {shapes[1]}")

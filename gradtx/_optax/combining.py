@@ -1,0 +1,221 @@
+"""Several transformations, put together as Optax does: states in tuples, one signal, a count for each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradtx import tree as trees
+from gradtx._interop.optax_types import MaskedNode, MaskedState, PartitionState
+from gradtx._rules import clock
+from gradtx._rules.foreign import takes_keywords
+from gradtx._rules.protocol import Context, Late, Make, Points, Rule, Signals, State, Tree
+from gradtx._rules.restrict import keep, of_some
+from gradtx._rules.transformation import GradientTransformation, foreign, transformation
+from gradtx._value.errors import TransformationError, within
+from gradtx._value.marks import Group, Link, Static
+
+
+class Part:
+    """A transformation among others: it keeps its own clock, and sees the update alone."""
+
+    def __init__(self, link: GradientTransformation, make: Make):
+        self.link, self.make = link, make
+        self.pair = link.given["transformation"].value if link.call is foreign.call else None  # pyright: ignore
+
+    def rule(self, step: Any) -> Rule:
+        """Its rule at a step of its own."""
+        return within(self.link.link_name, self.make)(self.link, jnp.zeros([], jnp.int32) if step is None else step)
+
+    def init(self, params: Tree, context: Context) -> Any:
+        """Its state before the first update."""
+        if self.pair is not None:
+            return self.pair.init(params)
+        return within(self.link.link_name, clock.start)(self.rule(None), params, context, nested=True)
+
+    def update(self, updates: Tree, state: Any, context: Context) -> tuple[Tree, Any]:
+        """One update."""
+        if self.pair is not None:
+            extra = dict(context.extra) if takes_keywords(self.pair.update) else {}
+            return self.pair.update(updates, state, context.params, **extra)
+        step, here = clock.count_of(state), context._replace(path=(), followed=False)
+        signals = Signals(updates, updates)
+        after, new = within(self.link.link_name, clock.tick)(self.rule(step), signals, state, here, step)
+        return after.updates, new
+
+    def point(self, which: str, params: Tree, state: Any) -> Tree:
+        """Where it wants the gradient, or which parameters it deploys."""
+        points = None if self.pair is not None else self.rule(clock.count_of(state)).points
+        return params if points is None else getattr(points, which)(params, state)
+
+
+def serial(links: Mapping[str, GradientTransformation] | tuple[Any, ...], kind: Callable[..., Any]) -> Late:
+    """Transformations one after the other; ``kind`` is the container of their states."""
+    named = dict(links) if isinstance(links, Mapping) else dict(enumerate(links))
+
+    def rule(make: Make) -> Rule:
+        parts = {name: Part(link, make) for name, link in named.items()}
+
+        def init(params: Tree, context: Context) -> Any:
+            return kind({name: part.init(params, context.at(str(name))) for name, part in parts.items()})
+
+        def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+            if len(state) != len(parts):
+                raise TransformationError(
+                    f"chain: expected the states of {len(parts)} transformations, found {len(state)}: call init again"
+                )
+            updates, new = signals.updates, {}
+            for name, part in parts.items():
+                updates, new[name] = part.update(updates, state[name], context)
+            return signals.then(updates, conditions=False), kind(new)
+
+        def moved(which: str) -> Callable[[Tree, State], Tree]:
+            def point(params: Tree, state: Any) -> Tree:
+                for name, part in parts.items():
+                    params = part.point(which, params, state[name])
+                return params
+
+            return point
+
+        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True)
+
+    return Late(rule)
+
+
+@transformation
+def chain(*args: Any) -> Late:
+    """One transformation after another, each with the update of the one before; the state is a tuple of their states.
+
+    Here the update is the only signal, as in Optax. In `gradtx.chain` links also see the gradient.
+    """
+    return serial(args, lambda states: tuple(states.values()))
+
+
+@transformation
+def _named(transforms: Group) -> Late:
+    return serial(transforms, dict)
+
+
+def named_chain(*args: tuple[str, Any]) -> GradientTransformation:
+    """`chain` of pairs of a name and a transformation; the state is a dictionary by name."""
+    names = [name for name, _ in args]
+    if len(set(names)) < len(names):
+        raise ValueError(f"named_chain: names must differ, found {names}")
+    return _named(dict(args))
+
+
+def _chosen(mask: Any, tree: Tree) -> Tree:
+    found = trees.labels(mask, tree)
+    return trees.map(bool, found)
+
+
+@transformation
+def masked(inner: Link, mask: Static, *, mask_compatible_extra_args: bool = False) -> Late:
+    """A transformation of the leaves where ``mask`` is true; the others pass through, whatever they are."""
+    return Late(lambda make: _masked(Part(inner, make), mask, mask_compatible_extra_args))
+
+
+def _masked(part: Part, mask: Any, split: bool) -> Rule:
+    def init(params: Tree, context: Context) -> Any:
+        if _is_placeholder(params):
+            return MaskedState(part.init(params, context))
+        return MaskedState(_hide(part.init(_kept(params, _chosen(mask, params)), context)))
+
+    def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+        updates = signals.updates
+        chosen = _chosen(mask, updates if context.params is None or not callable(mask) else context.params)
+        extra = of_some(context.extra, chosen, context.params) if split else context.extra
+        params = None if context.params is None else _kept(context.params, chosen)
+        here = context._replace(params=params, extra=extra)
+        new, after = part.update(_kept(updates, chosen), _show(state.inner_state), here)
+        leaves, treedef = trees.flatten(updates)
+        done, own = trees.flatten(new)[0], trees.flatten(chosen)[0]
+        made = treedef.unflatten([d if c else u for u, d, c in zip(leaves, done, own, strict=True)])
+        return signals.then(made, conditions=False), MaskedState(_hide(after))
+
+    def moved(which: str) -> Callable[[Tree, State], Tree]:
+        def point(params: Tree, state: Any) -> Tree:
+            chosen = _chosen(mask, params)
+            at = part.point(which, _kept(params, chosen), _show(state.inner_state))
+            return trees.map(lambda c, x, y: y if c else x, chosen, params, at)
+
+        return point
+
+    return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True)
+
+
+def _kept(tree: Tree, chosen: Tree) -> Tree:
+    return keep(tree, chosen)
+
+
+def _is_placeholder(params: Any) -> bool:
+    return type(params).__name__ == "_ParamsPlaceholder"
+
+
+def _hide(state: Any) -> Any:
+    """None, as we leave leaves out, as the node that Optax puts there."""
+    import jax
+
+    return jax.tree.map(lambda x: MaskedNode() if x is None else x, state, is_leaf=lambda x: x is None)
+
+
+def _show(state: Any) -> Any:
+    import jax
+
+    stands = lambda x: isinstance(x, MaskedNode)  # noqa: E731
+    return jax.tree.map(lambda x: None if stands(x) else x, state, is_leaf=stands)
+
+
+@transformation
+def _grouped(transforms: Group, names: Static, param_labels: Static, *, mask_compatible_extra_args: bool = False) -> Late:
+    def rule(make: Make) -> Rule:
+        labels = dict(zip(transforms, names, strict=True))
+
+        def labelled(tree: Tree) -> Tree:
+            found = trees.labels(param_labels, tree)
+            for path, label in zip(trees.paths(found), trees.flatten(found)[0], strict=True):
+                if label is not None and label not in names:
+                    raise ValueError(f"partition: leaf {path}: no group {label!r}; there are {', '.join(map(str, names))}")
+            return found
+
+        def group(label: Any) -> Callable[[Tree], Tree]:
+            return lambda tree: trees.map(lambda own: own == label, labelled(tree))
+
+        parts = {
+            label: _masked(Part(transforms[name], make), group(label), mask_compatible_extra_args)
+            for name, label in labels.items()
+        }
+
+        def init(params: Tree, context: Context) -> Any:
+            return PartitionState({label: part.init(params, context.at(str(label))) for label, part in parts.items()})
+
+        def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+            new, result = {}, signals.updates
+            for label, part in parts.items():
+                made, new[label] = part.update(signals, state.inner_states[label], context)
+                result = trees.map(lambda c, x, y: y if c else x, group(label)(result), result, made.updates)
+            return signals.then(result, conditions=False), PartitionState(new)
+
+        def moved(which: str) -> Callable[[Tree, State], Tree]:
+            def point(params: Tree, state: Any) -> Tree:
+                for label, part in parts.items():
+                    params = getattr(part.points, which)(params, state.inner_states[label])
+                return params
+
+            return point
+
+        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True)
+
+    return Late(rule)
+
+
+def partition(
+    transforms: Mapping[Any, Any], param_labels: Any, *, mask_compatible_extra_args: bool = False
+) -> GradientTransformation:
+    """Groups of leaves, each with a transformation of its own; labels are any hashable values."""
+    return _grouped(
+        transforms, tuple(transforms), param_labels, mask_compatible_extra_args=mask_compatible_extra_args
+    )
+
+
+multi_transform = partition

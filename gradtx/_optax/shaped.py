@@ -1,0 +1,97 @@
+"""A transformation of gradtx with its state in the form that Optax's counterpart has."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx._interop.layouts import Layout, Piece, layout_of
+from gradtx._interop.optax_states import read, written
+from gradtx._rules import clock
+from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
+from gradtx._rules.transformation import GradientTransformation, transformation
+from gradtx._value.errors import within
+
+
+class WithClock(NamedTuple):
+    """The state of what has a count or a key here that Optax's does not have."""
+
+    state: Any
+    clock: dict[str, Any]
+
+
+def like_optax(body: Callable[..., Any]) -> Any:
+    """A factory with Optax's signature: ``body`` returns the transformation of gradtx that computes it.
+
+    Its state has the form of Optax's, it sees one signal (the update is the gradient), and its numbers are not checked.
+    """
+
+    @functools.wraps(body)
+    def shaped_body(**given: Any) -> Any:
+        return shaped(body(**{name: _free(x) for name, x in given.items()}))
+
+    return transformation(shaped_body)
+
+
+def _free(x: Any) -> Any:
+    """A number that our own factory takes as it is: the ranges of its arguments are not Optax's."""
+    return jnp.asarray(x) if type(x) is float and not 0 <= x < 1 else x
+
+
+def shaped(link: GradientTransformation) -> Late:
+    """The rule of a link, with its state in Optax's form and a clock of its own."""
+    layout = layout_of(link)
+    counted = any("count" in Piece.of(leaf).paths for leaf in jax.tree.leaves(layout))
+    keyed = any("key" in Piece.of(leaf).paths for leaf in jax.tree.leaves(layout))
+
+    def rule(make: Make) -> Rule:
+        def at(step: Any) -> Rule:
+            made = within(link.link_name, make)(link, jnp.zeros([], jnp.int32) if step is None else step)
+            return made._replace(timed=made.timed or counted)
+
+        started = at(None)
+        beside = [name for name, kept, own in _clocks(started, counted, keyed) if kept and not own]
+
+        def init(params: Tree, context: Context) -> Any:
+            state = within(link.link_name, clock.start)(started, params, context, nested=True)
+            return _out(layout, state, beside)
+
+        def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+            own = _back(layout, state, beside)
+            step = clock.count_of(own)
+            u = signals.updates
+            here = context._replace(path=(), followed=False)
+            after, new = within(link.link_name, clock.tick)(at(step), Signals(u, u), own, here, step)
+            return signals.then(after.updates, conditions=after.updates is after.gradient), _out(layout, new, beside)
+
+        def places(state: Any, step: Any) -> Iterator[Place]:
+            own = _back(layout, state, beside)
+            yield Place(link, own, clock.count_of(own))
+            yield from at(clock.count_of(own)).places(own, clock.count_of(own))
+
+        def moved(which: str) -> Callable[[Tree, State], Tree]:
+            def point(params: Tree, state: State) -> Tree:
+                own = _back(layout, state, beside)
+                return getattr(at(clock.count_of(own)).points, which)(params, own)
+
+            return point
+
+        points = Points(*map(moved, Points._fields)) if started.points else None
+        return Rule(init, update, points=points, places=places, foreign=True)
+
+    return Late(rule)
+
+
+def _clocks(rule: Rule, counted: bool, keyed: bool) -> list[tuple[str, bool, bool]]:
+    return [("count", rule.timed, counted), ("key", bool(rule.seeds), keyed)]
+
+
+def _out(layout: Layout, state: Any, beside: list[str]) -> Any:
+    made = written(layout, state)
+    return WithClock(made, {name: state[name] for name in beside}) if beside else made
+
+
+def _back(layout: Layout, state: Any, beside: list[str]) -> Any:
+    return read(layout, state.state) | state.clock if beside else read(layout, state)
