@@ -46,16 +46,18 @@ def adadelta(
 ) -> GradientTransformation:
     """AdaGrad over a moving window, with the size of past updates in place of a rate.
 
-        rₜ = ρrₜ₋₁ + (1 − ρ)gₜ²;   Δ = gₜ √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − α(Δ + λθ)
+        gₜ ← gₜ + λθ
+        rₜ = ρrₜ₋₁ + (1 − ρ)gₜ²;   Δ = gₜ √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − αΔ
 
-    ρ is ``rho``, λ ``weight_decay``, ε ``eps``, α ``learning_rate`` (1 in the paper). Source: Zeiler 2012, Algorithm 1.
+    ρ is ``rho``, λ ``weight_decay``, which is part of the gradient here, ε ``eps``, α ``learning_rate`` (1 in the
+    paper). Source: Zeiler 2012, Algorithm 1.
 
     >>> tx = adadelta(rho=0.75, eps=1.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))[0].round(4)  # 2·√1/√(1 + 1)
     Array([-1.4142], dtype=float32)
     """
     return chain(
-        scale_by_adadelta(rho, eps),
         add_decayed_weights(weight_decay, mask=weight_decay_mask),
+        scale_by_adadelta(rho, eps),
         scale_by_learning_rate(learning_rate),
     )
