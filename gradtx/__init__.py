@@ -8,15 +8,20 @@ import importlib
 import typing
 
 from gradtx import tree
+from gradtx._links.adaptive_clipping import adaptive_grad_clip, unitwise_clip, unitwise_norm
 from gradtx._links.centralization import centralize
-from gradtx._links.clipping import clip, clip_by_global_norm
+from gradtx._links.clipping import clip, clip_by_block_rms, clip_by_global_norm
+from gradtx._links.constraints import keep_params_nonnegative
 from gradtx._links.decay import add_decayed_weights
+from gradtx._links.distance import scale_by_distance_over_gradients
+from gradtx._links.every import apply_every
 from gradtx._links.factored import scale_by_factored_rms
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
 from gradtx._links.moments import (
     bias_correction,
+    ema,
     lookahead_trace,
     nesterov_bias_correction,
     nesterov_lookahead,
@@ -24,15 +29,13 @@ from gradtx._links.moments import (
     scale_by_ewma,
     trace,
 )
+from gradtx._links.nans import zero_nans
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
-from gradtx._links.scaling import (
-    scale,
-    scale_by_falling_rate,
-    scale_by_learning_rate,
-    scale_by_schedule,
-    scale_by_sign,
-)
+from gradtx._links.normalization import normalize_by_update_norm
+from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
+from gradtx._links.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
+from gradtx._links.scaling import scale, scale_by_falling_rate, scale_by_learning_rate, scale_by_schedule, scale_by_sign
 from gradtx._links.second_moments import (
     scale_by_infinity_norm,
     scale_by_max_rms,
@@ -41,19 +44,39 @@ from gradtx._links.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gradtx._links.trust_ratio import scale_by_trust_ratio
+from gradtx._optimizers.adabelief import adabelief, scale_by_belief
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
+from gradtx._optimizers.adafactor import adafactor
 from gradtx._optimizers.adagrad import adagrad
-from gradtx._optimizers.adam import adam, adamax
-from gradtx._optimizers.adamw import adamw
-from gradtx._optimizers.amsgrad import amsgrad
+from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
+from gradtx._optimizers.adamw import adamaxw, adamw, nadamw
+from gradtx._optimizers.adan import adan, scale_by_adan
+from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx._optimizers.asgd import asgd
+from gradtx._optimizers.fromage import fromage
+from gradtx._optimizers.lamb import lamb
+from gradtx._optimizers.lars import lars
 from gradtx._optimizers.lbfgs import lbfgs
 from gradtx._optimizers.lion import lion, scale_by_lion
 from gradtx._optimizers.nadam import nadam
 from gradtx._optimizers.newton import newton, newton_cg
+from gradtx._optimizers.noisy_sgd import noisy_sgd
+from gradtx._optimizers.novograd import novograd, scale_by_novograd
+from gradtx._optimizers.optimistic import (
+    optimistic_adam,
+    optimistic_adam_v2,
+    optimistic_gradient_descent,
+    scale_by_optimistic_gradient,
+)
+from gradtx._optimizers.polyak import polyak_sgd, scale_by_polyak
+from gradtx._optimizers.radam import radam, scale_by_radam, scale_by_rectified_rms
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.sgd import nesterov, sgd
+from gradtx._optimizers.sign import sign_sgd, signum
+from gradtx._optimizers.sm3 import scale_by_sm3, sm3
+from gradtx._optimizers.yogi import scale_by_yogi, yogi
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
 from gradtx._rules.functions import apply_updates, eval_params, gradient_params, hyperparameters, reset
@@ -84,7 +107,7 @@ from gradtx._schedules.warmups import (
 )
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
-from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
+from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Share, Static
 from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
@@ -122,18 +145,25 @@ __all__ = [
     "Rule",
     "Schedule",
     "Seed",
+    "Share",
     "Static",
     "TransformationError",
     "abs_sq",
     "accumulate",
+    "adabelief",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
     "adamax",
+    "adamaxw",
     "adamw",
+    "adan",
+    "adaptive_grad_clip",
     "add_decayed_weights",
     "add_noise",
     "amsgrad",
+    "apply_every",
     "apply_if_finite",
     "apply_updates",
     "around",
@@ -144,6 +174,7 @@ __all__ = [
     "centralize",
     "chain",
     "clip",
+    "clip_by_block_rms",
     "clip_by_global_norm",
     "conditionally_mask",
     "conditionally_transform",
@@ -154,6 +185,7 @@ __all__ = [
     "cyclic_schedule",
     "decay_of_half_life",
     "effective_window",
+    "ema",
     "ema_params",
     "eval_params",
     "ewma",
@@ -163,6 +195,7 @@ __all__ = [
     "foreign",
     "fork",
     "freeze",
+    "fromage",
     "function_of_step",
     "gradient_params",
     "guard_nonfinite",
@@ -175,6 +208,9 @@ __all__ = [
     "inverse_sqrt_schedule",
     "inverse_time_decay",
     "join_schedules",
+    "keep_params_nonnegative",
+    "lamb",
+    "lars",
     "lbfgs",
     "linear_onecycle_schedule",
     "linear_schedule",
@@ -187,6 +223,7 @@ __all__ = [
     "minimize",
     "multi_transform",
     "nadam",
+    "nadamw",
     "named_chain",
     "nesterov",
     "nesterov_bias_correction",
@@ -194,13 +231,23 @@ __all__ = [
     "nesterov_momentum_decay",
     "newton",
     "newton_cg",
+    "noisy_sgd",
+    "normalize_by_update_norm",
+    "novograd",
+    "optimistic_adam",
+    "optimistic_adam_v2",
+    "optimistic_gradient_descent",
     "own_clock",
     "pack",
     "partition",
+    "per_example_global_norm_clip",
+    "per_example_layer_norm_clip",
     "per_leaf",
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
+    "polyak_sgd",
     "polynomial_schedule",
+    "radam",
     "real_zeros",
     "reset",
     "rmsprop",
@@ -208,7 +255,13 @@ __all__ = [
     "rprop",
     "scale",
     "scale_by_adadelta",
+    "scale_by_adam",
+    "scale_by_adamax",
+    "scale_by_adan",
+    "scale_by_amsgrad",
     "scale_by_backtracking_linesearch",
+    "scale_by_belief",
+    "scale_by_distance_over_gradients",
     "scale_by_ewma",
     "scale_by_factored_rms",
     "scale_by_falling_rate",
@@ -220,13 +273,23 @@ __all__ = [
     "scale_by_mean_squares",
     "scale_by_newton",
     "scale_by_newton_cg",
+    "scale_by_novograd",
+    "scale_by_optimistic_gradient",
+    "scale_by_param_block_norm",
+    "scale_by_param_block_rms",
+    "scale_by_polyak",
+    "scale_by_radam",
+    "scale_by_rectified_rms",
     "scale_by_rms",
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
     "scale_by_shampoo",
     "scale_by_sign",
+    "scale_by_sm3",
     "scale_by_stddev",
+    "scale_by_trust_ratio",
+    "scale_by_yogi",
     "scale_by_zoom_linesearch",
     "schedule",
     "schedule_free",
@@ -234,18 +297,25 @@ __all__ = [
     "set_to_zero",
     "sgd",
     "sgdr_schedule",
+    "sign_sgd",
+    "signum",
+    "sm3",
     "stretch",
     "sweep",
     "testing",
     "trace",
     "transformation",
     "tree",
+    "unitwise_clip",
+    "unitwise_norm",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     "warmup_stable_decay_schedule",
     "whole_tree",
     "with_hyperparams",
+    "yogi",
+    "zero_nans",
     "zeros",
 ]
 

@@ -1,5 +1,7 @@
 """Clipping: by value and by norm."""
 
+import math
+
 import jax.numpy as jnp
 
 from gradtx import tree as trees
@@ -57,3 +59,27 @@ def clip_by_global_norm(max_norm: Limit) -> Rule:
         "rate": lambda before, after: trees.norm(before) > max_norm,
     }
     return whole_tree(update, conditions=True, packs=True, measure=measure)
+
+
+@transformation
+def clip_by_block_rms(threshold: Limit) -> Rule:
+    """Every leaf by itself, scaled down to the root mean square ``threshold`` where its own is larger.
+
+        u ← uₜ min(1, threshold/√mean(|uₜ|²))
+
+    Accumulated in float32 at least. Measures ``rms``, that before the clip, and ``rate``, 1 where the update was scaled
+    down. Source: Shazeer & Stern 2018, section 6. State: none.
+
+    >>> clip_by_block_rms(2.5).update(jnp.array([1.0, 7.0]), {})[0]  # the root mean square is 5
+    Array([0.5, 3.5], dtype=float32)
+    """
+
+    def rms(u):
+        return trees.norm(u) / math.sqrt(max(u.size, 1))
+
+    def formula(u):
+        long = rms(u) > threshold
+        return u * jnp.where(long, threshold / jnp.where(long, rms(u), 1), 1)
+
+    measure = {"rms": lambda before, after: rms(before), "rate": lambda before, after: rms(before) > threshold}
+    return per_leaf(formula, conditions=True, measure=measure)

@@ -1,16 +1,15 @@
 """Weight decay."""
 
-from typing import Any
-
 from gradtx import tree as trees
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Late, Rule
 from gradtx._rules.restrict import restrict
 from gradtx._rules.transformation import transformation
+from gradtx._value.marks import Static
 
 
 @transformation
-def add_decayed_weights(weight_decay=0.0, *, mask: Any = None) -> Late | Rule:
+def add_decayed_weights(weight_decay=0.0, mask: Static = None) -> Late | Rule:
     """The parameters, times a number, added to the update.
 
         u ← uₜ + λθₜ

@@ -10,7 +10,7 @@ from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
 from gradtx._value.floating import divided, ewma, fitted, real_dtype
-from gradtx._value.marks import Decay, Dtype, NonNegative
+from gradtx._value.marks import Decay, Dtype, NonNegative, Share, Static
 
 
 @transformation
@@ -48,13 +48,43 @@ def scale_by_ewma(
 
 
 @transformation
-def trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
+def ema(decay: Decay, debias: Static = True, accumulator_dtype: Dtype = None) -> Rule:
+    """The moving average of the updates, corrected at once: `scale_by_ewma` and `bias_correction` in one.
+
+        mₜ = βmₜ₋₁ + (1 − β)uₜ,   m₀ = 0;   u ← mₜ/(1 − βᵗ)        (debias=False: u ← mₜ)
+
+    β is ``decay``. Source: Kingma & Ba 2015, section 3. State: ``mu``, like the parameters, in ``accumulator_dtype`` or
+    in float32 at least, and the chain's count.
+
+    >>> tx = ema(0.5)
+    >>> tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))[0]  # 1.5/0.5
+    Array([3.], dtype=float32)
+    """
+
+    def raw(u, mu):
+        mu = ewma(decay, mu, u)
+        return mu, fitted(mu, accumulator_dtype)
+
+    def corrected(u, mu, *, correction):
+        mu = ewma(decay, mu, u)
+        return divided(mu, correction), fitted(mu, accumulator_dtype)
+
+    start = functools.partial(zeros, dtype=accumulator_dtype)
+    if not debias:
+        return per_leaf(raw, mu=start)
+    return per_leaf(corrected, once={"correction": lambda t: 1 - decay**t}, mu=start)
+
+
+@transformation
+def trace(decay: Share, nesterov: Static = False, accumulator_dtype: Dtype = None) -> Rule:
     """The decaying sum of the updates: momentum.
 
-        vₜ = μvₜ₋₁ + uₜ,   v₀ = 0;   u ← vₜ
+        vₜ = μvₜ₋₁ + uₜ,   v₀ = 0;   u ← vₜ        (nesterov: u ← uₜ + μvₜ)
 
-    μ is ``decay``. Nesterov's form is this link and then `nesterov_lookahead`. Source: Polyak 1964, eq. 9; Sutskever et
-    al. 2013, eq. 1. State: ``trace``, like the parameters, in ``accumulator_dtype`` or in float32 at least.
+    μ is ``decay``; with 1 it is the sum of all updates. Nesterov's form looks ahead from the update that comes in;
+    `nesterov_lookahead` after this link does so from the gradient that entered the chain. Source: Polyak 1964, eq. 9;
+    Sutskever et al. 2013, eq. 1; Bengio et al. 2013, eq. 7. State: ``trace``, like the parameters, in
+    ``accumulator_dtype`` or in float32 at least.
 
     >>> tx = trace(0.5)
     >>> u, state = tx.update(jnp.array([1.0]), tx.init(jnp.zeros(1)))
@@ -64,7 +94,7 @@ def trace(decay: Decay, *, accumulator_dtype: Dtype = None) -> Rule:
 
     def formula(u, trace):
         trace = u + decay * trace
-        return trace, fitted(trace, accumulator_dtype)
+        return u + decay * trace if nesterov else trace, fitted(trace, accumulator_dtype)
 
     return per_leaf(formula, trace=functools.partial(zeros, dtype=accumulator_dtype))
 

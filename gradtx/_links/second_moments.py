@@ -59,20 +59,19 @@ def scale_by_rms(
 def scale_by_stddev(
     decay: Decay = 0.9,
     eps: NonNegative = 1e-8,
-    eps_root: NonNegative = 0.0,
     initial_scale: NonNegative = 0.0,
     *,
+    eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> Rule:
     """Centred RMSProp: the root of a moving variance of the gradients.
 
         μₜ = βμₜ₋₁ + (1 − β)gₜ;   νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale
-        u ← uₜ/(√(νₜ − |μₜ|² + ε₀) + ε)
+        u ← uₜ/√(νₜ − |μₜ|² + ε)        (eps_in_sqrt=False: uₜ/(√(νₜ − |μₜ|²) + ε))
 
-    β is ``decay``, ε ``eps``, ε₀ ``eps_root``, g the gradient that entered the chain; ``bias_correction`` divides both
-    averages by 1 − βᵗ. Here Optax adds its eps inside the root: that is ``eps_root``. The trap: the corrected variance
-    of one gradient is 0, so with ``bias_correction`` the first update is uₜ/(√ε₀ + ε). Source: Graves 2013, eqs. 38 to
-    45. State: ``mu``, ``nu``, like the parameters, the second real.
+    β is ``decay``, ε ``eps``, g the gradient that entered the chain; ``bias_correction`` divides both averages by
+    1 − βᵗ. The trap: the corrected variance of one gradient is 0, so with ``bias_correction`` the first update is
+    uₜ/√ε. Source: Graves 2013, eqs. 38 to 45. State: ``mu``, ``nu``, like the parameters, the second real.
 
     >>> tx = scale_by_stddev(0.5, eps=0.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)))[0]  # 2/√(2 − 1)
@@ -82,16 +81,17 @@ def scale_by_stddev(
     def moments(mu, nu, gradient):
         return ewma(decay, mu, gradient), ewma(decay, nu, abs_sq(gradient))
 
-    def divided(u, mu, nu):  # the variance is not negative, whatever rounding says
-        return u / (root(jnp.maximum(nu - at_most_finite(abs_sq(mu)), 0) + eps_root) + eps)
+    def over(u, mu, nu):  # the variance is not negative, whatever rounding says
+        variance = jnp.maximum(nu - at_most_finite(abs_sq(mu)), 0)
+        return u / (root(variance + eps) if eps_in_sqrt else root(variance) + eps)
 
     def corrected(u, mu, nu, *, gradient, correction):
         mu, nu = moments(mu, nu, gradient)
-        return divided(u, mu / correction, nu / correction), mu, nu
+        return over(u, mu / correction, nu / correction), mu, nu
 
     def raw(u, mu, nu, *, gradient):
         mu, nu = moments(mu, nu, gradient)
-        return divided(u, mu, nu), mu, nu
+        return over(u, mu, nu), mu, nu
 
     if not bias_correction:
         return per_leaf(raw, mu=zeros, nu=_start(initial_scale))

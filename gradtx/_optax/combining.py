@@ -167,7 +167,9 @@ def _show(state: Any) -> Any:
 
 
 @transformation
-def _grouped(transforms: Group, names: Static, param_labels: Static, *, mask_compatible_extra_args: bool = False) -> Late:
+def _grouped(
+    transforms: Group, names: Static, param_labels: Static, *, mask_compatible_extra_args: bool = False
+) -> Late:
     def rule(make: Make) -> Rule:
         labels = dict(zip(transforms, names, strict=True))
 
@@ -175,7 +177,9 @@ def _grouped(transforms: Group, names: Static, param_labels: Static, *, mask_com
             found = trees.labels(param_labels, tree)
             for path, label in zip(trees.paths(found), trees.flatten(found)[0], strict=True):
                 if label is not None and label not in names:
-                    raise ValueError(f"partition: leaf {path}: no group {label!r}; there are {', '.join(map(str, names))}")
+                    raise ValueError(
+                        f"partition: leaf {path}: no group {label!r}; there are {', '.join(map(str, names))}"
+                    )
             return found
 
         def group(label: Any) -> Callable[[Tree], Tree]:
@@ -213,9 +217,7 @@ def partition(
     transforms: Mapping[Any, Any], param_labels: Any, *, mask_compatible_extra_args: bool = False
 ) -> GradientTransformation:
     """Groups of leaves, each with a transformation of its own; labels are any hashable values."""
-    return _grouped(
-        transforms, tuple(transforms), param_labels, mask_compatible_extra_args=mask_compatible_extra_args
-    )
+    return _grouped(transforms, tuple(transforms), param_labels, mask_compatible_extra_args=mask_compatible_extra_args)
 
 
 multi_transform = partition

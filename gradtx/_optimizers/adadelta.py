@@ -46,9 +46,11 @@ def adadelta(
 ) -> GradientTransformation:
     """AdaGrad over a moving window, with the size of past updates in place of a rate.
 
-        g ← gₜ + λθ;   rₜ = ρrₜ₋₁ + (1 − ρ)g²;   Δ = g √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − αΔ
+        gₜ ← gₜ + λθ
+        rₜ = ρrₜ₋₁ + (1 − ρ)gₜ²;   Δ = gₜ √(sₜ₋₁ + ε)/√(rₜ + ε);   sₜ = ρsₜ₋₁ + (1 − ρ)Δ²;   θ ← θ − αΔ
 
-    ρ is ``rho``, λ ``weight_decay`` (L2 regularisation, as in PyTorch and Optax), ε ``eps``, α ``learning_rate`` (1 in the paper). Source: Zeiler 2012, Algorithm 1.
+    ρ is ``rho``, λ ``weight_decay``, which is part of the gradient here, ε ``eps``, α ``learning_rate`` (1 in the
+    paper). Source: Zeiler 2012, Algorithm 1.
 
     >>> tx = adadelta(rho=0.75, eps=1.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))[0].round(4)  # 2·√1/√(1 + 1)

@@ -34,7 +34,9 @@ def rmsprop(
     Array([-2.], dtype=float32)
     """
     placed = (0.0, eps) if eps_in_sqrt else (eps, 0.0)
-    divide = scale_by_stddev if centered else scale_by_rms
-    scaled = divide(decay, *placed, initial_scale, bias_correction=bias_correction)
+    divided = scale_by_rms(decay, *placed, initial_scale, bias_correction=bias_correction)
+    if centered:
+        place = {"eps_in_sqrt": eps_in_sqrt, "bias_correction": bias_correction}
+        divided = scale_by_stddev(decay, eps, initial_scale, **place)
     steps = {} if momentum is None else {"momentum": chain(*momentum_links(momentum, nesterov))}
-    return chain(scaled, scale_by_learning_rate(learning_rate), **steps)
+    return chain(divided, scale_by_learning_rate(learning_rate), **steps)

@@ -4,15 +4,11 @@ from collections.abc import Iterable
 
 from gradtx._value.errors import suggest
 
-_ADAM = "chain(scale_by_ewma(b1), bias_correction(b1), scale_by_rms(b2, eps))"
-
 # Names of Optax that gradtx does not have, and what to use instead.
 OPTAX = {
     "GradientTransformationExtraArgs": "GradientTransformation, whose update takes extra keywords",
     "MultiSteps": "accumulate",
-    "apply_every": "accumulate",
     "apply_if_finite": "guard_nonfinite",
-    "ema": "scale_by_ewma, with bias_correction after it",
     "freeze": "partition, with set_to_zero() for what is frozen",
     "global_norm": "tree.norm",
     "incremental_update": "ewma, or average_params as a link",
@@ -20,11 +16,7 @@ OPTAX = {
     "inject_stateful_hyperparams": "not needed here: any number may be a schedule",
     "multi_transform": "partition",
     "named_chain": "chain(name=link, ...)",
-    "scale_by_adam": _ADAM,
-    "scale_by_amsgrad": "amsgrad, or scale_by_max_rms in place of scale_by_rms",
     "selective_transform": "partition",
-    "sign_sgd": "chain(scale_by_sign(), scale_by_learning_rate(learning_rate))",
-    "signum": "chain(scale_by_ewma(b1), scale_by_sign(), scale_by_learning_rate(learning_rate))",
     "skip_not_finite": "guard_nonfinite",
     "stateless": "per_leaf, or whole_tree",
     "stateless_with_tree_map": "per_leaf",
@@ -32,7 +24,6 @@ OPTAX = {
     "tree_utils": "tree",
     "update_moment": "ewma",
     "with_extra_args_support": "not needed here: every update takes extra keywords",
-    "zero_nans": "guard_nonfinite",
 }
 
 # Arguments as others spell them.
@@ -55,7 +46,9 @@ ANOTHER = {
     ("adam", "amsgrad"): "gradtx.amsgrad",
     ("adam", "nesterov"): "gradtx.nadam",
     ("adam", "weight_decay"): "gradtx.adamw",
-    ("adamax", "weight_decay"): "gradtx.chain with gradtx.add_decayed_weights",
+    ("adamax", "weight_decay"): "gradtx.adamaxw",
+    ("adamw", "nesterov"): "gradtx.nadamw",
+    ("nadam", "weight_decay"): "gradtx.nadamw",
     ("rmsprop", "weight_decay"): "gradtx.chain(gradtx.add_decayed_weights(...), gradtx.rmsprop(...))",
     ("sgd", "weight_decay"): "gradtx.chain(gradtx.add_decayed_weights(...), gradtx.sgd(...))",
 }

@@ -44,6 +44,10 @@ Decay = Annotated[Any, Interval(0.0, 1.0, closed=False, split=True)]
 """A decay in [0, 1), stored with more precision than float32 (see `gradtx.transformation`)."""
 
 
+Share = Annotated[Any, Interval(0.0, 1.0, closed=True, split=True)]
+"""A number in [0, 1], stored like a decay: what is kept of a sum, of which 1 keeps everything."""
+
+
 NonNegative = Annotated[Any, Interval(0.0, math.inf, closed=False)]
 """A finite number ≥ 0, such as a learning rate."""
 

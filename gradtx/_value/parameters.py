@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from gradtx._value.errors import TransformationError
 from gradtx._value.marks import Interval, Kept
 
-MARKS = ("Decay", "NonNegative", "Limit", "Seed", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
+MARKS = ("Decay", "NonNegative", "Limit", "Seed", "Share", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
 
 
 class Parameter(NamedTuple):
@@ -67,7 +67,7 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
         interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
         check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
         check = _floating if kept == "dtype" else check
-        kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
+        kind = "structure" if p.kind == p.KEYWORD_ONLY or kept == "dtype" else kept or "number"
         numeric = kind in ("number", "numbers", "whole")
         of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
         found[name] = of_kind(kind, interval, p.default)
