@@ -82,6 +82,7 @@ from gradtx._schedules.warmups import (
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
+from gradtx._tree.lookup import map_params as tree_map_params
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
@@ -227,6 +228,7 @@ __all__ = [
     "trace",
     "transformation",
     "tree",
+    "tree_map_params",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",

@@ -22,7 +22,7 @@ MODULES = {
 # Floor by floor: rooms (folders) and files. On one floor nothing is imported in a circle.
 FLOORS = [
     {"_value"},
-    {"_schedules", "tree", "initializers"},
+    {"_schedules", "_tree", "tree", "initializers"},
     {"_rules"},
     {"_links", "_wrappers", "_curvature"},
     {"_optimizers"},
