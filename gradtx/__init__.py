@@ -26,6 +26,7 @@ from gradtx._links.moments import (
 )
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
+from gradtx._links.projected import project_params
 from gradtx._links.scaling import (
     scale,
     scale_by_falling_rate,
@@ -98,7 +99,7 @@ from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
-    from gradtx import curvature, initializers, sweep, testing
+    from gradtx import curvature, initializers, projections, sweep, testing
     from gradtx._training.fit import fit
     from gradtx._training.minimize import minimize
     from gradtx._training.result import Fit
@@ -191,6 +192,8 @@ __all__ = [
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
     "polynomial_schedule",
+    "project_params",
+    "projections",
     "real_zeros",
     "rmsprop",
     "root",
@@ -242,7 +245,7 @@ _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
 
 def __getattr__(name: str) -> typing.Any:
     """Namespaces and training loops are imported where they are first used: most programs need few of them."""
-    if name in ("curvature", "initializers", "sweep", "testing"):
+    if name in ("curvature", "initializers", "projections", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
     if name in _LOOPS:
         return getattr(importlib.import_module(f"gradtx._training.{_LOOPS[name]}"), name)
