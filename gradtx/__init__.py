@@ -35,6 +35,7 @@ from gradtx._links.noise import add_noise
 from gradtx._links.normalization import normalize_by_update_norm
 from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx._links.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
+from gradtx._links.projected import project_params
 from gradtx._links.scaling import scale, scale_by_falling_rate, scale_by_learning_rate, scale_by_schedule, scale_by_sign
 from gradtx._links.second_moments import (
     scale_by_infinity_norm,
@@ -105,6 +106,7 @@ from gradtx._schedules.warmups import (
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
+from gradtx._tree.lookup import map_params as tree_map_params
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Share, Static
@@ -123,7 +125,7 @@ from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
-    from gradtx import curvature, initializers, sweep, testing
+    from gradtx import curvature, initializers, projections, sweep, testing
     from gradtx._training.fit import fit
     from gradtx._training.minimize import minimize
     from gradtx._training.result import Fit
@@ -247,6 +249,8 @@ __all__ = [
     "piecewise_interpolate_schedule",
     "polyak_sgd",
     "polynomial_schedule",
+    "project_params",
+    "projections",
     "radam",
     "real_zeros",
     "reset",
@@ -306,6 +310,7 @@ __all__ = [
     "trace",
     "transformation",
     "tree",
+    "tree_map_params",
     "unitwise_clip",
     "unitwise_norm",
     "warmup_constant_schedule",
@@ -324,7 +329,7 @@ _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
 
 def __getattr__(name: str) -> typing.Any:
     """Namespaces and training loops are imported where they are first used: most programs need few of them."""
-    if name in ("curvature", "initializers", "sweep", "testing"):
+    if name in ("curvature", "initializers", "projections", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
     if name in _LOOPS:
         return getattr(importlib.import_module(f"gradtx._training.{_LOOPS[name]}"), name)

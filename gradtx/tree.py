@@ -1,196 +1,72 @@
-"""Trees of arrays: leaves by path, rules on paths, norms, casts, sizes.
+"""Trees of arrays: leaves by path, rules on paths, arithmetic, norms, casts, and states searched by name.
 
-A path is written with dots, ``encoder.layers.0.w``. ``None`` stands for a missing leaf: every function keeps it.
+A path is written with dots, ``encoder.layers.0.w``. ``None`` stands for a missing leaf: every function keeps it. The
+functions that Optax has in ``optax.tree`` have its names and arguments.
 """
 
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
-from math import prod
-from typing import Any
+from gradtx._tree.arithmetic import add, add_scale, clip, conj, div, mul, real, scale, sub, where
+from gradtx._tree.labels import are_patterns, labels, mask
+from gradtx._tree.likeness import (
+    batch_shape,
+    cast,
+    cast_like,
+    dtype,
+    full_like,
+    ones_like,
+    random_like,
+    split_key_like,
+    unwrap_random_key_data,
+    zeros_like,
+)
+from gradtx._tree.lookup import NamedTupleKey, get, get_all_with_path, map_params, set
+from gradtx._tree.moments import bias_correction, update_infinity_moment, update_moment, update_moment_per_elem_norm
+from gradtx._tree.paths import Tree, flatten, map, path_name, paths
+from gradtx._tree.reductions import allclose, max, min, nbytes, norm, size, sum, vdot
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from gradtx._value.errors import TransformationError
-from gradtx._value.floating import root
-from gradtx._value.norm import sum_of_squares
-
-Tree = Any
-
-
-def _is_none(x: Any) -> bool:
-    return x is None
-
-
-def path_name(path: tuple[Any, ...]) -> str:
-    """A key path of JAX as dotted text.
-
-    >>> [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path({"enc": [0.0, {"w": 1.0}]})]
-    ['enc.0', 'enc.1.w']
-    """
-    return jax.tree_util.keystr(path, simple=True, separator=".")
-
-
-def flatten(tree: Tree) -> tuple[list[Any], Any]:
-    """Leaves and structure, with ``None`` among the leaves."""
-    return jax.tree.flatten(tree, is_leaf=_is_none)
-
-
-def paths(tree: Tree) -> list[str]:
-    """The dotted path of every leaf, ``None`` included, in the order of `flatten`.
-
-    >>> paths({"b": None, "a": (1.0, 2.0)})
-    ['a.0', 'a.1', 'b']
-    """
-    return [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_none)]
-
-
-def map(fn: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
-    """``fn`` leaf by leaf; where the first tree has ``None``, the result has it too.
-
-    >>> map(lambda x, y: x + y, {"a": 1, "b": None}, {"a": 2, "b": None})
-    {'a': 3, 'b': None}
-    """
-    return jax.tree.map(lambda x, *xs: None if x is None else fn(x, *xs), tree, *rest, is_leaf=_is_none)
-
-
-def norm(tree: Tree) -> jax.Array:
-    """The Euclidean norm of all leaves together, √Σ|x|², accumulated in float32 at least.
-
-    Half-precision leaves are widened before they are squared, so a long vector of float16 does not overflow. The
-    derivative at zero is 0.
-
-    >>> float(norm({"a": jnp.array([3.0]), "b": jnp.array([4.0], jnp.float16), "c": None}))
-    5.0
-    """
-    return root(sum_of_squares([jnp.asarray(x) for x in jax.tree.leaves(tree)]))
-
-
-def cast(tree: Tree, dtype: Any) -> Tree:
-    """Every floating-point leaf in ``dtype``; other leaves as they are.
-
-    >>> cast({"w": jnp.ones(2), "n": jnp.arange(2)}, jnp.bfloat16)["w"].dtype
-    dtype(bfloat16)
-    """
-    return map(lambda x: x.astype(dtype) if jnp.issubdtype(jnp.asarray(x).dtype, jnp.floating) else x, tree)
-
-
-def cast_like(tree: Tree, like: Tree) -> Tree:
-    """Every leaf in the dtype of the leaf at its place in ``like``."""
-    return map(lambda x, y: jnp.asarray(x).astype(jnp.asarray(y).dtype), tree, like)
-
-
-def size(tree: Tree) -> int:
-    """How many numbers the leaves hold together.
-
-    >>> size({"w": jnp.ones((3, 4)), "b": jnp.ones(4)})
-    16
-    """
-    return sum(prod(jnp.shape(x)) for x in jax.tree.leaves(tree))
-
-
-def nbytes(tree: Tree) -> int:
-    """How many bytes the leaves hold together; shapes and dtypes are enough, so it works on ``jax.eval_shape`` too.
-
-    >>> nbytes({"w": jnp.ones((3, 4)), "b": jnp.ones(4, jnp.bfloat16)})
-    56
-    """
-    return sum(prod(jnp.shape(x)) * jnp.result_type(x).itemsize for x in jax.tree.leaves(tree))
-
-
-def labels(rule: Any, tree: Tree) -> Tree:
-    """A tree like ``tree`` with the label that ``rule`` gives to each leaf.
-
-    A rule is one of
-
-    - a mapping from patterns to labels, ``{"*.bias": "no_decay", "*": "decay"}``: the first that matches;
-    - a tree of labels, or a prefix of one: any container, or a module of the same type as ``tree``, even if that is
-      callable;
-    - a function of the tree, which returns one of these.
-
-    A pattern is a shell glob on the dotted path (``*`` crosses dots); it matches a leaf if it matches the path of the
-    leaf or of a branch above it. A pattern that is itself the path of a leaf or branch matches only that one: ``w[0]``
-    is a key if there is such a key.
-
-    Raises `TransformationError`: a leaf that no pattern matches; labels of another structure.
-
-    >>> labels({"enc": "slow", "*": "fast"}, {"enc": {"w": 0, "b": 0}, "out": 0})
-    {'enc': {'b': 'slow', 'w': 'slow'}, 'out': 'fast'}
-    """
-    rule = rule(tree) if callable(rule) and type(rule) is not type(tree) else rule
-    leaves, treedef = flatten(tree)
-    if isinstance(rule, Mapping) and rule and all(_is_label(x) for x in rule.values()):
-        own = {str(key) for key in tree} if isinstance(tree, Mapping) else set[str]()  # a key may hold no leaf
-        return treedef.unflatten(_by_pattern(rule, paths(tree), leaves, own))
-    try:
-        return jax.tree.map(lambda label, part: map(lambda _: label, part), rule, tree)
-    except ValueError:
-        labelled = [path for path, label in zip(paths(rule), flatten(rule)[0], strict=True) if label is not None]
-        for path in paths(tree):
-            if not any(path == name or path.startswith(f"{name}.") for name in labelled):
-                raise TransformationError(f"leaf {path}: expected a label, found none") from None
-        for name in labelled:
-            if not any(path == name or path.startswith(f"{name}.") for path in paths(tree)):
-                raise TransformationError(f"leaf {name}: found a label, but no such leaf") from None
-        raise TransformationError(f"expected labels like {treedef}, found {jax.tree.structure(rule)}") from None
-
-
-def are_patterns(rule: Any) -> bool:
-    """Whether a rule is one pattern or a list of patterns, which choose leaves without labelling them.
-
-    >>> are_patterns("*.b"), are_patterns(["w", "*.b"]), are_patterns({"*.b": "no_decay"})
-    (True, True, False)
-    """
-    several = isinstance(rule, list | tuple) and len(rule) > 0 and all(isinstance(pattern, str) for pattern in rule)
-    return isinstance(rule, str) or several
-
-
-def mask(rule: Any, tree: Tree) -> Tree:
-    """A tree like ``tree``, True where ``rule`` chooses the leaf: a rule as for `labels`, or one pattern or several.
-
-    >>> mask("*.b", {"enc": {"w": 0, "b": 0}, "b": 0})
-    {'b': False, 'enc': {'b': True, 'w': False}}
-    """
-    if are_patterns(rule):
-        rule = {"*": False} | dict.fromkeys((rule,) if isinstance(rule, str) else rule, True)
-        rule["*"] = rule.pop("*")  # last, so that the patterns are looked at first
-    chosen = labels(rule, tree)
-    for path, choice in zip(paths(chosen), flatten(chosen)[0], strict=True):
-        if choice is not None and not isinstance(choice, bool) and getattr(choice, "dtype", None) != np.bool_:
-            raise TransformationError(f"leaf {path}: a mask says True or False, found {choice!r}")
-    return map(bool, chosen)
-
-
-def _is_label(x: Any) -> bool:
-    """Whether something is one label, and no branch of labels."""
-    return x is None or jax.tree_util.all_leaves([x])
-
-
-def _by_pattern(rule: Mapping[Any, Any], names: list[str], leaves: list[Any], own: set[str]) -> list[Any]:
-    above = [_with_branches(path) for path in names]
-    literal = {str(key) for key in rule if str(key) != "*"} & {name for each in above for name in each}
-    found, used = [], set()
-    for path, leaf, branches in zip(names, leaves, above, strict=True):
-        pattern = next((key for key in rule if _matches(str(key), branches, literal)), None)
-        if pattern is None and leaf is not None:
-            known = ", ".join(repr(str(pattern)) for pattern in rule)
-            raise TransformationError(f"leaf {path}: no rule matches (there are {known}): add one, or '*' for the rest")
-        used.add(pattern)
-        found.append(None if leaf is None or pattern is None else rule[pattern])
-    idle = [key for key in rule if key not in used and key != "*" and str(key) not in own]
-    if idle and names:
-        raise TransformationError(
-            f"{idle[0]!r} matches no leaf that an earlier pattern left; there are {', '.join(names)}"
-        )
-    return found
-
-
-def _with_branches(path: str) -> list[str]:
-    """The paths of the branches above a leaf, and then its own."""
-    branches = path.split(".")
-    return [".".join(branches[: n + 1]) for n in range(len(branches))]
-
-
-def _matches(pattern: str, branches: list[str], literal: set[str]) -> bool:
-    return pattern in branches if pattern in literal else any(fnmatchcase(name, pattern) for name in branches)
+__all__ = [
+    "NamedTupleKey",
+    "Tree",
+    "add",
+    "add_scale",
+    "allclose",
+    "are_patterns",
+    "batch_shape",
+    "bias_correction",
+    "cast",
+    "cast_like",
+    "clip",
+    "conj",
+    "div",
+    "dtype",
+    "flatten",
+    "full_like",
+    "get",
+    "get_all_with_path",
+    "labels",
+    "map",
+    "map_params",
+    "mask",
+    "max",
+    "min",
+    "mul",
+    "nbytes",
+    "norm",
+    "ones_like",
+    "path_name",
+    "paths",
+    "random_like",
+    "real",
+    "scale",
+    "set",
+    "size",
+    "split_key_like",
+    "sub",
+    "sum",
+    "unwrap_random_key_data",
+    "update_infinity_moment",
+    "update_moment",
+    "update_moment_per_elem_norm",
+    "vdot",
+    "where",
+    "zeros_like",
+]

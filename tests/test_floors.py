@@ -22,9 +22,9 @@ MODULES = {
 # Floor by floor: rooms (folders) and files. On one floor nothing is imported in a circle.
 FLOORS = [
     {"_value"},
-    {"_schedules", "tree", "initializers"},
+    {"_schedules", "_tree", "tree", "initializers"},
     {"_rules"},
-    {"_links", "_wrappers", "_curvature"},
+    {"_links", "_wrappers", "_curvature", "projections"},
     {"_optimizers"},
     {"_training", "sweep", "curvature", "_testing", "testing"},
     {"_report", "plot"},
@@ -151,7 +151,7 @@ def test_namespaces_are_opened_where_they_are_first_used():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     opened = {name for name in run.stdout.split() if name.startswith("gradtx.")}
     assert "gradtx.sweep._run" in opened
-    assert not opened & {"gradtx.curvature", "gradtx.testing"}
+    assert not opened & {"gradtx.curvature", "gradtx.projections", "gradtx.testing"}
     with pytest.raises(AttributeError, match="module 'gradtx' has no attribute 'swep'"):
         gradtx.swep  # noqa: B018
     assert dir(gradtx) == gradtx.__all__

@@ -1,0 +1,1 @@
+"""Trees of arrays; its names live at `gradtx.tree`."""
