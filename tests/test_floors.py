@@ -26,7 +26,7 @@ FLOORS = [
     {"_rules"},
     {"_links", "_wrappers", "_curvature"},
     {"_optimizers"},
-    {"_training", "sweep", "curvature", "_testing", "testing"},
+    {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop"},
     {"_report", "plot"},
     {"_cli", "__main__"},
 ]
@@ -35,6 +35,7 @@ ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it,
 EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_training.progress": {"rich"},
     "plot": {"matplotlib"},
+    "_interop.optax": {"optax"},
     "_report.page": {"plotly"},
     "_report.tensorboard": {"tensorboardX"},
     "_cli": {"click", "rich"},
@@ -151,7 +152,7 @@ def test_namespaces_are_opened_where_they_are_first_used():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     opened = {name for name in run.stdout.split() if name.startswith("gradtx.")}
     assert "gradtx.sweep._run" in opened
-    assert not opened & {"gradtx.curvature", "gradtx.testing"}
+    assert not opened & {"gradtx.curvature", "gradtx.interop", "gradtx.testing"}
     with pytest.raises(AttributeError, match="module 'gradtx' has no attribute 'swep'"):
         gradtx.swep  # noqa: B018
     assert dir(gradtx) == gradtx.__all__
