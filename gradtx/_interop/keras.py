@@ -75,7 +75,7 @@ KINDS: dict[str, Callable[[Any], Kind]] = {
 
 def _kept(tx: GradientTransformation, params: Tree, state: State) -> tuple[Kept, Kind]:
     kept = Kept(tx, params, state, {name: lambda link, of=of: of(link).slots for name, of in KINDS.items()})
-    return kept, KINDS[kept.kind.link_name](kept.kind)
+    return kept, KINDS[kept.kind.call.name](kept.kind)
 
 
 def from_keras_state(

@@ -48,14 +48,14 @@ class Kept:
         self.params = dict(zip(trees.paths(params), trees.flatten(params)[0], strict=True))
         self.treedef, self.state = trees.flatten(params)[1], state
         self.recipes = [self._recipe(place, slots) for place in _outermost(tx, state, slots)]
-        kinds = dict.fromkeys(recipe.link.link_name for recipe in self.recipes)
+        kinds = dict.fromkeys(recipe.link.call.name for recipe in self.recipes)
         if not kinds:
             raise TransformationError(f"expected a transformation with one of {', '.join(slots)} in it, found {tx!r}")
         if len(kinds) > 1:
             raise TransformationError(f"expected recipes of one kind, found {' and '.join(kinds)}: convert them apart")
 
     def _recipe(self, place: Place, slots: Mapping[str, Slots]) -> Recipe:
-        name = place.link.link_name
+        name = place.link.call.name
         path, columns = _path_to(self.state, place.state), {}
         for slot in slots[name](place.link):
             if path is None:
@@ -100,7 +100,7 @@ class Kept:
         known = step if given is None else whole(given)
         if known is None:
             raise TransformationError(
-                f"{self.kind.link_name}: the state does not say how many updates there were: give step="
+                f"{self.kind.call.name}: the state does not say how many updates there were: give step="
             )
         return known
 
@@ -167,10 +167,10 @@ def in_order(paths: Sequence[str], kept: Kept, names: Mapping[str, str] | None) 
 
 def _outermost(tx: GradientTransformation, state: State, known: Mapping[str, Slots]) -> list[Place]:
     """The recipes that are known: the transformation itself, or some in it."""
-    if tx.link_name in known:
+    if tx.call.name in known:
         return [Place(tx, state, None)]
     rule = rule_of(tx, jnp.zeros([], jnp.int32))
-    return [place for place in rule.places(state, clock.count_of(state)) if place.link.link_name in known]
+    return [place for place in rule.places(state, clock.count_of(state)) if place.link.call.name in known]
 
 
 def _path_to(state: Any, part: Any) -> Path | None:
@@ -208,7 +208,7 @@ def _factor(link: GradientTransformation, slot: Slot, step: int | None) -> float
     rate = number(link, "learning_rate", step)
     if rate == 0:
         raise TransformationError(
-            f"{link.link_name}: {slot.theirs}: it is scaled by the learning rate, which is 0 at step {step or 0}: "
+            f"{link.call.name}: {slot.theirs}: it is scaled by the learning rate, which is 0 at step {step or 0}: "
             "convert it with another one"
         )
     return slot.factor(rate)
@@ -222,7 +222,8 @@ def _exact(x: Any) -> np.ndarray:
 def _like(leaf: Any, x: Any, factor: float | None, place: tuple[str, Slot]) -> jax.Array:
     where = f"leaf {place[0]}: {place[1].theirs}"
     if np.shape(x) != leaf.shape:
-        raise TransformationError(f"{where}: expected shape {leaf.shape}, found {np.shape(x)}")
+        swapped = "; its axes are swapped" if len(leaf.shape) == 2 and np.shape(x) == leaf.shape[::-1] else ""
+        raise TransformationError(f"{where}: expected shape {leaf.shape}, found {np.shape(x)}{swapped}")
     if np.iscomplexobj(x) and not jnp.iscomplexobj(leaf):
         raise TransformationError(f"{where}: expected real numbers, found {x.dtype}")
     value = np.asarray(x if factor is None else _exact(x) / factor).astype(leaf.dtype)

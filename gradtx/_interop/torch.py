@@ -102,7 +102,7 @@ MADE_BY = {  # what a buffer tells of the recipe; the last one that is there tel
 
 def _kept(tx: GradientTransformation, params: Tree, state: State) -> tuple[Kept, Kind]:
     kept = Kept(tx, params, state, {name: lambda link, of=of: of(link).slots for name, of in KINDS.items()})
-    return kept, KINDS[kept.kind.link_name](kept.kind)
+    return kept, KINDS[kept.kind.call.name](kept.kind)
 
 
 def from_torch_state(
@@ -158,8 +158,7 @@ def _from(tx: Any, params: Tree, state_dict: Any, names: Any, transpose: Any, st
         first = next(iter(steps))
         if step is None and n != steps[first]:
             raise TransformationError(
-                f"leaf {path}: step: expected {steps[first]}, that of leaf {first}, found {n}: there is one count here; "
-                "give step="
+                f"leaf {path}: step: expected {steps[first]} as for leaf {first}, found {n}: give step="
             )
     known = next(iter(steps.values()), None) if step is None else whole(step)
     _transposed(params, rows, transpose)
@@ -224,18 +223,19 @@ def _positions(kept: Kept, groups: Any, names: Mapping[str, str] | None) -> dict
                 raise TransformationError(f"names: expected a path for PyTorch's {name!r}, found {', '.join(names)}")
         return {order[name]: at for name, at in zip(theirs, positions, strict=True) if order.get(name) in held}
     if len(positions) != len(order):
-        what = (
-            f"{len(held)} parameters, one for each of {', '.join(held)}" if names is None else f"{len(names)}, by names"
+        raise TransformationError(
+            f"param_groups: expected {len(order)} parameters, {', '.join(order.values())}, found {len(positions)}"
         )
-        raise TransformationError(f"expected {what}; found {len(positions)} in PyTorch's param_groups")
     return {path: at for path, at in zip(order.values(), positions, strict=True) if path in held}
 
 
 def _check_groups(kept: Kept, kind: Kind, groups: Any) -> None:
-    name = kept.kind.link_name
+    name = kept.kind.call.name
     for n, group in enumerate(groups):
         if group.get("maximize"):
-            raise TransformationError(f"param_groups: {n}: it maximizes: give the gradient of the negative, and False")
+            raise TransformationError(
+                f"param_groups: {n}: expected maximize False, found True: chain(scale(-1.0), ...) does: say False"
+            )
         for switch, wanted in kind.switches.items():
             if group.get(switch) != wanted:
                 expected = f"no {switch}" if wanted is None else f"{switch} {wanted}"
