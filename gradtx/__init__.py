@@ -125,7 +125,7 @@ from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
-    from gradtx import curvature, initializers, projections, sweep, testing
+    from gradtx import curvature, initializers, interop, projections, sweep, testing
     from gradtx._training.fit import fit
     from gradtx._training.minimize import minimize
     from gradtx._training.result import Fit
@@ -207,6 +207,7 @@ __all__ = [
     "identity",
     "initializers",
     "inject_hyperparams",
+    "interop",
     "inverse_sqrt_schedule",
     "inverse_time_decay",
     "join_schedules",
@@ -329,7 +330,7 @@ _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
 
 def __getattr__(name: str) -> typing.Any:
     """Namespaces and training loops are imported where they are first used: most programs need few of them."""
-    if name in ("curvature", "initializers", "projections", "sweep", "testing"):
+    if name in ("curvature", "initializers", "interop", "projections", "sweep", "testing"):
         return importlib.import_module(f"gradtx.{name}")
     if name in _LOOPS:
         return getattr(importlib.import_module(f"gradtx._training.{_LOOPS[name]}"), name)

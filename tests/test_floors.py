@@ -26,15 +26,16 @@ FLOORS = [
     {"_rules"},
     {"_links", "_wrappers", "_curvature", "projections"},
     {"_optimizers"},
-    {"_training", "sweep", "curvature", "_testing", "testing"},
+    {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop"},
     {"_report", "plot"},
-    {"_cli", "__main__"},
+    {"_cli", "__main__", "_optax", "optax"},
 ]
 SIBLINGS = ("_links", "_wrappers")  # in these rooms nobody imports a neighbour
 ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it, by the door
 EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_training.progress": {"rich"},
     "plot": {"matplotlib"},
+    "_interop.optax": {"optax"},
     "_report.page": {"plotly"},
     "_report.tensorboard": {"tensorboardX"},
     "_cli": {"click", "rich"},
@@ -151,7 +152,7 @@ def test_namespaces_are_opened_where_they_are_first_used():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     opened = {name for name in run.stdout.split() if name.startswith("gradtx.")}
     assert "gradtx.sweep._run" in opened
-    assert not opened & {"gradtx.curvature", "gradtx.projections", "gradtx.testing"}
+    assert not opened & {"gradtx.curvature", "gradtx.interop", "gradtx.projections", "gradtx.testing"}
     with pytest.raises(AttributeError, match="module 'gradtx' has no attribute 'swep'"):
         gradtx.swep  # noqa: B018
     assert dir(gradtx) == gradtx.__all__

@@ -1,1 +1,1 @@
-"""States and transformations of other libraries."""
+"""Doors to other libraries, one file each; none of them is imported here."""

@@ -24,8 +24,8 @@ def nadam(
         m̂ = β₁mₜ/(1 − β₁ᵗ⁺¹) + (1 − β₁)gₜ/(1 − β₁ᵗ);   θ ← θ − α m̂/(√(ν̂ + ε₀) + ε)
 
     α is ``learning_rate``, ε ``eps``, ε₀ ``eps_root``. The default keeps β₁ constant (Optax). With
-    ``momentum_decay=0.004`` it warms up as in PyTorch and Keras (see `gradtx.nesterov_momentum_decay`). Source: Dozat
-    2016, Algorithm 2.
+    ``momentum_decay`` it warms up (see `gradtx.nesterov_momentum_decay`): 0.004 is PyTorch's, 1 is Keras'. Source:
+    Dozat 2016, Algorithm 2.
 
     >>> tx = nadam(3.0, b1=0.5, b2=0.5, eps=0.0)
     >>> tx.update(jnp.array([3.0]), tx.init(jnp.zeros(1)))[0]  # 3·(0.5·1.5/0.75 + 0.5·3/0.5)/3
