@@ -4,10 +4,12 @@ A layout is a pytree of Optax's named tuples. Each of its leaves says where that
 path, or a `Piece` where the two differ in form. So one description serves both directions.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from gradtx._interop import optax_types as T
 from gradtx._rules.transformation import GradientTransformation, opened
@@ -38,7 +40,9 @@ def layout_of(tx: GradientTransformation) -> Layout:
     if tx.call.name in LAYOUTS:
         return LAYOUTS[tx.call.name](tx)
     made = opened(tx)
-    return layout_of(made) if isinstance(made, GradientTransformation) else ""
+    layout = layout_of(made) if isinstance(made, GradientTransformation) else ""
+    of_one = tx.call.name.startswith("scale_by_") and isinstance(layout, tuple) and len(layout) == 1
+    return layout[0] if of_one else layout
 
 
 def moved(layout: Layout, where: Callable[[str], str]) -> Layout:
@@ -162,42 +166,140 @@ def _one(layout: Layout) -> Callable[[GradientTransformation], Layout]:
     return lambda tx: layout
 
 
+def _sgd(tx: GradientTransformation) -> Layout:
+    """Optax keeps a place for the momentum."""
+    made = layout_of(opened(tx))
+    return (T.EmptyState(), *made) if tx.given["momentum"] is None else made
+
+
+def _rmsprop(tx: GradientTransformation) -> Layout:
+    made = layout_of(opened(tx))
+    return (*made, T.EmptyState()) if tx.given["momentum"] is None else made
+
+
+def _fromage(tx: GradientTransformation) -> Layout:
+    return (T.EmptyState(), *[_scheduled("learning_rate")(tx)] * 2)
+
+
+def _optimistic(tx: GradientTransformation) -> Layout:
+    first = Piece(("count",), lambda count: count == 0, lambda first: (jnp.where(first, 0, 1).astype(jnp.int32),))
+    return T.ScaleByOptimisticGradientState(first, "previous_gradient")
+
+
+def _lbfgs(tx: GradientTransformation) -> Layout:
+    memory = ("params", "updates", "diff_params_memory", "diff_updates_memory", "weights_memory")
+    return T.ScaleByLBFGSState("count", *memory, "pairs")
+
+
+def _search(tx: GradientTransformation) -> Layout:
+    """Optax does not say whether a search has failed."""
+    steps = Piece(("num_linesearch_steps", "failed"), lambda n, failed: n, lambda n: (n, jnp.zeros([], bool)))
+    if tx.call.name == "scale_by_zoom_linesearch":
+        info = T.ZoomLinesearchInfo(steps, "decrease_error", "curvature_error")
+        return T.ScaleByZoomLinesearchState("learning_rate", "value", "grad", info)
+    grad = "grad" if tx.given["store_grad"].value else None
+    info = T.BacktrackingLinesearchInfo(steps, "decrease_error")
+    return T.ScaleByBacktrackingLinesearchState("learning_rate", "value", grad, info)
+
+
+def _sm3(tx: GradientTransformation) -> Layout:
+    """Optax calls the momentum ν, and the covers of each axis, in a list, μ."""
+    is_cover = lambda x: isinstance(x, tuple)  # noqa: E731
+    covers = Piece(
+        ("nu",),
+        lambda nu: jax.tree.map(list, nu, is_leaf=is_cover),
+        lambda mu: (jax.tree.map(tuple, mu, is_leaf=lambda x: isinstance(x, list)),),
+    )
+    return T.ScaleBySM3State(covers, "mu")
+
+
+def _is_split(x: Any) -> bool:
+    return isinstance(x, dict) and set(x) == {"row", "col"}
+
+
+def _factored(tx: GradientTransformation) -> Layout:
+    """Rows and columns are trees of their own in Optax, with one zero for what is not there."""
+
+    def out(nu: Any, count: Any) -> Any:
+        none = lambda x: jnp.zeros((1,), x.dtype)  # noqa: E731
+        split = lambda x, name, whole: (x[name] if name else none(x["row"])) if _is_split(x) else whole(x)  # noqa: E731
+        row, col, all_of_it = (
+            jax.tree.map(functools.partial(split, name=name, whole=whole), nu, is_leaf=_is_split)
+            for name, whole in (("row", none), ("col", none), (None, lambda x: x))
+        )
+        return T.FactoredState(count, row, col, all_of_it)
+
+    def back(state: Any) -> tuple[Any, Any]:
+        def joined(row: Any, col: Any, all_of_it: Any) -> Any:
+            factored = jnp.shape(all_of_it) == (1,) and (jnp.ndim(row) > 1 or jnp.shape(row) != (1,))
+            return {"row": row, "col": col} if factored else all_of_it
+
+        return jax.tree.map(joined, state.v_row, state.v_col, state.v), state.count
+
+    return Piece(("nu", "count"), out, back)
+
+
 # Several links of ours for one of Optax.
+ADAM_LIKE = {
+    (*first, second): T.ScaleByAdamState("count", "scale_by_ewma.mu", f"{second}.nu")
+    for first in (("scale_by_ewma", "bias_correction"), ("scale_by_ewma", "nesterov_bias_correction"))
+    for second in ("scale_by_rms", "scale_by_infinity_norm", "scale_by_rectified_rms")
+}
+AMSGRAD = T.ScaleByAmsgradState("count", "scale_by_ewma.mu", "scale_by_max_rms.nu", "scale_by_max_rms.nu_max")
 TOGETHER: Mapping[tuple[str, ...], Layout] = {
     ("trace", "nesterov_lookahead"): T.TraceState("trace.trace"),
-    **{
-        ("scale_by_ewma", corrected, "scale_by_rms"): T.ScaleByAdamState("count", "scale_by_ewma.mu", "scale_by_rms.nu")
-        for corrected in ("bias_correction", "nesterov_bias_correction")
-    },
-    ("scale_by_ewma", "bias_correction", "scale_by_infinity_norm"): T.ScaleByAdamState(
-        "count", "scale_by_ewma.mu", "scale_by_infinity_norm.nu"
-    ),
-    ("scale_by_ewma", "bias_correction", "scale_by_max_rms"): T.ScaleByAmsgradState(
-        "count", "scale_by_ewma.mu", "scale_by_max_rms.nu", "scale_by_max_rms.nu_max"
-    ),
+    ("scale_by_ewma", "scale_by_max_rms"): AMSGRAD,
+    ("scale_by_ewma", "bias_correction", "scale_by_max_rms"): AMSGRAD,
+    **ADAM_LIKE,
 }
-STATELESS = ("identity", "scale", "clip", "clip_by_global_norm", "centralize", "set_to_zero", "scale_by_sign")
+STATELESS = (
+    "adaptive_grad_clip", "centralize", "clip", "clip_by_block_rms", "clip_by_global_norm", "identity",
+    "keep_params_nonnegative", "normalize_by_update_norm", "scale", "scale_by_param_block_norm",
+    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_sign", "scale_by_trust_ratio", "set_to_zero",
+)  # fmt: skip
 LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     **{name: _one(T.EmptyState()) for name in STATELESS},
-    "chain": _chain,
-    "masked": _masked,
-    "partition": _partition,
-    "accumulate": lambda tx: _steps(tx, "inner"),
     "MultiSteps": lambda tx: _steps(tx, "opt"),
-    "apply_if_finite": _if_finite,
-    "conditionally_transform": lambda tx: T.ConditionallyTransformState(inside(tx.given["inner"]), "count"),
-    "conditionally_mask": lambda tx: T.ConditionallyMaskState("count", inside(tx.given["inner"])),
-    "with_hyperparams": _with_hyperparams,
+    "accumulate": lambda tx: _steps(tx, "inner"),
     "add_decayed_weights": _decay,
     "add_noise": _one(T.AddNoiseState("count", "key")),
+    "apply_every": _one(T.ApplyEvery("count", "grad_acc")),
+    "apply_if_finite": _if_finite,
+    "chain": _chain,
+    "conditionally_mask": lambda tx: T.ConditionallyMaskState("count", inside(tx.given["inner"])),
+    "conditionally_transform": lambda tx: T.ConditionallyTransformState(inside(tx.given["inner"]), "count"),
+    "ema": _one(T.EmaState("count", "mu")),
+    "fromage": _fromage,
+    "masked": _masked,
+    "partition": _partition,
+    "polyak_sgd": lambda tx: ((T.EmptyState(), T.EmptyState()), T.EmptyState()),
+    "rmsprop": _rmsprop,
+    "scale_by_adadelta": _one(T.ScaleByAdaDeltaState("e_g", "e_x")),
+    "scale_by_adan": _one(T.ScaleByAdanState("m", "v", "n", "g", "count")),
+    "scale_by_belief": _one(T.ScaleByBeliefState("count", "mu", "nu")),
+    "scale_by_distance_over_gradients": _one(
+        T.ScaleByDistanceOverGradientsState("max_dist", "grad_sum_of_squares", "init_params")
+    ),
+    "scale_by_backtracking_linesearch": _search,
+    "scale_by_ewma": _one(T.EmaState("count", "mu")),
+    "scale_by_factored_rms": _factored,
+    "scale_by_lbfgs": _lbfgs,
     "scale_by_learning_rate": _scheduled("learning_rate"),
-    "scale_by_schedule": _scheduled("step_size_fn"),
-    "trace": _one(T.TraceState("trace")),
     "scale_by_lion": _one(T.ScaleByLionState("count", "mu")),
+    "scale_by_novograd": _one(T.ScaleByNovogradState("count", "mu", "nu")),
+    "scale_by_optimistic_gradient": _optimistic,
     "scale_by_rms": _scaled_by("bias_correction", T.ScaleByRmsState("nu"), T.ScaleByRmsWithCountState("count", "nu")),
+    "scale_by_rprop": _one(T.ScaleByRpropState("step_sizes", "previous")),
+    "scale_by_rss": _one(T.ScaleByRssState("nu")),
+    "scale_by_schedule": _scheduled("step_size_fn"),
+    "scale_by_sm3": _sm3,
     "scale_by_stddev": _scaled_by(
         "bias_correction", T.ScaleByRStdDevState("mu", "nu"), T.ScaleByRStdDevWithCountState("count", "mu", "nu")
     ),
-    "scale_by_rss": _one(T.ScaleByRssState("nu")),
-    "scale_by_adadelta": _one(T.ScaleByAdaDeltaState("e_g", "e_x")),
+    "scale_by_yogi": _one(T.ScaleByAdamState("count", "mu", "nu")),
+    "scale_by_zoom_linesearch": _search,
+    "sgd": _sgd,
+    "trace": _one(T.TraceState("trace")),
+    "with_hyperparams": _with_hyperparams,
+    "zero_nans": _one(T.ZeroNansState("found_nan")),
 }

@@ -50,8 +50,9 @@ ScaleByAmsgradState = namedtuple("ScaleByAmsgradState", "count mu nu nu_max")
 ScaleByBacktrackingLinesearchState = namedtuple("ScaleByBacktrackingLinesearchState", "learning_rate value grad info")
 BacktrackingLinesearchInfo = namedtuple("BacktrackingLinesearchInfo", "num_linesearch_steps decrease_error")
 ScaleByBeliefState = namedtuple("ScaleByBeliefState", "count mu nu")
-ScaleByLBFGSState = namedtuple(
-    "ScaleByLBFGSState", "count params updates diff_params_memory diff_updates_memory weights_memory"
+ScaleByLBFGSState = namedtuple(  # the last field is ours: how many pairs are kept
+    "ScaleByLBFGSState",
+    "count params updates diff_params_memory diff_updates_memory weights_memory pairs",
 )
 ScaleByLionState = namedtuple("ScaleByLionState", "count mu")
 ScaleByNovogradState = namedtuple("ScaleByNovogradState", "count mu nu")
@@ -61,6 +62,10 @@ ScaleByRmsState = namedtuple("ScaleByRmsState", "nu")
 ScaleByRmsWithCountState = namedtuple("ScaleByRmsWithCountState", "count nu")
 ScaleByRpropState = namedtuple("ScaleByRpropState", "step_sizes prev_updates")
 ScaleByRssState = namedtuple("ScaleByRssState", "sum_of_squares")
+ScaleByDistanceOverGradientsState = namedtuple(
+    "ScaleByDistanceOverGradientsState", "max_dist grad_sum_of_squares init_params"
+)
+ScaleByOptimisticGradientState = namedtuple("ScaleByOptimisticGradientState", "is_initial_step previous_gradient")
 ScaleBySM3State = namedtuple("ScaleBySM3State", "mu nu")
 ScaleByScheduleState = namedtuple("ScaleByScheduleState", "count")
 ScaleByZoomLinesearchState = namedtuple("ScaleByZoomLinesearchState", "learning_rate value grad info")

@@ -1,5 +1,6 @@
 """Several transformations, put together as Optax does: states in tuples, one signal, a count for each."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -93,7 +94,7 @@ def chain(*args: Any) -> Late:
 
 @transformation
 def _named(transforms: Group) -> Late:
-    return serial(transforms, dict)
+    return serial(transforms, OrderedDict)
 
 
 def named_chain(*args: tuple[str, Any]) -> GradientTransformation:

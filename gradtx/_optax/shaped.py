@@ -43,8 +43,8 @@ def _free(x: Any) -> Any:
 def shaped(link: GradientTransformation) -> Late:
     """The rule of a link, with its state in Optax's form and a clock of its own."""
     layout = layout_of(link)
-    counted = any("count" in Piece.of(leaf).paths for leaf in jax.tree.leaves(layout))
-    keyed = any("key" in Piece.of(leaf).paths for leaf in jax.tree.leaves(layout))
+    paths = {path for leaf in jax.tree.leaves(layout) for path in Piece.of(leaf).paths}
+    counted, keyed, whole = "count" in paths, "key" in paths, "" in paths
 
     def rule(make: Make) -> Rule:
         def at(step: Any) -> Rule:
@@ -52,7 +52,7 @@ def shaped(link: GradientTransformation) -> Late:
             return made._replace(timed=made.timed or counted)
 
         started = at(None)
-        beside = [name for name, kept, own in _clocks(started, counted, keyed) if kept and not own]
+        beside = [] if whole else [name for name, kept, own in _clocks(started, counted, keyed) if kept and not own]
 
         def init(params: Tree, context: Context) -> Any:
             state = within(link.link_name, clock.start)(started, params, context, nested=True)
@@ -94,4 +94,6 @@ def _out(layout: Layout, state: Any, beside: list[str]) -> Any:
 
 
 def _back(layout: Layout, state: Any, beside: list[str]) -> Any:
+    if not beside and not jax.tree.leaves(layout):  # of any empty form
+        return {}
     return read(layout, state.state) | state.clock if beside else read(layout, state)
