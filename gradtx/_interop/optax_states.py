@@ -111,7 +111,7 @@ def _of_optax(kind: type) -> type:
     if kind.__module__ != optax_types.__name__:
         return kind
     return next(
-        (getattr(place, kind.__name__) for place in (optax, optax.contrib, transform) if hasattr(place, kind.__name__))
+        getattr(place, kind.__name__) for place in (optax, optax.contrib, transform) if hasattr(place, kind.__name__)
     )
 
 
