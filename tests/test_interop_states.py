@@ -6,10 +6,12 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gradtx as gx
 from gradtx import interop
+from tests.extending.eight_bit import in_eight_bits
 
 FOLDER = pathlib.Path(__file__).parent / "oracles"
 TORCH = json.loads((FOLDER / "torch_states.json").read_text())
@@ -252,6 +254,7 @@ WRONG = {
     ),
     "no state_dict": (gx.adam(0.1), {0: {}}, "state_dict: expected what optimizer.state_dict() returns"),
     "no recipe": (gx.chain(gx.scale_by_ewma(), gx.scale(-1.0)), torch_state(**ADAM), "with one of sgd, adam, adamw"),
+    "a recipe of Optax": (gx.chain(optax.adam(0.1)), torch_state(**ADAM), "with one of sgd, adam, adamw"),
     "two recipes": (gx.chain(gx.adam(0.1), gx.sgd(0.1)), torch_state(**ADAM), "of one kind, found adam and sgd"),
     "a step that is not said": (
         gx.sgd(gx.linear_schedule(0.1, 0.0, 10), 0.9),
@@ -427,6 +430,19 @@ def test_half_precision_parameters_get_a_state_in_float32():
     params = jax.tree.map(lambda x: x.astype(jnp.bfloat16), P)
     state = interop.from_torch_state(gx.adam(0.1), params, torch_state(**ADAM))
     assert {str(x.dtype) for x in jax.tree.leaves(state)} == {"float32", "int32"}
+
+
+def test_a_smaller_dtype_of_ours_is_widened_for_numpy():
+    tx = gx.adam(0.1, mu_dtype="bfloat16")
+    state = interop.from_torch_state(tx, P, torch_state(**ADAM))
+    assert state["scale_by_ewma"]["mu"]["w"].dtype == jnp.bfloat16
+    assert interop.to_torch_state(tx, P, state)["state"][1]["exp_avg"].dtype == np.float32
+
+
+def test_a_state_that_a_wrapper_encodes_cannot_be_converted():
+    tx = in_eight_bits(gx.adam(0.1))
+    with pytest.raises(gx.TransformationError, match="adam: its state is kept in another form by the wrapper"):
+        interop.from_torch_state(tx, P, torch_state(**ADAM))
 
 
 def test_complex_buffers_for_real_ones_are_an_error():

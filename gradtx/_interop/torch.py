@@ -100,11 +100,6 @@ MADE_BY = {  # what a buffer tells of the recipe; the last one that is there tel
 }
 
 
-def _kept(tx: GradientTransformation, params: Tree, state: State) -> tuple[Kept, Kind]:
-    kept = Kept(tx, params, state, {name: lambda link, of=of: of(link).slots for name, of in KINDS.items()})
-    return kept, KINDS[kept.kind.call.name](kept.kind)
-
-
 def from_torch_state(
     tx: GradientTransformation,
     params: Tree,
@@ -121,13 +116,14 @@ def from_torch_state(
     ``adagrad(eps_in_sqrt=False)``, `adadelta`, `rprop`, `asgd`. PyTorch's ``weight_decay``, except in AdamW, is
     `add_decayed_weights` before the recipe. What PyTorch has no counterpart of starts as in ``tx.init(params)``.
 
-    Parameters are matched in the order of the leaves of ``params``; or by ``names``, which maps PyTorch's names to our
-    paths, ``{"enc.weight": "enc.w"}``: in the order of the mapping, or in any order if the optimizer was given
-    ``named_parameters()``. Frozen leaves may be left out. ``transpose`` is a rule as for `gradtx.tree.mask`: where it
-    chooses a matrix, the axes are swapped (a PyTorch ``Linear`` keeps (out, in)); the layout of anything else, such as
-    the kernels of convolutions, is the caller's. ``step`` is the number of updates, if ``tx`` needs it and PyTorch does
-    not say (SGD under a schedule). PyTorch's RMSprop has no learning rate in its momentum; ours has, so the learning
-    rate of the next step is multiplied in.
+    Parameters are matched by ``names``, which maps PyTorch's names to our paths, ``{"enc.weight": "enc.w"}``, in
+    PyTorch's order (or in any order, if the optimizer was given ``named_parameters()``); without it, in the order of
+    the leaves of ``params``. The trap: JAX sorts the keys of mappings, and then two leaves of one shape change places
+    without an error. Frozen leaves may be left out. ``transpose`` is a rule as for `gradtx.tree.mask`: where it chooses
+    a matrix, the axes are swapped (a PyTorch ``Linear`` keeps (out, in)); any other layout, such as that of the kernels
+    of convolutions, is the caller's. ``step`` is the number of updates, if ``tx`` needs it and PyTorch does not say
+    (SGD under a schedule). PyTorch's RMSprop has no learning rate in its momentum; ours has, so that of the next step
+    is multiplied in.
 
     Raises `TransformationError`, at the first leaf that differs: the state of another optimizer, missing or other
     buffers, shapes, steps; another number of parameters.
@@ -142,15 +138,16 @@ def from_torch_state(
 
 
 def _from(tx: Any, params: Tree, state_dict: Any, names: Any, transpose: Any, step: Any) -> State:
-    kept, kind = _kept(tx, params, tx.init(params))
+    kept = Kept(tx, params, tx.init(params), KINDS)
+    kind = kept.kind
     if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
         raise TransformationError("state_dict: expected what optimizer.state_dict() returns, with state, param_groups")
-    _check_groups(kept, kind, state_dict["param_groups"])
+    _check_groups(kept.name, kind, state_dict["param_groups"])
     entries, rows, steps = state_dict["state"], dict[str, Buffers](), dict[str, int]()
     for path, position in _positions(kept, state_dict["param_groups"], names).items():
         found = {name: x for name, x in entries.get(position, {}).items() if x is not None}
         if sorted(found) != kind.buffers:
-            raise _another(kept, kind, path, sorted(found), bool(entries))
+            raise _another(kind, path, sorted(found), bool(entries))
         rows[path] = {name: as_numpy(x) for name, x in found.items()}
         if kind.steps:
             steps[path] = within(f"leaf {path}", whole)(rows[path]["step"])
@@ -193,7 +190,8 @@ def to_torch_state(
 
 
 def _to(tx: Any, params: Tree, state: State, names: Any, transpose: Any, step: Any, tensor: Any) -> dict[int, Any]:
-    kept, kind = _kept(tx, params, state)
+    kept = Kept(tx, params, state, KINDS)
+    kind = kept.kind
     known = kept.count() if step is None else whole(step)
     rows = kept.read(known)
     _transposed(params, rows, transpose)
@@ -208,7 +206,7 @@ def _to(tx: Any, params: Tree, state: State, names: Any, transpose: Any, step: A
     return made
 
 
-def _positions(kept: Kept, groups: Any, names: Mapping[str, str] | None) -> dict[str, Any]:
+def _positions(kept: Kept[Kind], groups: Any, names: Mapping[str, str] | None) -> dict[str, Any]:
     """The position in PyTorch's state for every leaf that a recipe acts on."""
     held = kept.held()
     positions = [position for group in groups for position in group["params"]]
@@ -229,8 +227,7 @@ def _positions(kept: Kept, groups: Any, names: Mapping[str, str] | None) -> dict
     return {path: at for path, at in zip(order.values(), positions, strict=True) if path in held}
 
 
-def _check_groups(kept: Kept, kind: Kind, groups: Any) -> None:
-    name = kept.kind.call.name
+def _check_groups(name: str, kind: Kind, groups: Any) -> None:
     for n, group in enumerate(groups):
         if group.get("maximize"):
             raise TransformationError(
@@ -246,7 +243,7 @@ def _check_groups(kept: Kept, kind: Kind, groups: Any) -> None:
                 )
 
 
-def _another(kept: Kept, kind: Kind, path: str, found: list[str], any_there: bool) -> TransformationError:
+def _another(kind: Kind, path: str, found: list[str], any_there: bool) -> TransformationError:
     wanted = f"leaf {path}: expected {', '.join(kind.buffers) or 'no buffers'} ({kind.name}'s)"
     if not any_there:
         return TransformationError(f"{wanted}, found no state: before the first step, it is tx.init(params)")
