@@ -385,6 +385,19 @@ def test_groups_with_several_rates_and_frozen_leaves():
         interop.to_keras_state(tx, params, tx.init(params), names=names)
 
 
+def test_groups_that_keep_different_buffers():
+    groups = {"plain": gx.rmsprop(0.1), "heavy": gx.rmsprop(0.1, momentum=0.9)}
+    tx = gx.partition(groups, {"w": "plain", "b": "heavy"})
+    saved = torch_state(step=3.0, square_avg=None)
+    saved["state"][0]["momentum_buffer"] = np.ones(3)
+    state = interop.from_torch_state(tx, P, saved)
+    np.testing.assert_allclose(state["heavy"]["momentum"]["trace"]["trace"]["b"], -0.1)
+    back = interop.to_torch_state(tx, P, state, step=3)["state"]
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), back, saved["state"])
+    with pytest.raises(gx.TransformationError, match="found 'velocity' and 'velocity, momentum'"):
+        interop.to_keras_state(tx, P, state, step=3)
+
+
 def test_a_tensor_is_fetched_from_its_device():
     class Tensor:
         dtype = "torch.bfloat16"

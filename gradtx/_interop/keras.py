@@ -103,7 +103,7 @@ def from_keras_state(
 
 def _from(tx: Any, params: Tree, variables: Any, names: Any) -> State:
     kept = Kept(tx, params, tx.init(params), KINDS)
-    kind = kept.kind
+    kind = _only_kind(kept)
     given = _listed(variables)
     held = kept.held()
     order = list(in_order(held, kept, names).values())
@@ -154,7 +154,7 @@ def to_keras_state(
 
 def _to(tx: Any, params: Tree, state: State, names: Any, step: Any) -> dict[str, np.ndarray]:
     kept = Kept(tx, params, state, KINDS)
-    kind = kept.kind
+    kind = _only_kind(kept)
     n = kept.counted(kept.count(), step)
     rows, held = kept.read(n), kept.held()
     order = list(in_order(held, kept, names).values())
@@ -165,11 +165,19 @@ def _to(tx: Any, params: Tree, state: State, names: Any, step: Any) -> dict[str,
     if len(rates) > 1:
         raise TransformationError(f"Keras has one learning rate, found {', '.join(map(str, sorted(rates)))}")
     made: list[Any] = [np.array(n, np.int32)]
-    if not is_scheduled(kept.link.given["learning_rate"]):
+    if not is_scheduled(kept.recipes[0].link.given["learning_rate"]):
         made.append(np.array(rates.pop(), real_dtype(*reals_in(params))))
     made += [rows[path][slot.theirs] for path, slot in _places(kind, order)]
     made += [rows[order[0]][slot.theirs] for slot in kind.shared]
     return {str(n): x for n, x in enumerate(made)}
+
+
+def _only_kind(kept: Kept[Kind]) -> Kind:
+    kinds = [recipe.kind for recipe in kept.recipes]
+    lists = list(dict.fromkeys(", ".join(slot.theirs for slot in kind.slots) for kind in kinds))
+    if len(lists) > 1:
+        raise TransformationError(f"Keras keeps the same for all parameters, found {' and '.join(map(repr, lists))}")
+    return kinds[0]
 
 
 def _places(kind: Kind, order: Iterable[str]) -> list[tuple[str, Slot]]:

@@ -43,18 +43,26 @@ K = TypeVar("K", bound=Kind)
 
 
 class Recipe(NamedTuple):
-    """A recipe in a transformation; ``columns`` has for each slot its path in the state and its leaves."""
+    """A recipe in a transformation, and what it is in the other library.
+
+    ``columns`` has for each slot its path in the state and its leaves, None where the recipe does not act.
+    """
 
     link: GradientTransformation
+    kind: Any
     path: Path
     columns: dict[Slot, tuple[Path, list[Any]]]
+
+    def holds(self, n: int) -> bool:
+        """Whether it keeps anything for leaf ``n``."""
+        return any(leaves[n] is not None for _, leaves in self.columns.values())
 
 
 class Kept(Generic[K]):
     """What the recipes in a transformation keep: recipes of one name, which may act on different leaves.
 
-    ``kinds`` has for each name of a recipe what it is in the other library; ``kind`` is the one that is here, ``name``
-    its recipe's name, ``link`` one of the recipes.
+    ``kinds`` has for each name of a recipe what it is in the other library. ``name`` is that of the recipes that are
+    here.
     """
 
     def __init__(
@@ -72,18 +80,17 @@ class Kept(Generic[K]):
             raise TransformationError(f"expected a transformation with one of {', '.join(kinds)} in it, found {tx!r}")
         if len(names) > 1:
             raise TransformationError(f"expected recipes of one kind, found {' and '.join(names)}: convert them apart")
-        self.name, self.link = names[0], places[0].link
-        self.kind = kinds[self.name](self.link)
-        self.recipes = [self._recipe(place, kinds[self.name](place.link).slots) for place in places]
+        self.name = names[0]
+        self.recipes = [self._recipe(place, kinds[self.name](place.link)) for place in places]
 
-    def _recipe(self, place: Place, slots: Sequence[Slot]) -> Recipe:
+    def _recipe(self, place: Place, kind: K) -> Recipe:
         path, columns = _path_to(self.state, place.state), {}
-        for slot in slots:
+        for slot in kind.slots:
             if path is None:
                 raise TransformationError(f"{self.name}: its state is kept in another form by the wrapper around it")
             inner = (*path, *_field(self.name, place.state, slot.field))
             columns[slot] = inner, self._leaves(inner)
-        return Recipe(place.link, path or (), columns)
+        return Recipe(place.link, kind, path or (), columns)
 
     def _leaves(self, path: Path) -> list[Any]:
         try:
@@ -93,12 +100,17 @@ class Kept(Generic[K]):
 
     def held(self) -> list[str]:
         """The paths of the leaves that a recipe acts on: those that are not frozen."""
-        columns = [leaves for recipe in self.recipes for _, leaves in recipe.columns.values()]
+        stateless = not any(recipe.columns for recipe in self.recipes)
         return [
             path
             for n, (path, param) in enumerate(self.params.items())
-            if param is not None and (not columns or any(leaves[n] is not None for leaves in columns))
+            if param is not None and (stateless or any(recipe.holds(n) for recipe in self.recipes))
         ]
+
+    def kind_of(self, path: str) -> K:
+        """What the recipe of a leaf is in the other library."""
+        n = list(self.params).index(path)
+        return next((recipe.kind for recipe in self.recipes if recipe.holds(n)), self.recipes[0].kind)
 
     def _slots(self) -> Iterator[tuple[Recipe, Slot, Path, list[tuple[str, Any]]]]:
         """Every slot of every recipe, with its path in the state and its leaves."""

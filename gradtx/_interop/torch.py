@@ -112,7 +112,7 @@ def from_torch_state(
     """The state with which ``tx`` goes on where an optimizer of PyTorch stopped: its ``state_dict()`` converted.
 
     ``tx`` is, or has in it, the recipe of the same name: `sgd` (for SGD; the dampening must be 0), `adam`, `adamw`,
-    ``amsgrad(maximum="raw")``, `adamax`, ``nadam(momentum_decay=0.004)``, ``rmsprop(eps_in_sqrt=False)``,
+    ``amsgrad(maximum="raw")``, `adamax`, ``nadam(momentum_decay=0.004)``, `radam`, ``rmsprop(eps_in_sqrt=False)``,
     ``adagrad(eps_in_sqrt=False)``, `adadelta`, `rprop`, `asgd`. PyTorch's ``weight_decay``, except in AdamW, is
     `add_decayed_weights` before the recipe. What PyTorch has no counterpart of starts as in ``tx.init(params)``.
 
@@ -139,12 +139,13 @@ def from_torch_state(
 
 def _from(tx: Any, params: Tree, state_dict: Any, names: Any, transpose: Any, step: Any) -> State:
     kept = Kept(tx, params, tx.init(params), KINDS)
-    kind = kept.kind
     if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
         raise TransformationError("state_dict: expected what optimizer.state_dict() returns, with state, param_groups")
-    _check_groups(kept.name, kind, state_dict["param_groups"])
     entries, rows, steps = state_dict["state"], dict[str, Buffers](), dict[str, int]()
+    groups = {position: group for group in state_dict["param_groups"] for position in group["params"]}
     for path, position in _positions(kept, state_dict["param_groups"], names).items():
+        kind = kept.kind_of(path)
+        _check_switches(path, kept.name, kind, groups[position])
         found = {name: x for name, x in entries.get(position, {}).items() if x is not None}
         if sorted(found) != kind.buffers:
             raise _another(kind, path, sorted(found), bool(entries))
@@ -191,12 +192,12 @@ def to_torch_state(
 
 def _to(tx: Any, params: Tree, state: State, names: Any, transpose: Any, step: Any, tensor: Any) -> dict[int, Any]:
     kept = Kept(tx, params, state, KINDS)
-    kind = kept.kind
     known = kept.count() if step is None else whole(step)
     rows = kept.read(known)
     _transposed(params, rows, transpose)
     made: dict[int, Any] = {}
     for position, path in enumerate(in_order(kept.held(), kept, names).values()):
+        kind = kept.kind_of(path)
         if path in rows and kind.buffers:
             more = {}
             if kind.steps:
@@ -227,20 +228,18 @@ def _positions(kept: Kept[Kind], groups: Any, names: Mapping[str, str] | None) -
     return {path: at for path, at in zip(order.values(), positions, strict=True) if path in held}
 
 
-def _check_groups(name: str, kind: Kind, groups: Any) -> None:
-    for n, group in enumerate(groups):
-        if group.get("maximize"):
+def _check_switches(path: str, name: str, kind: Kind, group: Mapping[str, Any]) -> None:
+    if group.get("maximize"):
+        raise TransformationError(
+            f"leaf {path}: expected maximize False, found True: chain(scale(-1.0), ...) does: say False in param_groups"
+        )
+    for switch, wanted in kind.switches.items():
+        if group.get(switch) != wanted:
+            expected = f"no {switch}" if wanted is None else f"{switch} {wanted}"
             raise TransformationError(
-                f"param_groups: {n}: expected maximize False, found True: chain(scale(-1.0), ...) does: say False"
+                f"leaf {path}: expected {expected}, as {name} is PyTorch's {kind.name}, found "
+                f"{group.get(switch, 'none')} in param_groups: take the recipe of the optimizer that was saved"
             )
-        for switch, wanted in kind.switches.items():
-            if group.get(switch) != wanted:
-                expected = f"no {switch}" if wanted is None else f"{switch} {wanted}"
-                there = f"{group[switch]}" if switch in group else "none"
-                raise TransformationError(
-                    f"param_groups: {n}: expected {expected}, as {name} is PyTorch's {kind.name}, found {there}: "
-                    "take the recipe of the optimizer that was saved"
-                )
 
 
 def _another(kind: Kind, path: str, found: list[str], any_there: bool) -> TransformationError:
