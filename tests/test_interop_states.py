@@ -463,3 +463,15 @@ def test_complex_buffers_for_real_ones_are_an_error():
     saved["state"] = {0: {"step": 3, "exp_avg": np.ones(2, complex), "exp_avg_sq": np.ones(2, complex)}}
     with pytest.raises(gx.TransformationError, match="leaf z: exp_avg_sq: expected real numbers, found complex128"):
         interop.from_torch_state(gx.adam(0.1), params, saved)
+
+
+def test_a_state_for_other_parameters_is_an_error():
+    state = gx.adam(0.1).init({"w": P["w"]})
+    with pytest.raises(gx.TransformationError, match=r"the state's scale_by_ewma\.mu is not like the parameters"):
+        interop.to_torch_state(gx.adam(0.1), P, state)
+
+
+def test_variables_of_keras_that_names_do_not_know_are_an_error():
+    found = [Variable("sgd/kernel_momentum", np.ones((2, 3))), Variable("sgd/bias_momentum", np.ones(3))]
+    with pytest.raises(gx.TransformationError, match="names: expected a path for Keras' 'kernel', found core, bias"):
+        interop.from_keras_state(gx.sgd(0.1, 0.9), P, [*keras_variables(), *found], names={"core": "w", "bias": "b"})
