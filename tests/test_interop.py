@@ -1,6 +1,7 @@
 """A transformation where code asks for one of Optax."""
 
 import pickle
+import subprocess
 import sys
 
 import jax
@@ -106,6 +107,12 @@ def test_every_keyword_reaches_it_in_a_chain_of_optax():
     tx = optax.chain(optax.scale(1.0), interop.as_optax(looks()))
     tx.update(P, tx.init(P), P, phase=1.0, loss=2.0, more=3.0)
     assert None not in seen.values()
+
+
+def test_importing_it_needs_no_other_library():
+    code = "import sys, gradtx.interop; print([x for x in ('optax', 'torch', 'keras', 'flax') if x in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
 
 
 def test_errors_say_what_to_do(monkeypatch):

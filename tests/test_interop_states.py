@@ -6,10 +6,12 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gradtx as gx
 from gradtx import interop
+from tests.extending.eight_bit import in_eight_bits
 
 FOLDER = pathlib.Path(__file__).parent / "oracles"
 TORCH = json.loads((FOLDER / "torch_states.json").read_text())
@@ -252,6 +254,7 @@ WRONG = {
     ),
     "no state_dict": (gx.adam(0.1), {0: {}}, "state_dict: expected what optimizer.state_dict() returns"),
     "no recipe": (gx.chain(gx.scale_by_ewma(), gx.scale(-1.0)), torch_state(**ADAM), "with one of sgd, adam, adamw"),
+    "a recipe of Optax": (gx.chain(optax.adam(0.1)), torch_state(**ADAM), "with one of sgd, adam, adamw"),
     "two recipes": (gx.chain(gx.adam(0.1), gx.sgd(0.1)), torch_state(**ADAM), "of one kind, found adam and sgd"),
     "a step that is not said": (
         gx.sgd(gx.linear_schedule(0.1, 0.0, 10), 0.9),
@@ -382,6 +385,19 @@ def test_groups_with_several_rates_and_frozen_leaves():
         interop.to_keras_state(tx, params, tx.init(params), names=names)
 
 
+def test_groups_that_keep_different_buffers():
+    groups = {"plain": gx.rmsprop(0.1), "heavy": gx.rmsprop(0.1, momentum=0.9)}
+    tx = gx.partition(groups, {"w": "plain", "b": "heavy"})
+    saved = torch_state(step=3.0, square_avg=None)
+    saved["state"][0]["momentum_buffer"] = np.ones(3)
+    state = interop.from_torch_state(tx, P, saved)
+    np.testing.assert_allclose(state["heavy"]["momentum"]["trace"]["trace"]["b"], -0.1)
+    back = interop.to_torch_state(tx, P, state, step=3)["state"]
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), back, saved["state"])
+    with pytest.raises(gx.TransformationError, match="found 'velocity' and 'velocity, momentum'"):
+        interop.to_keras_state(tx, P, state, step=3)
+
+
 def test_a_tensor_is_fetched_from_its_device():
     class Tensor:
         dtype = "torch.bfloat16"
@@ -429,8 +445,33 @@ def test_half_precision_parameters_get_a_state_in_float32():
     assert {str(x.dtype) for x in jax.tree.leaves(state)} == {"float32", "int32"}
 
 
+def test_a_smaller_dtype_of_ours_is_widened_for_numpy():
+    tx = gx.adam(0.1, mu_dtype="bfloat16")
+    state = interop.from_torch_state(tx, P, torch_state(**ADAM))
+    assert state["scale_by_ewma"]["mu"]["w"].dtype == jnp.bfloat16
+    assert interop.to_torch_state(tx, P, state)["state"][1]["exp_avg"].dtype == np.float32
+
+
+def test_a_state_that_a_wrapper_encodes_cannot_be_converted():
+    tx = in_eight_bits(gx.adam(0.1))
+    with pytest.raises(gx.TransformationError, match="adam: its state is kept in another form by the wrapper"):
+        interop.from_torch_state(tx, P, torch_state(**ADAM))
+
+
 def test_complex_buffers_for_real_ones_are_an_error():
     params, saved = {"z": jnp.zeros(2, complex)}, torch_state({"params": [0]}, **ADAM)
     saved["state"] = {0: {"step": 3, "exp_avg": np.ones(2, complex), "exp_avg_sq": np.ones(2, complex)}}
     with pytest.raises(gx.TransformationError, match="leaf z: exp_avg_sq: expected real numbers, found complex128"):
         interop.from_torch_state(gx.adam(0.1), params, saved)
+
+
+def test_a_state_for_other_parameters_is_an_error():
+    state = gx.adam(0.1).init({"w": P["w"]})
+    with pytest.raises(gx.TransformationError, match=r"the state's scale_by_ewma\.mu is not like the parameters"):
+        interop.to_torch_state(gx.adam(0.1), P, state)
+
+
+def test_variables_of_keras_that_names_do_not_know_are_an_error():
+    found = [Variable("sgd/kernel_momentum", np.ones((2, 3))), Variable("sgd/bias_momentum", np.ones(3))]
+    with pytest.raises(gx.TransformationError, match="names: expected a path for Keras' 'kernel', found core, bias"):
+        interop.from_keras_state(gx.sgd(0.1, 0.9), P, [*keras_variables(), *found], names={"core": "w", "bias": "b"})

@@ -73,11 +73,6 @@ KINDS: dict[str, Callable[[Any], Kind]] = {
 }
 
 
-def _kept(tx: GradientTransformation, params: Tree, state: State) -> tuple[Kept, Kind]:
-    kept = Kept(tx, params, state, {name: lambda link, of=of: of(link).slots for name, of in KINDS.items()})
-    return kept, KINDS[kept.kind.call.name](kept.kind)
-
-
 def from_keras_state(
     tx: GradientTransformation, params: Tree, variables: Any, *, names: Mapping[str, str] | None = None
 ) -> State:
@@ -86,13 +81,14 @@ def from_keras_state(
     ``variables`` is ``optimizer.variables``, their arrays in that order, or what ``save_own_variables`` writes: a
     mapping from "0", "1" ... to arrays. ``tx`` is, or has in it, the recipe of the same name: `sgd`, `adam`, `adamw`,
     ``amsgrad(maximum="raw")``, `adamax`, ``nadam(momentum_decay=1.0)``, `rmsprop`, `adagrad`, `adadelta`, `lion`.
-    Parameters are matched in the order of the leaves of ``params``; or by ``names``, which maps the paths of Keras'
-    parameters to ours, ``{"dense/kernel": "w", "dense/bias": "b"}``, in Keras' order (or in any order, if ``variables``
-    are Keras' own, which know their paths). Frozen leaves are left out. What Keras has no counterpart of starts as in
-    ``tx.init(params)``.
+    Parameters are matched by ``names``, which maps the paths of Keras' parameters to ours, ``{"dense/kernel": "w",
+    "dense/bias": "b"}``, in Keras' order (or in any order, if ``variables`` are Keras' own, which know their paths);
+    without it, in the order of the leaves of ``params``. Frozen leaves are left out. What Keras has no counterpart of
+    starts as in ``tx.init(params)``.
 
     Keras' SGD keeps its momentum times −α, its RMSprop with the other sign: the learning rate α is that of ``tx`` at
-    the next step. Two traps: Keras' Adam adds its ε before the correction of √ν, so it is ours with
+    the next step. The traps: JAX sorts the keys of mappings, so that without ``names`` two leaves of one shape change
+    places without an error; Keras' Adam adds its ε before the correction of √ν, so it is ours with
     ``eps=lambda step: epsilon / jnp.sqrt(1 - b2 ** (step + 1))``; and its Adamax adds ε outside of the maximum.
 
     Raises `TransformationError`, at the first that differs: variables of another optimizer, another number of them
@@ -106,7 +102,8 @@ def from_keras_state(
 
 
 def _from(tx: Any, params: Tree, variables: Any, names: Any) -> State:
-    kept, kind = _kept(tx, params, tx.init(params))
+    kept = Kept(tx, params, tx.init(params), KINDS)
+    kind = _only_kind(kept)
     given = _listed(variables)
     held = kept.held()
     order = list(in_order(held, kept, names).values())
@@ -156,7 +153,8 @@ def to_keras_state(
 
 
 def _to(tx: Any, params: Tree, state: State, names: Any, step: Any) -> dict[str, np.ndarray]:
-    kept, kind = _kept(tx, params, state)
+    kept = Kept(tx, params, state, KINDS)
+    kind = _only_kind(kept)
     n = kept.counted(kept.count(), step)
     rows, held = kept.read(n), kept.held()
     order = list(in_order(held, kept, names).values())
@@ -167,11 +165,19 @@ def _to(tx: Any, params: Tree, state: State, names: Any, step: Any) -> dict[str,
     if len(rates) > 1:
         raise TransformationError(f"Keras has one learning rate, found {', '.join(map(str, sorted(rates)))}")
     made: list[Any] = [np.array(n, np.int32)]
-    if not is_scheduled(kept.kind.given["learning_rate"]):
+    if not is_scheduled(kept.recipes[0].link.given["learning_rate"]):
         made.append(np.array(rates.pop(), real_dtype(*reals_in(params))))
     made += [rows[path][slot.theirs] for path, slot in _places(kind, order)]
     made += [rows[order[0]][slot.theirs] for slot in kind.shared]
     return {str(n): x for n, x in enumerate(made)}
+
+
+def _only_kind(kept: Kept[Kind]) -> Kind:
+    kinds = [recipe.kind for recipe in kept.recipes]
+    lists = list(dict.fromkeys(", ".join(slot.theirs for slot in kind.slots) for kind in kinds))
+    if len(lists) > 1:
+        raise TransformationError(f"Keras keeps the same for all parameters, found {' and '.join(map(repr, lists))}")
+    return kinds[0]
 
 
 def _places(kind: Kind, order: Iterable[str]) -> list[tuple[str, Slot]]:

@@ -1,7 +1,7 @@
 """What the recipe in a transformation keeps, leaf by leaf, under the names of another library."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,39 +30,67 @@ class Slot(NamedTuple):
     factor: Callable[[float], float] | None = None
 
 
-Slots = Callable[[GradientTransformation], Sequence[Slot]]
+class Kind(Protocol):
+    """An optimizer of another library; its slots come in any order."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """What it keeps for every parameter that is kept here too."""
+        ...
+
+
+K = TypeVar("K", bound=Kind)
 
 
 class Recipe(NamedTuple):
-    """A recipe in a transformation; ``columns`` has for each slot its path in the state and its leaves."""
+    """A recipe in a transformation, and what it is in the other library.
+
+    ``columns`` has for each slot its path in the state and its leaves, None where the recipe does not act.
+    """
 
     link: GradientTransformation
+    kind: Any
     path: Path
     columns: dict[Slot, tuple[Path, list[Any]]]
 
+    def holds(self, n: int) -> bool:
+        """Whether it keeps anything for leaf ``n``."""
+        return any(leaves[n] is not None for _, leaves in self.columns.values())
 
-class Kept:
-    """What the recipes in a transformation keep. All are of one kind, but may act on different leaves."""
 
-    def __init__(self, tx: GradientTransformation, params: Tree, state: State, slots: Mapping[str, Slots]):
+class Kept(Generic[K]):
+    """What the recipes in a transformation keep: recipes of one name, which may act on different leaves.
+
+    ``kinds`` has for each name of a recipe what it is in the other library. ``name`` is that of the recipes that are
+    here.
+    """
+
+    def __init__(
+        self,
+        tx: GradientTransformation,
+        params: Tree,
+        state: State,
+        kinds: Mapping[str, Callable[[GradientTransformation], K]],
+    ):
         self.params = dict(zip(trees.paths(params), trees.flatten(params)[0], strict=True))
         self.treedef, self.state = trees.flatten(params)[1], state
-        self.recipes = [self._recipe(place, slots) for place in _outermost(tx, state, slots)]
-        kinds = dict.fromkeys(recipe.link.call.name for recipe in self.recipes)
-        if not kinds:
-            raise TransformationError(f"expected a transformation with one of {', '.join(slots)} in it, found {tx!r}")
-        if len(kinds) > 1:
-            raise TransformationError(f"expected recipes of one kind, found {' and '.join(kinds)}: convert them apart")
+        places = _known(tx, state, kinds)
+        names = list(dict.fromkeys(place.link.call.name for place in places))
+        if not names:
+            raise TransformationError(f"expected a transformation with one of {', '.join(kinds)} in it, found {tx!r}")
+        if len(names) > 1:
+            raise TransformationError(f"expected recipes of one kind, found {' and '.join(names)}: convert them apart")
+        self.name = names[0]
+        self.recipes = [self._recipe(place, kinds[self.name](place.link)) for place in places]
 
-    def _recipe(self, place: Place, slots: Mapping[str, Slots]) -> Recipe:
-        name = place.link.call.name
+    def _recipe(self, place: Place, kind: K) -> Recipe:
         path, columns = _path_to(self.state, place.state), {}
-        for slot in slots[name](place.link):
+        for slot in kind.slots:
             if path is None:
-                raise TransformationError(f"{name}: its state is kept in another form by the wrapper around it")
-            inner = (*path, *_field(name, place.state, slot.field))
+                raise TransformationError(f"{self.name}: its state is kept in another form by the wrapper around it")
+            inner = (*path, *_field(self.name, place.state, slot.field))
             columns[slot] = inner, self._leaves(inner)
-        return Recipe(place.link, path or (), columns)
+        return Recipe(place.link, kind, path or (), columns)
 
     def _leaves(self, path: Path) -> list[Any]:
         try:
@@ -70,19 +98,19 @@ class Kept:
         except (ValueError, TypeError):
             raise TransformationError(f"the state's {'.'.join(path)} is not like the parameters") from None
 
-    @property
-    def kind(self) -> GradientTransformation:
-        """One of the recipes."""
-        return self.recipes[0].link
-
     def held(self) -> list[str]:
         """The paths of the leaves that a recipe acts on: those that are not frozen."""
-        columns = [leaves for recipe in self.recipes for _, leaves in recipe.columns.values()]
+        stateless = not any(recipe.columns for recipe in self.recipes)
         return [
             path
             for n, (path, param) in enumerate(self.params.items())
-            if param is not None and (not columns or any(leaves[n] is not None for leaves in columns))
+            if param is not None and (stateless or any(recipe.holds(n) for recipe in self.recipes))
         ]
+
+    def kind_of(self, path: str) -> K:
+        """What the recipe of a leaf is in the other library."""
+        n = list(self.params).index(path)
+        return next((recipe.kind for recipe in self.recipes if recipe.holds(n)), self.recipes[0].kind)
 
     def _slots(self) -> Iterator[tuple[Recipe, Slot, Path, list[tuple[str, Any]]]]:
         """Every slot of every recipe, with its path in the state and its leaves."""
@@ -99,9 +127,7 @@ class Kept:
         """The number of updates: the one that is given, or that of the state. Raises where there is none."""
         known = step if given is None else whole(given)
         if known is None:
-            raise TransformationError(
-                f"{self.kind.call.name}: the state does not say how many updates there were: give step="
-            )
+            raise TransformationError(f"{self.name}: the state does not say how many updates there were: give step=")
         return known
 
     def read(self, step: int | None) -> dict[str, Buffers]:
@@ -111,7 +137,8 @@ class Kept:
             factor = _factor(recipe.link, slot, step)
             for path, x in leaves:
                 if x is not None:
-                    rows[path][slot.theirs] = np.array(x) if factor is None else (factor * _exact(x)).astype(x.dtype)
+                    value = np.array(x) if factor is None else (factor * _exact(x)).astype(x.dtype)
+                    rows[path][slot.theirs] = value.astype(np.float32) if value.dtype == jnp.bfloat16 else value
         return rows
 
     def filled(self, rows: Mapping[str, Buffers], step: int | None) -> State:
@@ -165,7 +192,7 @@ def in_order(paths: Sequence[str], kept: Kept, names: Mapping[str, str] | None) 
 # Where a recipe keeps its state ---------------------------------------------------------------------------------------
 
 
-def _outermost(tx: GradientTransformation, state: State, known: Mapping[str, Slots]) -> list[Place]:
+def _known(tx: GradientTransformation, state: State, known: Mapping[str, Any]) -> list[Place]:
     """The recipes that are known: the transformation itself, or some in it."""
     if tx.call.name in known:
         return [Place(tx, state, None)]

@@ -100,11 +100,6 @@ MADE_BY = {  # what a buffer tells of the recipe; the last one that is there tel
 }
 
 
-def _kept(tx: GradientTransformation, params: Tree, state: State) -> tuple[Kept, Kind]:
-    kept = Kept(tx, params, state, {name: lambda link, of=of: of(link).slots for name, of in KINDS.items()})
-    return kept, KINDS[kept.kind.call.name](kept.kind)
-
-
 def from_torch_state(
     tx: GradientTransformation,
     params: Tree,
@@ -117,17 +112,18 @@ def from_torch_state(
     """The state with which ``tx`` goes on where an optimizer of PyTorch stopped: its ``state_dict()`` converted.
 
     ``tx`` is, or has in it, the recipe of the same name: `sgd` (for SGD; the dampening must be 0), `adam`, `adamw`,
-    ``amsgrad(maximum="raw")``, `adamax`, ``nadam(momentum_decay=0.004)``, ``rmsprop(eps_in_sqrt=False)``,
+    ``amsgrad(maximum="raw")``, `adamax`, ``nadam(momentum_decay=0.004)``, `radam`, ``rmsprop(eps_in_sqrt=False)``,
     ``adagrad(eps_in_sqrt=False)``, `adadelta`, `rprop`, `asgd`. PyTorch's ``weight_decay``, except in AdamW, is
     `add_decayed_weights` before the recipe. What PyTorch has no counterpart of starts as in ``tx.init(params)``.
 
-    Parameters are matched in the order of the leaves of ``params``; or by ``names``, which maps PyTorch's names to our
-    paths, ``{"enc.weight": "enc.w"}``: in the order of the mapping, or in any order if the optimizer was given
-    ``named_parameters()``. Frozen leaves may be left out. ``transpose`` is a rule as for `gradtx.tree.mask`: where it
-    chooses a matrix, the axes are swapped (a PyTorch ``Linear`` keeps (out, in)); the layout of anything else, such as
-    the kernels of convolutions, is the caller's. ``step`` is the number of updates, if ``tx`` needs it and PyTorch does
-    not say (SGD under a schedule). PyTorch's RMSprop has no learning rate in its momentum; ours has, so the learning
-    rate of the next step is multiplied in.
+    Parameters are matched by ``names``, which maps PyTorch's names to our paths, ``{"enc.weight": "enc.w"}``, in
+    PyTorch's order (or in any order, if the optimizer was given ``named_parameters()``); without it, in the order of
+    the leaves of ``params``. The trap: JAX sorts the keys of mappings, and then two leaves of one shape change places
+    without an error. Frozen leaves may be left out. ``transpose`` is a rule as for `gradtx.tree.mask`: where it chooses
+    a matrix, the axes are swapped (a PyTorch ``Linear`` keeps (out, in)); any other layout, such as that of the kernels
+    of convolutions, is the caller's. ``step`` is the number of updates, if ``tx`` needs it and PyTorch does not say
+    (SGD under a schedule). PyTorch's RMSprop has no learning rate in its momentum; ours has, so that of the next step
+    is multiplied in.
 
     Raises `TransformationError`, at the first leaf that differs: the state of another optimizer, missing or other
     buffers, shapes, steps; another number of parameters.
@@ -142,15 +138,17 @@ def from_torch_state(
 
 
 def _from(tx: Any, params: Tree, state_dict: Any, names: Any, transpose: Any, step: Any) -> State:
-    kept, kind = _kept(tx, params, tx.init(params))
+    kept = Kept(tx, params, tx.init(params), KINDS)
     if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
         raise TransformationError("state_dict: expected what optimizer.state_dict() returns, with state, param_groups")
-    _check_groups(kept, kind, state_dict["param_groups"])
     entries, rows, steps = state_dict["state"], dict[str, Buffers](), dict[str, int]()
+    groups = {position: group for group in state_dict["param_groups"] for position in group["params"]}
     for path, position in _positions(kept, state_dict["param_groups"], names).items():
+        kind = kept.kind_of(path)
+        _check_switches(path, kept.name, kind, groups[position])
         found = {name: x for name, x in entries.get(position, {}).items() if x is not None}
         if sorted(found) != kind.buffers:
-            raise _another(kept, kind, path, sorted(found), bool(entries))
+            raise _another(kind, path, sorted(found), bool(entries))
         rows[path] = {name: as_numpy(x) for name, x in found.items()}
         if kind.steps:
             steps[path] = within(f"leaf {path}", whole)(rows[path]["step"])
@@ -193,12 +191,13 @@ def to_torch_state(
 
 
 def _to(tx: Any, params: Tree, state: State, names: Any, transpose: Any, step: Any, tensor: Any) -> dict[int, Any]:
-    kept, kind = _kept(tx, params, state)
+    kept = Kept(tx, params, state, KINDS)
     known = kept.count() if step is None else whole(step)
     rows = kept.read(known)
     _transposed(params, rows, transpose)
     made: dict[int, Any] = {}
     for position, path in enumerate(in_order(kept.held(), kept, names).values()):
+        kind = kept.kind_of(path)
         if path in rows and kind.buffers:
             more = {}
             if kind.steps:
@@ -208,7 +207,7 @@ def _to(tx: Any, params: Tree, state: State, names: Any, transpose: Any, step: A
     return made
 
 
-def _positions(kept: Kept, groups: Any, names: Mapping[str, str] | None) -> dict[str, Any]:
+def _positions(kept: Kept[Kind], groups: Any, names: Mapping[str, str] | None) -> dict[str, Any]:
     """The position in PyTorch's state for every leaf that a recipe acts on."""
     held = kept.held()
     positions = [position for group in groups for position in group["params"]]
@@ -229,24 +228,21 @@ def _positions(kept: Kept, groups: Any, names: Mapping[str, str] | None) -> dict
     return {path: at for path, at in zip(order.values(), positions, strict=True) if path in held}
 
 
-def _check_groups(kept: Kept, kind: Kind, groups: Any) -> None:
-    name = kept.kind.call.name
-    for n, group in enumerate(groups):
-        if group.get("maximize"):
+def _check_switches(path: str, name: str, kind: Kind, group: Mapping[str, Any]) -> None:
+    if group.get("maximize"):
+        raise TransformationError(
+            f"leaf {path}: expected maximize False, found True: chain(scale(-1.0), ...) does: say False in param_groups"
+        )
+    for switch, wanted in kind.switches.items():
+        if group.get(switch) != wanted:
+            expected = f"no {switch}" if wanted is None else f"{switch} {wanted}"
             raise TransformationError(
-                f"param_groups: {n}: expected maximize False, found True: chain(scale(-1.0), ...) does: say False"
+                f"leaf {path}: expected {expected}, as {name} is PyTorch's {kind.name}, found "
+                f"{group.get(switch, 'none')} in param_groups: take the recipe of the optimizer that was saved"
             )
-        for switch, wanted in kind.switches.items():
-            if group.get(switch) != wanted:
-                expected = f"no {switch}" if wanted is None else f"{switch} {wanted}"
-                there = f"{group[switch]}" if switch in group else "none"
-                raise TransformationError(
-                    f"param_groups: {n}: expected {expected}, as {name} is PyTorch's {kind.name}, found {there}: "
-                    "take the recipe of the optimizer that was saved"
-                )
 
 
-def _another(kept: Kept, kind: Kind, path: str, found: list[str], any_there: bool) -> TransformationError:
+def _another(kind: Kind, path: str, found: list[str], any_there: bool) -> TransformationError:
     wanted = f"leaf {path}: expected {', '.join(kind.buffers) or 'no buffers'} ({kind.name}'s)"
     if not any_there:
         return TransformationError(f"{wanted}, found no state: before the first step, it is tx.init(params)")
