@@ -122,6 +122,7 @@ from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
 from gradtx._wrappers.hyperparams import InjectHyperparamsState, inject_hyperparams, with_hyperparams
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
+from gradtx._wrappers.precision import master_weights, with_state_dtype
 from gradtx._wrappers.schedule_free import schedule_free
 
 if typing.TYPE_CHECKING:
@@ -221,6 +222,7 @@ __all__ = [
     "lookahead",
     "lookahead_trace",
     "masked",
+    "master_weights",
     "measured",
     "measurements",
     "minimize",
@@ -320,6 +322,7 @@ __all__ = [
     "warmup_stable_decay_schedule",
     "whole_tree",
     "with_hyperparams",
+    "with_state_dtype",
     "yogi",
     "zero_nans",
     "zeros",

@@ -26,7 +26,9 @@ EXCLUDED = {
     **dict.fromkeys(("assignment", "experimental", "losses", "microbatch", "microbatching", "perturbations"), LOSSES),
     **{name: LOSSES for name in dir(optax) if name in dir(optax.losses)},
     **{name: TYPES for name in dir(optax) if name[0].isupper()},
-    **dict.fromkeys(("contrib", "schedules", "transforms", "tree_utils"), "a namespace: its names are at the top level"),
+    **dict.fromkeys(
+        ("contrib", "schedules", "transforms", "tree_utils"), "a namespace: its names are at the top level"
+    ),
     "second_order": "a namespace: its names are in gradtx.curvature",
 }
 SPACES = {
