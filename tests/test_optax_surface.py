@@ -1,7 +1,7 @@
 """Optax's names and Optax's calls: each public name is there, and each call of public code binds.
 
-The calls are those of 56 public projects (tests/oracles/optax_calls.json): a name, how many arguments by position (−1: a
-list of them), and the names of the others.
+The calls are those of 56 public projects (tests/oracles/optax_calls.json): a name, how many arguments by position (−1:
+a list of them), and the names of the others.
 """
 
 import functools
