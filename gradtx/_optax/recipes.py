@@ -33,7 +33,7 @@ def adafactor(
     decay_rate=0.8,
     decay_offset=0,
     multiply_by_parameter_scale: Static = True,
-    clipping_threshold=1.0,
+    clipping_threshold: float | None = 1.0,
     momentum=None,
     dtype_momentum: Static = "float32",
     weight_decay_rate=None,

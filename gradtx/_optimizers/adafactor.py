@@ -18,7 +18,7 @@ def adafactor(
     decay_rate: NonNegative = 0.8,
     decay_offset=0.0,
     multiply_by_parameter_scale: Static = True,
-    clipping_threshold: Limit = 1.0,
+    clipping_threshold: Limit | None = 1.0,
     momentum: Decay = None,
     dtype_momentum: Dtype = "float32",
     weight_decay_rate: NonNegative = None,

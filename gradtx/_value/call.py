@@ -195,7 +195,7 @@ class Call(Made):
             if len({str(name) for name in x}) < len(x):
                 raise TransformationError(f"two labels read the same: {', '.join(map(repr, x))}")
             return _named({str(name): within(str(name), self.cls._link)(link) for name, link in x.items()})
-        if x is None and parameter.default is None:
+        if x is None and parameter.optional:
             return None
         return self._number(x, parameter, deep=parameter.kind != "number")
 

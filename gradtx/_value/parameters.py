@@ -20,7 +20,8 @@ class Parameter(NamedTuple):
     """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
 
     ``interval`` is where a number must lie; ``check`` raises for structure that is not in its ``Literal``, or no
-    dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers.
+    dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers. ``optional``:
+    None may stand there: it is the default, or the annotation has it.
     """
 
     kind: str
@@ -30,15 +31,17 @@ class Parameter(NamedTuple):
     low: float = math.inf
     top: float = -math.inf
     split: bool = False
+    optional: bool = False
 
     @classmethod
-    def of_number(cls, kind: str, interval: Interval | None, default: Any) -> "Parameter":
+    def of_number(cls, kind: str, interval: Interval | None, default: Any, optional: bool) -> "Parameter":
         """A parameter that takes numbers."""
         if interval is None:
-            return cls(kind, None, default, low=-math.inf, top=math.inf)
+            return cls(kind, None, default, low=-math.inf, top=math.inf, optional=optional)
         if interval.whole:
-            return cls(kind, interval, default)
-        return cls(kind, interval, default, low=interval.low, top=interval.top, split=interval.split)
+            return cls(kind, interval, default, optional=optional)
+        bounds = {"low": interval.low, "top": interval.top}
+        return cls(kind, interval, default, **bounds, split=interval.split, optional=optional)
 
 
 def _one_of(choices: tuple[Any, ...], x: Any) -> None:
@@ -62,20 +65,21 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             found["links"] = Parameter("links", None, p.empty)
             continue
-        bare, marks = _hint(body, name, p.annotation)
+        bare, marks, has_none = _hint(body, name, p.annotation)
         kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
         interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
         check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
         check = _floating if kept == "dtype" else check
         kind = "structure" if p.kind == p.KEYWORD_ONLY or kept == "dtype" else kept or "number"
-        numeric = kind in ("number", "numbers", "whole")
-        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
-        found[name] = of_kind(kind, interval, p.default)
+        if kind in ("number", "numbers", "whole"):
+            found[name] = Parameter.of_number(kind, interval, p.default, has_none or p.default is None)
+        else:
+            found[name] = Parameter(kind, interval, p.default, check=check)
     return found
 
 
-def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The type in an annotation, and the marks on it (also inside a union with None)."""
+def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """The type in an annotation, the marks on it (also inside a union with None), and whether None is in it."""
     if isinstance(hint, str):
         closure = inspect.getclosurevars(body)
         try:
@@ -85,7 +89,10 @@ def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[An
                 raise TransformationError(
                     f"{body.__name__}: {name}: the annotation {hint!r} cannot be read: {error}"
                 ) from None
-            return None, ()
+            return None, (), False
+    has_none = type(None) in get_args(hint)
     if get_origin(hint) in (Union, UnionType):
         hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
-    return (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())
+    if get_origin(hint) is Annotated:
+        return get_args(hint)[0], get_args(hint)[1:], has_none
+    return hint, (), has_none
