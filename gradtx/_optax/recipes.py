@@ -361,7 +361,7 @@ def yogi(learning_rate: OfStep, b1=0.9, b2=0.999, eps=0.001) -> Any:
 
 
 @like_optax
-def _lbfgs(learning_rate: OfStep, linesearch: Link, memory_size: Static, scale_init_precond: Static) -> Any:
+def _lbfgs(learning_rate: OfStep | None, linesearch: Link, memory_size: Static, scale_init_precond: Static) -> Any:
     return gx.lbfgs(learning_rate, linesearch, memory_size=memory_size, scale_init_precond=scale_init_precond)
 
 
