@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax.training.train_state import TrainState
 
-from tests.clients.training import STEPS, loss, model, train
+from tests.clients.training import STEPS, loss, model, seen, train
 
 
 def agc(optax, limit, least=1e-3):
@@ -75,8 +75,9 @@ def cleanrl(optax):
     log = []
     for n in range(STEPS):
         agent = step(agent, n)
-        log.append(agent.opt_state[1].hyperparams["learning_rate"].item())
-    return {"params": agent.params, "state": (agent.step, agent.opt_state[1].count, log)}
+        state = seen(optax, tx, agent.params, agent.opt_state)
+        log.append(state[1].hyperparams["learning_rate"].item())
+    return {"params": agent.params, "state": (agent.step, state[1].count, log)}
 
 
 def set_by_hand(optax):
@@ -139,7 +140,7 @@ def target_networks(optax):
     state = tx.init(params)
     for n in range(STEPS):
         params, state, slow, copied = step(params, state, slow, copied, jnp.asarray(n, jnp.int32))
-    return {"params": (params, slow, copied), "state": jax.tree.leaves(state)}
+    return {"params": (params, slow, copied), "state": jax.tree.leaves(seen(optax, tx, params, state))}
 
 
 def population(optax):
@@ -154,7 +155,8 @@ def population(optax):
             return (optax.apply_updates(params, updates), state), optax.tree.norm(updates)
 
         params = model()
-        return jax.lax.scan(step, (params, tx.init(params)), jnp.arange(STEPS))
+        (params, _), norms = jax.lax.scan(step, (params, tx.init(params)), jnp.arange(STEPS))
+        return params, norms
 
-    (params, state), norms = jax.jit(jax.vmap(run))(jnp.asarray([0.1, 0.01, 0.001]))
-    return {"params": params, "state": (norms, jax.tree.leaves(state))}
+    params, norms = jax.jit(jax.vmap(run))(jnp.asarray([0.1, 0.01, 0.001]))
+    return {"params": params, "state": norms}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tests.clients.training import STEPS, loss, model, normal, train
+from tests.clients.training import STEPS, loss, model, normal, seen, train
 
 
 def netket(optax):
@@ -30,7 +30,7 @@ def netket(optax):
         state = tx.init(params)
         for n in range(STEPS):
             params, state = step(params, state, n)
-        return params, state
+        return params, seen(optax, tx, params, state)
 
     found = [run(tx) for tx in (optax.sgd(0.05), optax.sgd(0.05, momentum=0.9, nesterov=True), optax.adam(0.05))]
     return {"params": [params for params, _ in found], "state": found[2][1][0].count}
@@ -56,6 +56,8 @@ def ferminet(optax):
     step = jax.jit(jax.vmap(step, axis_name="devices"))
     for n in range(STEPS):
         params, state = step(params, state, jnp.asarray([n, n + 0.5]))
+    one = lambda tree: jax.tree.map(lambda x: x[0], tree)  # noqa: E731
+    state = seen(optax, tx, one(params), one(state))
     return {"params": params, "state": (state[0].count, state[1].count)}
 
 
@@ -140,11 +142,13 @@ def blackjax(optax):
 
         return init, step
 
-    init, step = algorithm(optax.chain(optax.zero_nans(), optax.lion(0.05, weight_decay=0.0)))
+    tx = optax.chain(optax.zero_nans(), optax.lion(0.05, weight_decay=0.0))
+    init, step = algorithm(tx)
     state, step = init(model()), jax.jit(step)
     for n in range(STEPS):
         state, value = step(state, n)
-    return {"params": state[:2], "state": (value, state.opt_state[0].found_nan)}
+    found_nan = seen(optax, tx, state[:2], state.opt_state)[0].found_nan
+    return {"params": state[:2], "state": (value, found_nan)}
 
 
 def line_search(optax):
@@ -177,4 +181,5 @@ def averages(optax):
     for n in range(3):
         shifted = jax.tree.map(lambda x: x + n, params)  # noqa: B023
         out, state = average.update(shifted, state)
+    state = seen(optax, average, params, state)
     return {"params": out, "state": (state.count, state.ema)}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tests.clients.training import STEPS, by_path, loss, model, normal, train
+from tests.clients.training import STEPS, by_path, loss, model, normal, seen, train
 
 
 def decays(params):
@@ -152,7 +152,8 @@ def maxtext_spikes(optax):
     state = tx.init(params)
     for n, loss_now in enumerate((1.0, 1.2, 0.9, 50.0, 1.0)):
         params, state = step(params, state, loss_now, n)
-    return {"params": params, "state": (state["losses"], state["inner"][1][0].count)}
+    counts = seen(optax, inner, params, state["inner"])[1][0].count
+    return {"params": params, "state": (state["losses"], counts)}
 
 
 def maxtext_skipped(optax):
@@ -180,7 +181,7 @@ def maxtext_skipped(optax):
 
         for n in range(STEPS):
             params, state = step(params, state, n)
-        return params, state
+        return params, seen(optax, tx, params, state)
 
     params, state = run(guarded, jnp.nan)
     assert (params["embed"]["embedding"] == model()["embed"]["embedding"]).all()

@@ -46,4 +46,9 @@ def train(optax, tx, params, steps=STEPS):
     state = tx.init(params)
     for n in range(steps):
         params, state = step(params, state, n)
-    return params, state
+    return params, seen(optax, tx, params, state)
+
+
+def seen(optax, tx, params, state):
+    """The state as a program reads it: in Optax's form."""
+    return getattr(optax, "seen", lambda tx, params, state: state)(tx, params, state)
