@@ -37,12 +37,19 @@ class Piece:
 
 def layout_of(tx: GradientTransformation) -> Layout:
     """Optax's state for a transformation, with our paths in it; a part that Optax does not have is kept as ours is."""
-    if tx.call.name in LAYOUTS:
-        return LAYOUTS[tx.call.name](tx)
+    name = _known_as(tx)
+    if name in LAYOUTS:
+        return LAYOUTS[name](tx)
     made = opened(tx)
     layout = layout_of(made) if isinstance(made, GradientTransformation) else ""
     of_one = tx.call.name.startswith("scale_by_") and isinstance(layout, tuple) and len(layout) == 1
     return layout[0] if of_one else layout
+
+
+def _known_as(tx: GradientTransformation) -> str:
+    """The name of a factory of gradtx; those of others, and of `gradtx.optax`, may have the same names."""
+    where = tx.call.body.__module__
+    return tx.call.name if where.startswith("gradtx.") and not where.startswith("gradtx._optax.") else ""
 
 
 def moved(layout: Layout, where: Callable[[str], str]) -> Layout:
@@ -89,7 +96,7 @@ def _alone(name: str, given: str | None, link: GradientTransformation) -> Layout
 
 def _pattern(links: list[tuple[str, str | None, GradientTransformation]]) -> Layout:
     """The one state that Optax has for several of our links; None where it has none."""
-    layout = TOGETHER.get(tuple(link.call.name for _, _, link in links))
+    layout = TOGETHER.get(tuple(_known_as(link) for _, _, link in links))
     named = {link.call.name: name for name, _, link in links}
     return None if layout is None else moved(layout, lambda path: _renamed(path, named))
 

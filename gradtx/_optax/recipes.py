@@ -33,7 +33,7 @@ def adafactor(
     decay_rate=0.8,
     decay_offset=0,
     multiply_by_parameter_scale: Static = True,
-    clipping_threshold=1.0,
+    clipping_threshold: float | None = 1.0,
     momentum=None,
     dtype_momentum: Static = "float32",
     weight_decay_rate=None,
@@ -361,7 +361,7 @@ def yogi(learning_rate: OfStep, b1=0.9, b2=0.999, eps=0.001) -> Any:
 
 
 @like_optax
-def _lbfgs(learning_rate: OfStep, linesearch: Link, memory_size: Static, scale_init_precond: Static) -> Any:
+def _lbfgs(learning_rate: OfStep | None, linesearch: Link, memory_size: Static, scale_init_precond: Static) -> Any:
     return gx.lbfgs(learning_rate, linesearch, memory_size=memory_size, scale_init_precond=scale_init_precond)
 
 
