@@ -42,6 +42,11 @@ from gradtx._links.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gradtx._numeric.gradients import scale_gradient, value_and_grad_from_state
+from gradtx._numeric.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
+from gradtx._numeric.normal import multi_normal
+from gradtx._numeric.safe import safe_increment, safe_norm, safe_root_mean_squares
+from gradtx._numeric.targets import incremental_update, periodic_update
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adagrad import adagrad
 from gradtx._optimizers.adam import adam, adamax
@@ -84,6 +89,8 @@ from gradtx._schedules.warmups import (
     warmup_stable_decay_schedule,
 )
 from gradtx._tree.lookup import map_params as tree_map_params
+from gradtx._tree.moments import update_infinity_moment, update_moment, update_moment_per_elem_norm
+from gradtx._tree.reductions import norm as global_norm
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Static
@@ -97,6 +104,8 @@ from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.schedule_free import schedule_free
+
+safe_int32_increment = safe_increment
 
 if typing.TYPE_CHECKING:
     from gradtx import curvature, initializers, projections, sweep, testing
@@ -159,12 +168,14 @@ __all__ = [
     "foreign",
     "fork",
     "function_of_step",
+    "global_norm",
     "gradient_params",
     "guard_nonfinite",
     "half_life",
     "has_updated",
     "hyperparameters",
     "identity",
+    "incremental_update",
     "initializers",
     "inverse_sqrt_schedule",
     "inverse_time_decay",
@@ -176,9 +187,11 @@ __all__ = [
     "lookahead",
     "lookahead_trace",
     "masked",
+    "matrix_inverse_pth_root",
     "measured",
     "measurements",
     "minimize",
+    "multi_normal",
     "nadam",
     "nesterov",
     "nesterov_bias_correction",
@@ -186,18 +199,25 @@ __all__ = [
     "nesterov_momentum_decay",
     "newton",
     "newton_cg",
+    "nnls",
     "pack",
     "partition",
     "per_leaf",
+    "periodic_update",
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
     "polynomial_schedule",
+    "power_iteration",
     "project_params",
     "projections",
     "real_zeros",
     "rmsprop",
     "root",
     "rprop",
+    "safe_increment",
+    "safe_int32_increment",
+    "safe_norm",
+    "safe_root_mean_squares",
     "scale",
     "scale_by_adadelta",
     "scale_by_backtracking_linesearch",
@@ -220,6 +240,7 @@ __all__ = [
     "scale_by_sign",
     "scale_by_stddev",
     "scale_by_zoom_linesearch",
+    "scale_gradient",
     "schedule",
     "schedule_free",
     "set_to_zero",
@@ -232,6 +253,10 @@ __all__ = [
     "transformation",
     "tree",
     "tree_map_params",
+    "update_infinity_moment",
+    "update_moment",
+    "update_moment_per_elem_norm",
+    "value_and_grad_from_state",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
