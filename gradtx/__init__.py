@@ -42,6 +42,7 @@ from gradtx._links.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gradtx._links.stateless import stateless, stateless_with_tree_map
 from gradtx._numeric.gradients import scale_gradient, value_and_grad_from_state
 from gradtx._numeric.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
 from gradtx._numeric.normal import multi_normal
@@ -62,7 +63,13 @@ from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
-from gradtx._rules.functions import apply_updates, eval_params, gradient_params, hyperparameters
+from gradtx._rules.functions import (
+    apply_updates,
+    eval_params,
+    gradient_params,
+    hyperparameters,
+    with_extra_args_support,
+)
 from gradtx._rules.packing import Packed, pack
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
@@ -98,12 +105,15 @@ from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity
+from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import masked, partition, set_to_zero
 from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
+from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.schedule_free import schedule_free
+from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 
 safe_int32_increment = safe_increment
 
@@ -165,6 +175,7 @@ __all__ = [
     "ewma_weights",
     "exponential_decay",
     "fit",
+    "flatten",
     "foreign",
     "fork",
     "function_of_step",
@@ -188,9 +199,11 @@ __all__ = [
     "lookahead_trace",
     "masked",
     "matrix_inverse_pth_root",
+    "measure_with_ema",
     "measured",
     "measurements",
     "minimize",
+    "monitor",
     "multi_normal",
     "nadam",
     "nesterov",
@@ -246,6 +259,11 @@ __all__ = [
     "set_to_zero",
     "sgd",
     "sgdr_schedule",
+    "skip_large_updates",
+    "skip_not_finite",
+    "snapshot",
+    "stateless",
+    "stateless_with_tree_map",
     "stretch",
     "sweep",
     "testing",
@@ -262,6 +280,7 @@ __all__ = [
     "warmup_exponential_decay_schedule",
     "warmup_stable_decay_schedule",
     "whole_tree",
+    "with_extra_args_support",
     "zeros",
 ]
 

@@ -313,3 +313,196 @@ def test_moments_and_norms_have_their_names_at_the_door():
     assert gx.tree_map_params is gx.tree.map_params
     for name in ("update_moment", "update_moment_per_elem_norm", "update_infinity_moment"):
         assert getattr(gx, name) is getattr(gx.tree, name)
+
+
+# Measurements by functions --------------------------------------------------------------------------------------------
+
+
+def largest(updates):
+    return gx.tree.max(updates)
+
+
+def average_and_sums(updates):
+    return {"mean": gx.tree.sum(updates) / gx.tree.size(updates), "sums": jax.tree.map(jnp.sum, updates)}
+
+
+def gradients_of(params, steps=5):
+    rng = np.random.default_rng(0)
+    return [jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), params) for _ in range(steps)]
+
+
+@pytest.mark.parametrize("debias", [True, False])
+@jax.numpy_dtype_promotion("standard")
+def test_monitors_measure_what_optax_measures(debias, double_precision):
+    params = drawn(1)
+
+    def measures(of):
+        options = {"debias": debias, "accumulator_dtype": jnp.float64 if debias else None}
+        averages = {f"{name} on average": of.measure_with_ema(f, 0.9, **options) for name, f in functions.items()}
+        return functions | averages
+
+    functions = {"norm": gx.tree.norm, "largest": largest, "several": average_and_sums}
+    ours, theirs = gx.monitor(measures(gx)), optax.monitor(measures(optax))
+    foreign = gx.monitor({"norm": optax.measure_with_ema(gx.tree.norm, 0.9, debias)})
+    states = [tx.init(params) for tx in (ours, theirs, foreign)]
+    before = jax.tree.structure(states[0])
+    for gradient in gradients_of(params):
+        updates, states[0] = ours.update(gradient, states[0])
+        _, states[1] = theirs.update(gradient, states[1])
+        _, states[2] = foreign.update(gradient, states[2])
+        close(updates, gradient, rtol=0, atol=0)
+        close(gx.measurements(states[0]), states[1].measurements)
+        close(gx.tree.get(states[0], "several on average"), gx.tree.get(states[1], "several on average"))
+        close(gx.measurements(states[2])["norm"], states[1].measurements["norm on average"])
+    assert jax.tree.structure(states[0]) == before
+
+
+def test_snapshots_are_those_of_optax(double_precision):
+    params = drawn(1)
+    ours, theirs = (of.snapshot("several", average_and_sums) for of in (gx, optax))
+    (mine, yours) = ours.init(params), theirs.init(params)
+    close(mine["measurement"], yours.measurement)
+    for gradient in gradients_of(params):
+        _, mine = ours.update(gradient, mine)
+        _, yours = theirs.update(gradient, yours)
+        close(mine["measurement"], yours.measurement)
+
+
+def test_a_monitor_runs_in_scan_and_changes_nothing():
+    params = {"w": jnp.ones(3, jnp.bfloat16)}
+    plain = gx.adam(0.1)
+    tx = gx.chain(gx.monitor({"norm": gx.tree.norm, "smooth": gx.measure_with_ema(gx.tree.norm, 0.5)}), plain)
+    gradients = {"w": jnp.ones((4, 3), jnp.bfloat16) * jnp.arange(1, 5, dtype=jnp.bfloat16)[:, None]}
+
+    def run(tx):
+        def step(state, gradient):
+            updates, state = tx.update(gradient, state, params)
+            return state, (updates, gx.measurements(state) if tx is not plain else None)
+
+        return jax.lax.scan(step, tx.init(params), gradients)[1]
+
+    updates, measured = run(tx)
+    close(updates, run(plain)[0])
+    np.testing.assert_allclose(measured["norm"], 3**0.5 * np.arange(1, 5), rtol=1e-6)
+    average, expected = 0.0, []
+    for t in range(1, 5):
+        average = 0.5 * average + 0.5 * 3**0.5 * t
+        expected.append(average / (1 - 0.5**t))
+    np.testing.assert_allclose(measured["smooth"], expected, rtol=1e-6)
+    assert gx.measurements(tx.init(params)) == {"norm": 0, "smooth": 0}
+
+
+def test_the_decay_of_a_measurement_is_a_number_of_the_monitor():
+    tx = gx.monitor({"smooth": gx.measure_with_ema(gx.tree.norm, 0.5), "norm": gx.tree.norm})
+    assert gx.hyperparameters(tx)["monitor.smooth.decay"] == 0.5
+    assert repr(tx) == (
+        "monitor(measures={'smooth': measure_with_ema(measure=norm, decay=0.5), 'norm': measurement(measure=norm)})"
+    )
+
+    def smooth(decay):
+        own = tx.replace({"smooth.decay": decay})
+        _, state = own.update(jnp.array([2.0]), own.init(jnp.zeros(1)))
+        _, state = own.update(jnp.array([8.0]), state)
+        return gx.tree.get(state, "smooth")
+
+    decays = jnp.array([0.0, 0.5, 0.9])
+    np.testing.assert_allclose(jax.vmap(smooth)(decays), [(2 * b + 8) / (1 + b) for b in decays], rtol=1e-6)
+
+
+def test_monitors_beside_what_links_measure():
+    tx = gx.measured(gx.chain(gx.clip_by_global_norm(1.0), gx.monitor({"after": gx.tree.norm}), gx.sgd(0.1)))
+    _, state = tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))
+    found = gx.measurements(state)
+    assert found["clip_by_global_norm.norm"] == 5
+    tx = gx.accumulate(gx.monitor({"norm": gx.tree.norm}), 2)
+    _, state = tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))
+    assert gx.tree.get(state, "norm") == 0
+    _, state = tx.update(jnp.array([3.0, 4.0]), state)
+    assert gx.tree.get(state, "norm") == 5
+    with pytest.raises(TransformationError, match="monitor: measures: norm: expected a transformation"):
+        gx.monitor({"norm": 3.0})
+
+
+# Adapters -------------------------------------------------------------------------------------------------------------
+
+
+def test_functions_without_parameters():
+    for tx in (
+        gx.stateless(lambda u, p: u if p is None else p),
+        gx.stateless_with_tree_map(lambda u, p: p if p else u),
+    ):
+        assert tx.init(jnp.zeros(1)) == {}
+        assert tx.update(jnp.array([2.0]), {})[0].tolist() == [2.0]
+        assert tx.update(jnp.array([2.0]), {}, jnp.array([3.0]))[0].tolist() == [3.0]
+    with pytest.raises(TransformationError, match="stateless: leaf"):
+        gx.stateless(lambda u, p: u[:1]).update(jnp.ones(2), {})
+    clipped = gx.chain(gx.stateless_with_tree_map(lambda u, p: 2 * u), gx.trace(0.5), gx.nesterov_lookahead(0.5))
+    assert clipped.update(jnp.array([1.0]), clipped.init(jnp.zeros(1)))[0].tolist() == [3.0]  # it conditions gradients
+
+
+def test_extra_keywords_are_left_out_where_nobody_takes_them():
+    ours, theirs = gx.with_extra_args_support(gx.scale(2.0)), gx.with_extra_args_support(optax.scale(2.0))
+    assert ours is gx.with_extra_args_support(ours)
+    for tx in (ours, theirs):
+        assert tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), jnp.zeros(1), value=3.0)[0].tolist() == [4.0]
+    with pytest.raises(TransformationError, match="expected a transformation"):
+        gx.with_extra_args_support(3.0)
+
+
+@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf, 1.0])
+def test_what_is_skipped_is_what_optax_skips(bad):
+    updates = {"w": jnp.array([1.0, bad, bad]), "b": jnp.array(2.0)}
+    zero = jnp.zeros([], jnp.int32)
+    (skip, found), (yes, expected) = (of.skip_not_finite(updates, zero, None) for of in (gx, optax))
+    assert skip == yes
+    close(found, expected)
+    for most in (6.9, 7.1):
+        (skip, found), (yes, expected) = (of.skip_large_updates(updates, zero, None, most) for of in (gx, optax))
+        assert skip == yes
+        close(found, expected)
+    half = {"w": jnp.full(2, 300, jnp.float16)}
+    assert not gx.skip_large_updates(half, zero, None, 2e5)[0]
+    assert gx.skip_not_finite({}, zero, None)[1]["num_not_finite"] == 0
+
+
+def test_skipped_gradients_leave_no_trace():
+    skip = functools.partial(gx.skip_large_updates, max_squared_norm=10.0)
+    for of, without in ((skip, 100.0), (gx.skip_not_finite, jnp.nan)):
+        tx = gx.MultiSteps(gx.sgd(1.0), 2, should_skip_update_fn=of)
+        state = tx.init(jnp.zeros(1))
+        for gradient in (1.0, without, 3.0):
+            updates, state = tx.update(jnp.array([gradient]), state)
+        assert updates.tolist() == [-2.0]
+
+
+def test_flattened_links_see_one_vector():
+    params = {"w": jnp.ones((2, 2), jnp.bfloat16), "b": jnp.array(3.0), "gone": None}
+    tx = gx.flatten(gx.chain(gx.centralize(), gx.trace(0.9)))
+    whole = gx.stateless_with_tree_map(lambda u, p: u - jnp.mean(u))
+    updates, _ = gx.flatten(whole).update(params, {}, params)
+    assert updates["w"].dtype == jnp.bfloat16
+    np.testing.assert_allclose(float(updates["b"]), 3 - 7 / 5)
+    assert tx.init(params)["trace"]["trace"].shape == (5,)
+    spread = gx.tree.map_params(tx, lambda x: "vector", tx.init(params))
+    assert spread == {"trace": {"trace": "vector"}}
+    with pytest.raises(TransformationError, match="flatten: leaf b: expected"):
+        tx.update(params | {"b": None}, tx.init(params), params)
+
+
+def test_a_flattened_search_and_points():
+    params = {"w": jnp.array([2.0, -1.0]), "b": jnp.array(0.5)}
+    for tx in (gx.lbfgs(), gx.flatten(gx.lbfgs())):
+        value, grad = jax.value_and_grad(bowl)(params)
+        updates, _ = tx.update(grad, tx.init(params), params, value=value, grad=grad, value_fn=bowl)
+        if tx == gx.lbfgs():
+            expected = updates
+    close(updates, expected, rtol=1e-5)
+    tx = gx.flatten(gx.chain(gx.sgd(0.5), gx.ema_params(0.5)))
+    updates, state = tx.update(params, tx.init(params), params)
+    close(gx.eval_params(tx, params, state), jax.tree.map(lambda x: 0.75 * x, params), rtol=1e-6)
+    measured = gx.measured(gx.flatten(gx.clip(0.75)))
+    _, state = measured.update(params, measured.init(params))
+    np.testing.assert_allclose(gx.measurements(state)["flatten.rate"], 2 / 3, rtol=1e-6)
+    scheduled = gx.flatten(gx.adam(gx.linear_schedule(1.0, 0.0, 10)))
+    _, state = scheduled.update(params, scheduled.init(params))
+    assert gx.hyperparameters(scheduled, state)["flatten.adam.learning_rate"] == pytest.approx(0.9)

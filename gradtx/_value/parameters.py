@@ -20,7 +20,8 @@ class Parameter(NamedTuple):
     """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
 
     ``interval`` is where a number must lie; ``check`` raises for structure that is not in its ``Literal``, or no
-    dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers.
+    dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers. ``adapt`` makes
+    a transformation of what is given for one in a group.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Parameter(NamedTuple):
     low: float = math.inf
     top: float = -math.inf
     split: bool = False
+    adapt: Callable[[Any], Any] | None = None
 
     @classmethod
     def of_number(cls, kind: str, interval: Interval | None, default: Any) -> "Parameter":
@@ -63,13 +65,13 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
             found["links"] = Parameter("links", None, p.empty)
             continue
         bare, marks = _hint(body, name, p.annotation)
-        kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
+        kept, adapt = next((mark for mark in marks if isinstance(mark, Kept)), (None, None))
         interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
         check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
         check = _floating if kept == "dtype" else check
         kind = "structure" if p.kind == p.KEYWORD_ONLY else kept or "number"
         numeric = kind in ("number", "numbers", "whole")
-        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
+        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check, adapt=adapt)
         found[name] = of_kind(kind, interval, p.default)
     return found
 
