@@ -505,4 +505,4 @@ def test_a_flattened_search_and_points():
     np.testing.assert_allclose(gx.measurements(state)["flatten.rate"], 2 / 3, rtol=1e-6)
     scheduled = gx.flatten(gx.adam(gx.linear_schedule(1.0, 0.0, 10)))
     _, state = scheduled.update(params, scheduled.init(params))
-    assert gx.hyperparameters(scheduled, state)["flatten.adam.learning_rate"] == pytest.approx(0.9)
+    assert gx.hyperparameters(scheduled, state)["flatten.inner.learning_rate"] == pytest.approx(0.9)

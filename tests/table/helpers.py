@@ -48,15 +48,7 @@ HELPERS = [
         peer=optax.stateless_with_tree_map(soften),
         reference=R.softened,
     ),
-    Row(
-        "flatten",
-        gx.flatten(gx.adam(WARMUP)),
-    ),
-    Row(
-        "flatten of what looks at a whole leaf",
-        gx.flatten(gx.chain(gx.centralize(), gx.scale_by_shampoo(max_dim=4), gx.scale(-0.1))),
-        contracts=False,
-    ),
+    Row("flatten", gx.flatten(gx.adam(WARMUP))),
     Row(
         "flatten as it is in Optax",
         gx.flatten(gx.adam(0.1)),
