@@ -21,7 +21,8 @@ class Parameter(NamedTuple):
 
     ``interval`` is where a number must lie; ``check`` raises for structure that is not in its ``Literal``, or no
     dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers; ``optional``:
-    None may be given, which is the default or stands in the annotation (``Limit | None``).
+    None may be given, which is the default or stands in the annotation (``Limit | None``); ``adapt`` makes a
+    transformation of what is given for one in a group.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Parameter(NamedTuple):
     top: float = -math.inf
     split: bool = False
     optional: bool = False
+    adapt: Callable[[Any], Any] | None = None
 
     @classmethod
     def of_number(cls, kind: str, interval: Interval | None, default: Any) -> "Parameter":
@@ -65,13 +67,13 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
             found["links"] = Parameter("links", None, p.empty)
             continue
         bare, marks, optional = _hint(body, name, p.annotation)
-        kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
+        kept, adapt = next((mark for mark in marks if isinstance(mark, Kept)), (None, None))
         interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
         check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
         check = _floating if kept == "dtype" else check
         kind = "structure" if p.kind == p.KEYWORD_ONLY or kept == "dtype" else kept or "number"
         numeric = kind in ("number", "numbers", "whole")
-        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
+        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check, adapt=adapt)
         found[name] = of_kind(kind, interval, p.default)._replace(optional=optional or p.default is None)
     return found
 
