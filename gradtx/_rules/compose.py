@@ -75,6 +75,7 @@ def _serial(links: Sequence[NamedRule]) -> Rule:
             runs.append([link])
     steps = [_fused(run) if run[0].rule.leaf else _filed(run[0]) for run in runs]
     common = combined(links) | {"frozen": any_frozen([link.rule for link in links]), "points": points_of(links)}
+    common["examples"] = bool(links) and links[0].rule.examples
     if len(steps) == 1:
         return steps[0]._replace(**common)
 

@@ -47,6 +47,11 @@ def scaled(size: Any, tree: Tree) -> Tree:
     return trees.map(lambda x: jnp.asarray(size).astype(x.dtype) * x, tree)
 
 
+def like(x: Any, other: jax.Array) -> jax.Array:
+    """A number in the dtype of an array."""
+    return jnp.asarray(x).astype(other.dtype)
+
+
 def normalized(tree: Tree) -> tuple[Tree, jax.Array]:
     """A tree whose largest number is in [1, 2), and the power of two that it was divided by: nothing is rounded.
 

@@ -1,13 +1,14 @@
 """One row for every public transformation, and for every variant of one that takes another way through the code."""
 
 from tests.table.combinators import COMBINATORS
+from tests.table.contrib import CONTRIB
 from tests.table.links import LINKS
 from tests.table.recipes import RECIPES
 from tests.table.row import Row
 from tests.table.second_order import SECOND_ORDER
 from tests.table.wrappers import WRAPPERS
 
-ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES
+ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES + CONTRIB
 CONTRACTED = [row for row in ROWS if row.contracts]
 
 __all__ = ["CONTRACTED", "ROWS", "Row"]
