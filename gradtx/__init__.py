@@ -31,6 +31,7 @@ from gradtx._links.momo import momo, momo_adam
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
 from gradtx._links.normalization import normalize, normalize_by_size
+from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
 from gradtx._links.plateau import reduce_on_plateau
 from gradtx._links.privacy import differentially_private_aggregate
 from gradtx._links.prodigy import prodigy
@@ -67,9 +68,11 @@ from gradtx._optimizers.asgd import asgd
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
+from gradtx._optimizers.galore import galore, scale_by_galore
 from gradtx._optimizers.lbfgs import lbfgs
 from gradtx._optimizers.lion import lion, scale_by_lion
 from gradtx._optimizers.madgrad import madgrad, scale_by_madgrad
+from gradtx._optimizers.muon import muon, scale_by_muon
 from gradtx._optimizers.nadam import nadam
 from gradtx._optimizers.newton import newton, newton_cg
 from gradtx._optimizers.rmsprop import rmsprop
@@ -80,6 +83,8 @@ from gradtx._optimizers.sophia import scale_by_sophia, sophia
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
 from gradtx._rules.functions import apply_updates, eval_params, gradient_params, hyperparameters
+from gradtx._rules.matrices import DimensionNumbers as GaLoreDimensionNumbers
+from gradtx._rules.matrices import DimensionNumbers as MuonDimensionNumbers
 from gradtx._rules.packing import Packed, pack
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
@@ -133,11 +138,13 @@ __all__ = [
     "Decays",
     "Dtype",
     "Fit",
+    "GaLoreDimensionNumbers",
     "GradientTransformation",
     "Group",
     "Limit",
     "Link",
     "MultiSteps",
+    "MuonDimensionNumbers",
     "NonNegative",
     "Numbers",
     "OfStep",
@@ -194,6 +201,7 @@ __all__ = [
     "foreign",
     "fork",
     "function_of_step",
+    "galore",
     "gradient_params",
     "guard_nonfinite",
     "half_life",
@@ -219,6 +227,7 @@ __all__ = [
     "minimize",
     "momo",
     "momo_adam",
+    "muon",
     "nadam",
     "nesterov",
     "nesterov_bias_correction",
@@ -228,6 +237,7 @@ __all__ = [
     "newton_cg",
     "normalize",
     "normalize_by_size",
+    "orthogonalize",
     "pack",
     "partition",
     "per_leaf",
@@ -253,6 +263,7 @@ __all__ = [
     "scale_by_ewma",
     "scale_by_factored_rms",
     "scale_by_falling_rate",
+    "scale_by_galore",
     "scale_by_infinity_norm",
     "scale_by_lbfgs",
     "scale_by_learning_rate",
@@ -260,6 +271,7 @@ __all__ = [
     "scale_by_madgrad",
     "scale_by_max_rms",
     "scale_by_mean_squares",
+    "scale_by_muon",
     "scale_by_newton",
     "scale_by_newton_cg",
     "scale_by_rms",
@@ -267,6 +279,7 @@ __all__ = [
     "scale_by_rss",
     "scale_by_schedule",
     "scale_by_shampoo",
+    "scale_by_shape",
     "scale_by_sign",
     "scale_by_simplified_ademamix",
     "scale_by_sophia",

@@ -482,3 +482,134 @@ def test_gradients_without_an_axis_of_examples_are_an_error():
         tx.update({"w": jnp.ones((3, 4, 3)), "b": jnp.ones(3)}, tx.init(params), params)
     with pytest.raises(gx.TransformationError, match="as many examples of each leaf, found 3 of b, 4 of w"):
         tx.update(params, tx.init(params), params)
+
+
+# Matrices -------------------------------------------------------------------------------------------------------------
+
+
+def stacks(steps=60):
+    """A parameter of three axes, one of two, one of one; and their gradients."""
+    rng = np.random.default_rng(6)
+    shapes = {"stack": (2, 3, 4), "w": (5, 3), "b": (3,)}
+    params = {name: jnp.asarray(rng.normal(size=shape)) for name, shape in shapes.items()}
+    return params, {name: jnp.asarray(rng.normal(size=(steps, *shape))) for name, shape in shapes.items()}
+
+
+def axes(kind):
+    """Stacks along the first axis; a matrix on its side; no matrix."""
+    return {"stack": kind(reduction_axis=1, output_axis=2), "w": kind(1, 0), "b": None}
+
+
+def flattened(kind):
+    """A matrix of the first axis, and of the other two together."""
+    return {"stack": kind(reduction_axis=0, output_axis=(-2, -1)), "w": kind(), "b": None}
+
+
+@pytest.mark.parametrize("which", [axes, flattened])
+def test_muon_of_arrays_with_more_axes_equals_optax(which, wide):
+    params, gradients = stacks()
+    ours = gx.muon(0.1, muon_weight_dimension_numbers=which(gx.MuonDimensionNumbers))
+    theirs = peers.muon(0.1, muon_weight_dimension_numbers=which(peers.MuonDimensionNumbers))
+    expected, _ = follow(theirs, params, gradients)
+    assert farthest(follow(ours, params, gradients)[0], expected) <= 1e-11
+    given = gx.muon(0.1, muon_weight_dimension_numbers=functools.partial(as_optax, which))
+    assert farthest(follow(given, params, gradients)[0], expected) <= 1e-11
+
+
+def as_optax(which, params):
+    """Axes as Optax's users write them."""
+    return which(peers.MuonDimensionNumbers)
+
+
+def test_galore_of_arrays_with_more_axes_equals_optax(wide):
+    params, gradients = stacks()
+    given = {"rank": 2, "update_proj_gap": 7, "scale": 0.5, "weight_decay": 0.1}
+    ours = gx.galore(0.1, **given, weight_dimension_numbers=flattened(gx.GaLoreDimensionNumbers))
+    theirs = peers.galore(0.1, **given, weight_dimension_numbers=flattened(peers.GaLoreDimensionNumbers))
+    expected, _ = follow(theirs, params, gradients)
+    off = farthest(follow(ours, params, gradients)[0], expected)
+    assert off <= 1e-4  # Optax finds the directions in float32
+    params, gradients = problem(np.float64)
+    ours, theirs = (m.galore(0.1, 2, 1000, 0.5) for m in (gx, peers))
+    assert farthest(train(ours, params, gradients)[0], train(theirs, params, gradients)[0]) <= 1e-5
+
+
+def test_galore_keeps_only_the_largest_directions():
+    params = {"tall": jnp.ones((40, 10)), "wide": jnp.ones((10, 40)), "b": jnp.ones(7)}
+    state = gx.galore(0.1, 4).init(params)["scale_by_galore"]
+    assert state["projector"]["tall"].shape == state["projector"]["wide"].shape == (40, 4)
+    assert state["projector"]["b"] is None
+    moments = state["inner"]["scale_by_ewma"]["mu"]
+    assert {name: x.shape for name, x in moments.items()} == {"tall": (4, 10), "wide": (10, 4), "b": (7,)}
+
+
+def test_galore_takes_any_optimizer_inside():
+    params, gradients = stacks(20)
+    params, gradients = gx.tree.cast((params, gradients), "float32")
+    inner = gx.guard_nonfinite(gx.accumulate(gx.chain(gx.clip_by_global_norm(1.0), gx.adam(0.1)), 2))
+    tx = gx.scale_by_galore(2, 4, base_optimizer=inner)
+    ours, _ = train(tx, params, gradients)
+    assert np.abs(ours["w"][0] - np.asarray(params["w"])).max() == 0  # the first gradient is accumulated
+    assert np.abs(ours["w"][-1] - np.asarray(params["w"])).max() > 0.1
+
+
+def polar(x):
+    """The nearest orthogonal matrix, by singular values."""
+    u, _, v = np.linalg.svd(x, full_matrices=False)
+    return u @ v
+
+
+def quintic(x, rows):
+    """Jordan et al. 2024, the iteration: singular values through a polynomial, with the vectors that they have."""
+    u, s, v = np.linalg.svd(x, full_matrices=False)
+    s = s / (np.sqrt((s**2).sum()) + 1e-8)
+    for a, b, c in rows:
+        s = a * s + b * s**3 + c * s**5
+    return (u * s) @ v
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 4)])
+def test_newton_and_schulz_act_on_singular_values_alone(shape, wide):
+    x = np.random.default_rng(7).normal(size=shape) * 1e3
+    tx = gx.orthogonalize()
+    np.testing.assert_allclose(tx.update(jnp.asarray(x), {})[0], quintic(x, [(3.4445, -4.775, 2.0315)] * 5), atol=1e-12)
+    dion = [(4.0848, -6.8946, 2.927), (3.9505, -6.3029, 2.6377), (2.8366, -3.0525, 1.2012)]
+    own = gx.orthogonalize(tuple(dion))
+    np.testing.assert_allclose(own.update(jnp.asarray(x), {})[0], quintic(x, dion), atol=1e-12)
+    exact = gx.orthogonalize((1.5, -0.5, 0.0), ns_steps=60)
+    np.testing.assert_allclose(exact.update(jnp.asarray(x), {})[0], polar(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("preconditioning", ["frobenius", "spectral", "schatten"])
+def test_complex_matrices_become_unitary(preconditioning, wide):
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))
+    tx = gx.orthogonalize((1.5, -0.5, 0.0), ns_steps=60, preconditioning=preconditioning)
+    np.testing.assert_allclose(tx.update(jnp.asarray(x), {})[0], polar(x), atol=1e-12)
+    of_rows = gx.orthogonalize((1.5, -0.5, 0.0), ns_steps=60, preconditioning="aol")
+    made = of_rows.update(jnp.asarray(x), {})[0]
+    np.testing.assert_allclose(made @ made.conj().T, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("preconditioning", ["frobenius", "spectral", "aol", "schatten"])
+def test_zero_matrices_stay_zero_with_finite_derivatives(preconditioning):
+    def made(tx):
+        update, _ = tx.update(jnp.zeros((2, 3)), tx.init(jnp.zeros((2, 3))))
+        return jnp.sum(update)
+
+    tx = gx.scale_by_muon(preconditioning=preconditioning)
+    assert made(tx) == 0
+    assert all(jnp.isfinite(x) for x in jax.tree.leaves(jax.grad(made)(tx)))
+
+
+def test_what_is_no_matrix_is_an_error_with_its_path():
+    params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
+    tx = gx.scale_by_muon()
+    with pytest.raises(gx.TransformationError, match=r"leaf b: expected a matrix, found shape \(2,\)"):
+        tx.update(params, tx.init(params))
+    with pytest.raises(gx.TransformationError, match="expected each axis once"):
+        gx.orthogonalize(weight_dimension_numbers=gx.MuonDimensionNumbers(0, (0, 1))).update(jnp.ones((2, 2)), {})
+    with pytest.raises(gx.TransformationError, match="three for each of 2 steps"):
+        gx.orthogonalize(((1.5, -0.5, 0.0),) * 3, ns_steps=2).update(jnp.ones((2, 2)), {})
+    with pytest.raises(gx.TransformationError, match="'standard' or 'dion', found 'dian'"):
+        gx.muon(0.1, "dian").init(params)

@@ -23,14 +23,14 @@ def differentially_private_aggregate(
         u ← (Σᵢ gᵢ min(1, C/‖gᵢ‖) + Cσn)/B,   n ~ N(0, 1)
 
     Each gradient comes with an axis of the B examples in front, as ``jax.vmap(jax.grad(loss), (None, 0))`` makes it;
-    ‖gᵢ‖ is over all leaves. C is ``l2_norm_clip``, σ ``noise_multiplier``. The draws follow from ``key`` (or ``seed``, its
-    older name in Optax; 0 if neither is given), a whole number, as those of `add_noise` do. Measures ``rate``, the
-    share of examples that were clipped, which is not private. The trap: it stands first in its chain, and
-    what wraps it does not know of examples; put wrappers behind it. Source: Abadi et al. 2016, Algorithm 1. State: none
-    but the chain's count and key. Raises `TransformationError`: leaves without that axis, or of different lengths.
+    ‖gᵢ‖ is over all leaves. C is ``l2_norm_clip``, σ ``noise_multiplier``. The draws follow from ``key`` (or ``seed``,
+    its older name in Optax; 0 if neither is given), a whole number, as those of `add_noise` do. Measures ``rate``, the
+    share of examples that were clipped, which is not private. The trap: it stands first in its chain, and what wraps it
+    does not know of examples; put wrappers behind it. Source: Abadi et al. 2016, Algorithm 1. State: none but the
+    chain's count and key. Raises `TransformationError`: leaves without that axis, or of different lengths.
 
     >>> tx = differentially_private_aggregate(1.0, 0.0)
-    >>> tx.update(jnp.array([[3.0, 4.0], [0.2, 0.0]]), tx.init(jnp.zeros(2)))[0]  # the mean of (0.6, 0.8), (0.2, 0)
+    >>> tx.update(jnp.array([[3.0, 4.0], [0.2, 0.0]]), tx.init(jnp.zeros(2)))[0]  # of (0.6, 0.8), (0.2, 0)
     Array([0.4, 0.4], dtype=float32)
     """
     chosen = seed if key is None else key

@@ -9,7 +9,7 @@ import optax.contrib as peers
 
 import gradtx as gx
 from tests import references_contrib as C
-from tests.table.row import CURVED, FALLING, OF_PARAMS, Row, bowl, falling, of
+from tests.table.row import CURVED, FALLING, OF_PARAMS, OF_ROOTS, Row, bowl, falling, of
 
 VALUE = {"value": 1.5}
 OF_LOSSES = 3e-6  # a step that is a difference of losses is as exact as they are
@@ -280,4 +280,31 @@ OTHERS = [
     Row("dpsgd", gx.chain(EXAMPLES, gx.dpsgd(FALLING, 0.5, 0.1, 3, 0.9, nesterov=True))),
 ]
 
-CONTRIB = PER_LEAF + WHOLE_TREE + WRAPPED + OTHERS
+MATRICES = {"w": jnp.array([[0.5, -1.0, 2.0]]), "b": {"c": jnp.array([[1.5, -0.5], [0.25, -2.0], [1.0, 0.75]])}}
+OF_STACKS = {"w": gx.MuonDimensionNumbers(1, 0), "b": None}
+THEIR_STACKS = {"w": peers.MuonDimensionNumbers(1, 0), "b": None}
+OF_MATRICES = [
+    Row("orthogonalize", gx.orthogonalize(ns_steps=2, adaptive=True), params=MATRICES, tolerance=OF_ROOTS),
+    Row("scale_by_shape", gx.scale_by_shape(0.2), params=MATRICES),
+    Row("scale_by_muon", gx.scale_by_muon(ns_steps=2, mu_dtype="bfloat16"), params=MATRICES, tolerance=OF_ROOTS),
+    Row("muon", gx.muon(0.1, weight_decay=0.1), peer=peers.muon(0.1, weight_decay=0.1), tolerance=OF_ROOTS),
+    Row("scale_by_galore", gx.scale_by_galore(1, 2, 0.5), tolerance=OF_ROOTS),
+    Row(
+        "galore",
+        gx.galore(0.1, 2, 3, 0.5, weight_decay=0.1),
+        tolerance=OF_ROOTS,
+    ),
+    *(
+        Row(f"muon of Optax, {name}", gx.muon(0.1, **ours), peer=peers.muon(0.1, **theirs), contracts=False)
+        for name, ours, theirs in (
+            ("adaptive", *[{"adaptive": True, "nesterov": False}] * 2),
+            ("spectral", *[{"preconditioning": "spectral"}] * 2),
+            ("aol", *[{"preconditioning": "aol"}] * 2),
+            ("schatten", *[{"preconditioning": "schatten"}] * 2),
+            ("dion", *[{"ns_coeffs": "dion", "consistent_rms": 0.2, "adam_learning_rate": 0.02}] * 2),
+            ("turned", {"muon_weight_dimension_numbers": OF_STACKS}, {"muon_weight_dimension_numbers": THEIR_STACKS}),
+        )
+    ),
+]
+
+CONTRIB = PER_LEAF + WHOLE_TREE + WRAPPED + OTHERS + OF_MATRICES
