@@ -613,3 +613,98 @@ def test_what_is_no_matrix_is_an_error_with_its_path():
         gx.orthogonalize(((1.5, -0.5, 0.0),) * 3, ns_steps=2).update(jnp.ones((2, 2)), {})
     with pytest.raises(gx.TransformationError, match="'standard' or 'dion', found 'dian'"):
         gx.muon(0.1, "dian").init(params)
+
+
+# Together -------------------------------------------------------------------------------------------------------------
+
+RAMP = gx.linear_schedule(0.1, 0.01, 10)
+ALONE = {
+    "sam": gx.sam(gx.adam(RAMP), gx.chain(gx.normalize(), gx.sgd(RAMP))),
+    "asam that stays": gx.asam(gx.sgd(RAMP), 0.1, moves_params=False),
+    "mechanize": gx.mechanize(gx.adam(RAMP)),
+    "lookahead in parts": gx.split_real_and_imaginary(gx.lookahead(gx.adam(RAMP), 2)),
+    "schedule_free": gx.schedule_free_adamw(RAMP, 3),
+    "sophia": gx.sophia(RAMP, update_interval=2),
+    "galore": gx.galore(RAMP, 2, 3),
+    "parts in galore": gx.scale_by_galore(2, 3, base_optimizer=gx.split_real_and_imaginary(gx.adam(RAMP))),
+    "muon": gx.muon(RAMP),
+    "prodigy": gx.prodigy(RAMP),
+    "momo": gx.momo_adam(RAMP),
+    "plateau": gx.chain(gx.sgd(RAMP), gx.reduce_on_plateau(0.5, 2)),
+    "dog": gx.dog(RAMP),
+    "cocob": gx.cocob(),
+    "madgrad": gx.madgrad(RAMP),
+}
+GROUPS = {"w": "own", "b.x": "plain", "*": "still"}
+INSIDE = {
+    "a group, accumulated, guarded and measured": lambda tx: gx.measured(
+        gx.guard_nonfinite(
+            gx.accumulate(gx.partition({"own": tx, "plain": gx.sgd(0.1), "still": gx.set_to_zero()}, GROUPS), 2)
+        )
+    ),
+    "schedule_free, after a clip": lambda tx: gx.chain(gx.clip_by_global_norm(1.0), gx.schedule_free(tx, 0.1)),
+    "sam and mechanize": lambda tx: gx.sam(gx.mechanize(tx), gx.chain(gx.normalize(), gx.sgd(0.1))),
+}
+
+
+@pytest.mark.parametrize("where", INSIDE)
+@pytest.mark.parametrize("name", ALONE)
+def test_everything_runs_inside(where, name):
+    params = {"w": jnp.ones((4, 3)), "b": {"x": jnp.ones(3), "y": jnp.ones(2)}}
+    tx = INSIDE[where](ALONE[name])
+
+    def objective(at):
+        return sum(jnp.sum(x**2) for x in jax.tree.leaves(at))
+
+    def step(carry, _):
+        params, state = carry
+        gradient = jax.grad(objective)(gx.gradient_params(tx, params, state))
+        value = objective(params)
+        updates, state = tx.update(gradient, state, params, value=value, value_fn=objective)
+        return (gx.apply_updates(params, updates), state), value
+
+    (last, state), _ = jax.jit(lambda p: jax.lax.scan(step, (p, tx.init(p)), None, 9))(params)
+    deployed = gx.eval_params(tx, last, state)
+    assert all(jnp.isfinite(x).all() for x in jax.tree.leaves((last, deployed)))
+    assert farthest(last["w"], params["w"]) > 0
+    assert all(np.ndim(x) == 0 for x in gx.hyperparameters(tx, state).values())
+
+
+def test_an_adversary_has_a_clock_of_its_own():
+    params = {"x": jnp.ones(3)}
+    tx = gx.sam(gx.sgd(0.1), gx.chain(gx.normalize(), gx.sgd(RAMP)), 3, reset_state=False)
+    state = tx.init(params)
+    for _ in range(3):
+        _, state = tx.update(params, state, params)
+    found = gx.hyperparameters(tx, state)
+    np.testing.assert_allclose(found["sam.adv_optimizer.sgd.learning_rate"], RAMP(2), rtol=1e-6)
+
+
+# The door -------------------------------------------------------------------------------------------------------------
+
+OTHER_THAN_OPTAX = {  # arguments that differ, and why
+    "differentially_private_aggregate": "key",  # a seed
+    "hutchinson_estimator_diag_hessian": "random_seed",  # a seed
+    "sophia": "verbose print_win_rate_every_n_steps hessian_diagonal_fn",  # it is measured; the default is ours
+    "schedule_free": "base_optimizer",
+    "galore": "base_optimizer",
+    "scale_by_galore": "base_optimizer",
+    "adopt": "clip_value_fn",  # a function that pickles
+    "scale_by_adopt": "clip_value_fn",
+}
+FUNCTIONS = [n for n in dir(peers) if not n.startswith("_") and not n.endswith(("State", "Numbers")) and n != "path"]
+FUNCTIONS = [n for n in FUNCTIONS if callable(getattr(peers, n))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_names_defaults_and_order_are_those_of_optax(name):
+    import inspect
+
+    theirs = inspect.signature(getattr(peers, name)).parameters
+    ours = inspect.signature(getattr(gx, name)).parameters
+    other = OTHER_THAN_OPTAX.get(name, "").split()
+    assert [n for n in theirs if n not in ours and n not in other] == []
+    shared = [n for n in theirs if n in ours and n not in other]
+    assert {n: ours[n].default for n in shared} == {n: theirs[n].default for n in shared}
+    by_position = [n for n in ours if ours[n].kind == ours[n].POSITIONAL_OR_KEYWORD and n in shared]
+    assert by_position == [n for n in theirs if n in by_position]

@@ -46,6 +46,7 @@ def around(
     packs: bool = False,
     view: Callable[[Tree], Tree] | None = None,
     back: Callable[[Tree, Tree], Tree] | None = None,
+    beside: Mapping[str, Any] = {},
     encode: Callable[[State], State] | None = None,
     decode: Callable[[State], State] | None = None,
     seed: Any = None,
@@ -71,6 +72,9 @@ def around(
     projection. Then ``step`` takes and returns updates that are like it. ``back(seen, params)`` is the way back from
     there, for a point that ``inner`` has (see `gradtx.eval_params`); without it such points are not asked for.
 
+    ``beside`` maps entries of the wrapper's own state to transformations that it runs by their ``init`` and ``update``,
+    each with a clock of its own: an adversary, say. It tells `gradtx.hyperparameters` where they are.
+
     ``encode(inner)`` and ``decode(inner)`` convert the state of ``inner`` to another stored form and back, such as
     codes and scales, or another dtype. All functions that read this state, ``update`` too, get it decoded.
 
@@ -90,7 +94,7 @@ def around(
     """
     names = Names.of(update, refuse=REFUSED)
     own = (encode or _as_it_is, decode or _as_it_is)
-    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {}, own, (view, back))
+    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {}, own, (view, back), beside)
 
     def rule(make: Make) -> Rule:
         inside = wrapper.rule(make, None)
@@ -127,11 +131,13 @@ class _Wrapper:
         measure: Mapping[str, Any],
         kept: tuple[Any, Any],
         seen: tuple[Any, Any],
+        beside: Mapping[str, Any],
     ):
         self.inner, self.update, self.names, self.init = inner, update, names, init
         self.every_step, self.packs, self.measure = every_step, packs, measure
         self.encode, self.decode = kept
         self.moved, self.back = seen
+        self.beside = beside
         self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
@@ -225,11 +231,15 @@ class _Wrapper:
         return found | dict.fromkeys(self.measure, one_number)
 
     def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
-        """``inner`` with its state and its step, and the links inside it."""
+        """``inner`` and what is beside it with their states and steps, and the links inside them."""
         own = self.inside(state)
-        now = step if self.every_step else clock.count_of(own)
-        yield Place(self.inner, own, now)
-        yield from self.rule(make, jnp.zeros([], jnp.int32) if now is None else now).places(own, now)
+        entries = state if isinstance(state, Mapping) else {}
+        others = [(link, entries.get(name, {})) for name, link in self.beside.items()]
+        placed = [(self.inner, own, step if self.every_step else clock.count_of(own))]
+        placed += [(link, entry, clock.count_of(entry)) for link, entry in others]
+        for link, entry, now in placed:
+            yield Place(link, entry, now)
+            yield from make(link, jnp.zeros([], jnp.int32) if now is None else now).places(entry, now)
 
     def points(self, make: Make, gradient_params: Any, eval_params: Any) -> Points:
         """The points of ``inner``, and from there those of the wrapper."""

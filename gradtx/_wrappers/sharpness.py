@@ -121,11 +121,12 @@ def sam(
     def worst(params: Tree, state: Any) -> Tree:
         return trees.map(lambda x, d: x + d, params, state["offset"])
 
+    beside = {"adv": adv_optimizer}
     if opaque_mode:
-        return with_gradients(around(optimizer, opaque, init=started))
+        return with_gradients(around(optimizer, opaque, init=started, beside=beside))
     zero = {"steps_since_sync": jnp.zeros([], jnp.int32)}
     if moves_params:
         init = lambda params: started(params, cache=trees.map(jnp.copy, params), **zero)  # noqa: E731
-        return around(optimizer, moving, init=init, eval_params=home)
+        return around(optimizer, moving, init=init, eval_params=home, beside=beside)
     init = lambda params: started(params, offset=trees.map(zeros, params), **zero)  # noqa: E731
-    return around(optimizer, staying, init=init, gradient_params=worst)
+    return around(optimizer, staying, init=init, gradient_params=worst, beside=beside)
