@@ -40,7 +40,7 @@ def ademamix(gradients, theta, b1, b2, b3, alpha, eps=1e-8, eps_root=0.0, learni
 
 
 def simplified_ademamix(gradients, theta, b1, b2, alpha, eps=1e-8, learning_rate=None, weight_decay=0.0):
-    """Morwani et al. 2025, Algorithm 1."""
+    """Morwani et al. 2025, Simplified-AdEMAMix."""
     m, n, updates = np.zeros_like(theta), np.zeros_like(theta), []
     for t, g in enumerate(gradients, 1):
         m = b1 * m + g
@@ -145,7 +145,7 @@ def normalize(gradients, params):
 
 
 def normalize_by_size(gradients, params, eta):
-    """Kwon et al. 2021, eq. 5 and section 3: T = |w| + η."""
+    """Kwon et al. 2021, Algorithm 1: T = |w| + η."""
     updates = []
     for g in gradients:
         t = each(lambda w: np.abs(w) + eta, params)
@@ -156,7 +156,7 @@ def normalize_by_size(gradients, params, eta):
 
 
 def dog(gradients, params, first=1e-6, kind="heuristic", eps=1e-8, learning_rate=-1.0, weight_decay=0.0):
-    """Ivgi, Hinder & Carmon 2023, eqs. 1 and 2; section 3.3 for how to begin."""
+    """Ivgi, Hinder & Carmon 2023, DoG; how to begin as in Optax."""
     start, total, updates = params, 0.0, []
     farthest = {"heuristic": first * (1 + norm(start)), "distance": first, "learning_rate": 0.0}[kind]
     for t, g in enumerate(gradients, 1):
@@ -228,7 +228,7 @@ def dadapt_adamw(gradients, params, learning_rate=1.0, betas=(0.9, 0.999), eps=1
 
 
 def momo(gradients, params, losses, rate=1.0, beta=0.9, least=0.0, decay=0.0, adapt=False):
-    """Schaipp et al. 2024, Algorithm 4 (Algorithm 1 without decay); with ``adapt`` also eqs. 17 and 18."""
+    """Schaipp et al. 2024, MoMo; with ``adapt`` also its estimate of the lower bound."""
     bound, updates = least, []
     for t, (g, f) in enumerate(zip(gradients, losses, strict=True), 1):
         if t == 1:
@@ -248,7 +248,7 @@ def momo(gradients, params, losses, rate=1.0, beta=0.9, least=0.0, decay=0.0, ad
 
 
 def momo_adam(gradients, params, losses, rate=1e-2, b1=0.9, b2=0.999, eps=1e-8, least=0.0, decay=0.0, adapt=False):
-    """Schaipp et al. 2024, Algorithm 5 (Algorithm 3 without decay); with ``adapt`` also eqs. 17 and 18."""
+    """Schaipp et al. 2024, MoMo-Adam; with ``adapt`` also its estimate of the lower bound."""
     bound, mean, inner, updates = least, 0.0, 0.0, []
     d, v = zeros_like(params), zeros_like(params)
     for t, (g, f) in enumerate(zip(gradients, losses, strict=True), 1):

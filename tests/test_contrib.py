@@ -334,6 +334,15 @@ def test_points_of_a_transformation_of_parts_are_complex():
     np.testing.assert_allclose(at, [0.7 + 2.6j], rtol=1e-6)
 
 
+def test_groups_of_parts_are_named_by_their_paths():
+    groups = {"moves": gx.sgd(1.0), "still": gx.set_to_zero()}
+    tx = gx.split_real_and_imaginary(gx.partition(groups, {"w.real": "moves", "*": "still"}))
+    params = {"w": jnp.array([1.0 + 2.0j]), "b": jnp.ones(1)}
+    updates, _ = tx.update(params, tx.init(params), params)
+    np.testing.assert_allclose(updates["w"], [-1.0])
+    np.testing.assert_allclose(updates["b"], [0.0])
+
+
 # What finds its own rate ----------------------------------------------------------------------------------------------
 
 

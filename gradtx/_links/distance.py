@@ -29,7 +29,7 @@ def scale_by_dog(
     ε is ``eps``, θ₁ the first parameters. ``init_step`` says how it begins, according to ``kind``: r starts from
     init_step·(1 + ‖θ₁‖) (``"heuristic"``) or from init_step (``"distance"``), or the first factor of uₜ is init_step
     (``"learning_rate"``). Measures ``max_dist``, r. The trap: ``init`` must get the parameters themselves, and the last
-    iterate is noisy: average them. Source: Ivgi, Hinder & Carmon 2023, eqs. 1 and 2. State: ``init_params``, like the
+    iterate is noisy: average them. Source: Ivgi, Hinder & Carmon 2023, DoG. State: ``init_params``, like the
     parameters; ``max_dist`` (r), ``sum_sq_norm_grads`` (G). Raises `TransformationError`: no ``params``.
 
     >>> tx, x = scale_by_dog(0.5, 0.0, kind="distance"), jnp.array([1.0])

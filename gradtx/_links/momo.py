@@ -31,7 +31,7 @@ def momo(
 
     fₜ is the loss, given to ``update`` as ``value``; α is ``learning_rate``, an upper bound of the step, β ``beta``, λ
     ``weight_decay``. f* is ``lower_bound`` of the loss; with ``adapt_lower_bound`` it is estimated, from there up. The
-    trap: a bound above the true one makes steps of length 0. Source: Schaipp et al. 2024, Algorithms 1 and 4, eq. 15.
+    trap: a bound above the true one makes steps of length 0. Source: Schaipp et al. 2024, MoMo.
     State: ``exp_avg`` (d), like the parameters; ``barf`` (f̄), ``gamma`` (γ), ``lb`` (f*). Raises `TransformationError`:
     no ``params`` or ``value``.
 
@@ -78,7 +78,7 @@ def momo_adam(
 
     νₜ is the average of gₜ² with β₂; fₜ is the loss, given to ``update`` as ``value``; α is ``learning_rate``, an upper
     bound of the step, λ ``weight_decay``, ε ``eps``. f* is ``lower_bound`` of the loss; with ``adapt_lower_bound`` it
-    is estimated, from there up. Source: Schaipp et al. 2024, Algorithms 3 and 5. State: ``exp_avg`` (d), ``exp_avg_sq``
+    is estimated, from there up. Source: Schaipp et al. 2024, MoMo-Adam. State: ``exp_avg`` (d), ``exp_avg_sq``
     (ν), like the parameters, the second real; ``barf`` (f̄), ``gamma`` (γ), ``lb`` (f*). Raises `TransformationError`:
     no ``params`` or ``value``.
 

@@ -35,7 +35,7 @@ def normalize_by_size(eta: NonNegative = 0.01) -> Rule:
 
         u ← T²uₜ/‖Tuₜ‖,   T = |θ| + η, number by number;   0 where uₜ is 0
 
-    η is ``eta``. It is what makes `sam` adaptive: see `asam`. Source: Kwon et al. 2021, eq. 5 and section 3. State:
+    η is ``eta``. It is what makes `sam` adaptive: see `asam`. Source: Kwon et al. 2021, Algorithm 1. State:
     none. Raises `TransformationError`: no ``params``.
 
     >>> normalize_by_size(0.0).update(jnp.array([3.0, 1.0]), {}, jnp.array([1.0, 4.0]))[0]  # T²u = 3, 16 over 5

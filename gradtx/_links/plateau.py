@@ -31,8 +31,7 @@ def reduce_on_plateau(
     L is the mean of ``accumulation_size`` losses, each given to ``update`` as ``value``; L* is the lowest so far. After
     a reduction the next ``cooldown`` of these means do not count. Every argument may be traced and swept. The
     improvement is relative to |L*|, so losses of any sign will do; in Optax a loss below 0 is taken to improve when it
-    gets worse by less than rtol·|L*|. A loss that is NaN does not improve. Source: PyTorch's ``ReduceLROnPlateau``;
-    Bengio 2012, section 3.1.1.
+    gets worse by less than rtol·|L*|. A loss that is NaN does not improve. Source: PyTorch's ``ReduceLROnPlateau``.
 
     State: ``scale`` (s), ``best_value`` (L*), ``plateau_count`` (n), ``cooldown_count``; ``avg_value`` and
     ``accumulated``, the mean that is being taken and of how many. Raises `TransformationError`: no ``value``.

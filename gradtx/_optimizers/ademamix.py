@@ -91,8 +91,8 @@ def scale_by_simplified_ademamix(
 
         mₜ = β₁mₜ₋₁ + uₜ;   νₜ = β₂νₜ₋₁ + (1 − β₂)|gₜ|²;   u ← (mₜ + a uₜ)/(√(νₜ/(1 − β₂ᵗ) + ε₀) + ε)
 
-    a is ``alpha``, ε ``eps``, ε₀ ``eps_root``, g the gradient that entered the chain. The trap: m is a sum, so
-    the update is up to 1/(1 − β₁) times as long as Adam's. Source: Morwani et al. 2025, Algorithm 1. State: ``m``,
+    a is ``alpha``, ε ``eps``, ε₀ ``eps_root``, g the gradient that entered the chain. The trap: m is a sum, so the
+    update is up to 1/(1 − β₁) times as long as Adam's. Source: Morwani et al. 2025, Simplified-AdEMAMix. State: ``m``,
     ``n`` (ν), like the parameters, the second real.
 
     >>> tx = scale_by_simplified_ademamix(0.5, alpha=2.0, eps=0.0)
@@ -124,7 +124,7 @@ def simplified_ademamix(
         θ ← θ − α ((mₜ + a gₜ)/(√(ν̂ + ε₀) + ε) + λθ),   mₜ = β₁mₜ₋₁ + gₜ
 
     α is ``learning_rate``, a ``alpha``, λ ``weight_decay``. The trap: see `scale_by_simplified_ademamix`. Source:
-    Morwani et al. 2025, Algorithm 1.
+    Morwani et al. 2025, Simplified-AdEMAMix.
 
     >>> tx = simplified_ademamix(0.5, alpha=2.0)
     >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)), jnp.zeros(1))[0].round(4)

@@ -25,7 +25,7 @@ def dog(
 
     α is ``learning_rate``, ε ``eps``; ``init_step`` is a pair of the kind and the number of `scale_by_dog`, where that
     number can be swept. ``weight_decay``, if given, is added to the gradient, with a ``mask``. Source: Ivgi, Hinder &
-    Carmon 2023, eqs. 1 and 2.
+    Carmon 2023, DoG.
 
     >>> tx, x = dog(1.0, ("distance", 0.5)), jnp.array([1.0])
     >>> tx.update(jnp.array([4.0]), tx.init(x), x)[0]  # −4·0.5/√16

@@ -70,7 +70,8 @@ def around(
 
     ``view(params)`` is what ``inner`` has for the parameters, if that is another tree: real and imaginary parts, or a
     projection. Then ``step`` takes and returns updates that are like it. ``back(seen, params)`` is the way back from
-    there, for a point that ``inner`` has (see `gradtx.eval_params`); without it such points are not asked for.
+    there, for a point that ``inner`` has (see `gradtx.eval_params`); without it such points are not asked for. Leaves
+    that ``inner`` freezes get updates of zeros, and count in norms outside.
 
     ``beside`` maps entries of the wrapper's own state to transformations that it runs by their ``init`` and ``update``,
     each with a clock of its own: an adversary, say. It tells `gradtx.hyperparameters` where they are.

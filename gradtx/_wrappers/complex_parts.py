@@ -25,8 +25,7 @@ def split_real_and_imaginary(inner: Link) -> Late:
         u ← v + iw,   (v, w) = inner(Re uₜ, Im uₜ)
 
     It is for an ``inner`` that does not know complex numbers, or should treat their parts apart: Adam then has a second
-    moment for each. Real leaves pass as they are. Source: Barakat & Bianchi 2021 for real pairs; as in Optax.
-    State: ``inner``.
+    moment for each. Real leaves pass as they are. State: ``inner``.
 
     >>> from gradtx import scale_by_sign
     >>> tx = split_real_and_imaginary(scale_by_sign())

@@ -11,6 +11,7 @@ from gradtx._rules.around import around
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.restrict import fill
 from gradtx._rules.transformation import transformation
+from gradtx._rules.vectors import like
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import real_dtype
 from gradtx._value.marks import Decay, Dtype, Link, NonNegative
@@ -60,8 +61,8 @@ def schedule_free(
         total = state["weight_sum"] + weight
         c = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
         z = trees.map(lambda z, u: z + u, state["z"], new)
-        x = trees.map(lambda x, z: x + c.astype(jnp.real(x).dtype) * (z - x), state["x"], z)
-        y = trees.map(lambda x, z: z + b1 * (x - z), x, z)
+        x = trees.map(lambda x, z: x + like(c, x) * (z - x), state["x"], z)
+        y = trees.map(lambda x, z: x + like(1 - b1, x) * (z - x), x, z)
         moved = trees.map(lambda y, param: y - param, y, params)
         return moved, {"inner": inner, "x": x, "z": z, "weight_sum": total, "max_lr": max_lr}
 

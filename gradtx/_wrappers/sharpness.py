@@ -123,10 +123,10 @@ def sam(
 
     beside = {"adv": adv_optimizer}
     if opaque_mode:
-        return with_gradients(around(optimizer, opaque, init=started, beside=beside))
+        return with_gradients(around(optimizer, opaque, init=started, beside=beside, packs=True))
     zero = {"steps_since_sync": jnp.zeros([], jnp.int32)}
     if moves_params:
         init = lambda params: started(params, cache=trees.map(jnp.copy, params), **zero)  # noqa: E731
-        return around(optimizer, moving, init=init, eval_params=home, beside=beside)
+        return around(optimizer, moving, init=init, eval_params=home, beside=beside, packs=True)
     init = lambda params: started(params, offset=trees.map(zeros, params), **zero)  # noqa: E731
-    return around(optimizer, staying, init=init, gradient_params=worst, beside=beside)
+    return around(optimizer, staying, init=init, gradient_params=worst, beside=beside, packs=True)
