@@ -22,8 +22,9 @@ FACTORIES = {
     if inspect.isfunction(factory) and hasattr(factory, "call") and factory.call.cls is gradtx.GradientTransformation
 }
 OF_NO_PAPER = {
-    "MultiSteps", "apply_if_finite", "chain", "clip", "foreign", "fork", "guard_nonfinite", "identity", "masked",
-    "measured", "partition", "scale", "scale_by_learning_rate", "scale_by_schedule", "set_to_zero",
+    "MultiSteps", "apply_every", "apply_if_finite", "chain", "clip", "foreign", "fork", "guard_nonfinite", "identity",
+    "masked", "measured", "partition", "scale", "scale_by_learning_rate", "scale_by_schedule", "set_to_zero",
+    "zero_nans",
 }  # fmt: skip
 ROWS = [pytest.param(case, id=case.name) for case in CONTRACTED]
 
