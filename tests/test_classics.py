@@ -72,7 +72,6 @@ def test_a_number_by_position_is_the_one_that_optax_takes(name):
 
 def test_structure_may_be_given_as_in_optax():
     assert gradtx.trace(0.9, True, jnp.bfloat16) == gradtx.trace(0.9, nesterov=True, accumulator_dtype="bfloat16")
-    assert gradtx.sgd(0.1, 0.9, True) == gradtx.sgd(0.1, 0.9, nesterov=True)
     assert gradtx.ema(0.9, False) == gradtx.ema(0.9, debias=False)
     assert gradtx.add_decayed_weights(0.1, "w") == gradtx.add_decayed_weights(0.1, mask="w")
     assert gradtx.scale_by_adam(0.9, 0.99, 1e-8, 0.0, "bfloat16").mu_dtype == "bfloat16"
