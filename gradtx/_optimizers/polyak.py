@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
@@ -38,7 +39,7 @@ def scale_by_polyak(
     """
 
     def update(updates: Any, state: Any, *, value: Any) -> Any:
-        square = sum_of_squares(trees.flatten(trees.map(jnp.asarray, updates))[0])
+        square = sum_of_squares(jax.tree.leaves(updates))
         gap = (jnp.asarray(value) - f_min).astype(square.dtype)
         gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
         steep = square > 0
