@@ -53,12 +53,12 @@ from gradtx._links.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
-from gradtx._links.stateless import stateless, stateless_with_tree_map
+from gradtx._links.stateless import init_empty_state, stateless, stateless_with_tree_map
 from gradtx._links.trust_ratio import scale_by_trust_ratio
 from gradtx._numeric.gradients import scale_gradient, value_and_grad_from_state
 from gradtx._numeric.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
 from gradtx._numeric.normal import multi_normal
-from gradtx._numeric.safe import safe_increment, safe_norm, safe_root_mean_squares
+from gradtx._numeric.safe import safe_increment, safe_int32_increment, safe_norm, safe_root_mean_squares
 from gradtx._numeric.targets import incremental_update, periodic_update
 from gradtx._optimizers.acprop import acprop, scale_by_acprop
 from gradtx._optimizers.adabelief import adabelief, scale_by_belief
@@ -171,7 +171,12 @@ from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero
 from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
-from gradtx._wrappers.hyperparams import InjectHyperparamsState, inject_hyperparams, with_hyperparams
+from gradtx._wrappers.hyperparams import (
+    InjectHyperparamsState,
+    inject_hyperparams,
+    inject_stateful_hyperparams,
+    with_hyperparams,
+)
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.mechanize import mechanize
@@ -280,8 +285,10 @@ __all__ = [
     "hyperparameters",
     "identity",
     "incremental_update",
+    "init_empty_state",
     "initializers",
     "inject_hyperparams",
+    "inject_stateful_hyperparams",
     "interop",
     "inverse_sqrt_schedule",
     "inverse_time_decay",

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx._interop.layouts import Layout, Piece, layout_of
+from gradtx._interop.layouts import layout_of
 from gradtx._interop.optax_states import read, written
+from gradtx._interop.pieces import Layout, Piece
 from gradtx._rules import clock
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation

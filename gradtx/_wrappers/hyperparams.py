@@ -16,7 +16,7 @@ from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.call import Call
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
-from gradtx._value.marks import Link, Static
+from gradtx._value.marks import Dtype, Link, Static
 
 
 class InjectHyperparamsState(NamedTuple):
@@ -28,7 +28,7 @@ class InjectHyperparamsState(NamedTuple):
 
 
 @transformation
-def with_hyperparams(inner: Link, names: Static = None, *, stateful: Any = None) -> Late:
+def with_hyperparams(inner: Link, names: Static = None, *, stateful: Any = None, dtype: Dtype = None) -> Late:
     """A transformation whose numbers are kept in its state, where they can be read and set.
 
         u ← inner(uₜ), with the numbers of ``state.hyperparams``
@@ -36,7 +36,7 @@ def with_hyperparams(inner: Link, names: Static = None, *, stateful: Any = None)
     A number that is set there holds from the next update on. A schedule writes its value of every update there, so what
     is set in its place does not last. ``names`` chooses some of the numbers. ``stateful`` maps names to schedules that
     depend on more than the step: ``schedule.init()``, ``schedule.update(state, **extra)`` and the value
-    ``schedule(state, **extra)``, with the extra keywords of ``update``. In gradtx this is seldom needed: a
+    ``schedule(state, **extra)``, with the extra keywords of ``update``. ``dtype`` is that of the numbers in the state. In gradtx this is seldom needed: a
     transformation may itself be an argument of a compiled step, and `gradtx.GradientTransformation.replace` exchanges
     its numbers. State: a named tuple with ``hyperparams``, a dictionary, ``inner_state`` and ``hyperparams_states``. Raises
     `TransformationError`: a name that is no number of ``inner``.
@@ -61,9 +61,9 @@ def with_hyperparams(inner: Link, names: Static = None, *, stateful: Any = None)
         started = within(inner.link_name, make)(inner)
 
         def init(params: Tree, context: Context) -> Any:
-            found = {name: _stored(at_step(x, jnp.zeros([], jnp.int32))) for name, x in numbers.items()}
+            found = {name: _stored(at_step(x, jnp.zeros([], jnp.int32)), dtype) for name, x in numbers.items()}
             states = {name: schedule.init() for name, schedule in moving.items()}
-            found |= {name: _stored(schedule(states[name])) for name, schedule in moving.items()}
+            found |= {name: _stored(schedule(states[name]), dtype) for name, schedule in moving.items()}
             inside = started._replace(timed=started.timed or timed)
             state = clock.start(inside, params, context.at(inner.link_name), nested=True)
             return InjectHyperparamsState(found, state, states)
@@ -72,10 +72,10 @@ def with_hyperparams(inner: Link, names: Static = None, *, stateful: Any = None)
             known, own = _taken_apart(state)
             own = as_state(own)
             step = clock.count_of(own)
-            found = {name: _stored(x) for name, x in at(known, step).items()}
+            found = {name: _stored(x, dtype) for name, x in at(known, step).items()}
             states = dict(state.hyperparams_states)
             for name, schedule in moving.items():
-                found[name] = _stored(schedule(states[name], **context.extra))
+                found[name] = _stored(schedule(states[name], **context.extra), dtype)
                 states[name] = schedule.update(states[name], **context.extra)
             inside = within(inner.link_name, make)(current(found), step)
             inside = inside._replace(timed=inside.timed or timed)
@@ -141,7 +141,7 @@ def inject_hyperparams(
         else:
             inner = _as_value(inner_factory, static, signature, args, kwargs)
         names = tuple(name for name in _numbers_of(inner, None) if name not in static)
-        return with_hyperparams(inner, names, stateful=stateful or None)
+        return with_hyperparams(inner, names, stateful=stateful or None, dtype=hyperparam_dtype)
 
     return made
 
@@ -191,10 +191,11 @@ def _numbers_of(inner: GradientTransformation, names: Iterable[str] | None) -> d
     return found if names is None else {name: found[name] for name in names}
 
 
-def _stored(x: Any) -> jax.Array:
+def _stored(x: Any, dtype: Any) -> jax.Array:
     """A number as an array of its own."""
     x = x.near if isinstance(x, SplitDecay) else x
-    return jnp.array(x, x.dtype if hasattr(x, "dtype") else jnp.result_type(float))
+    own = x.dtype if hasattr(x, "dtype") else jnp.result_type(float)
+    return jnp.array(x, own if dtype is None else dtype)
 
 
 def _exact(x: Any, given: Any) -> Any:

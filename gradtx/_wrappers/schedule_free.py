@@ -19,7 +19,7 @@ from gradtx._value.marks import Decay, Dtype, Link, NonNegative
 
 @transformation
 def schedule_free(
-    base: Link,
+    base_optimizer: Link,
     learning_rate: NonNegative,
     b1: Decay = 0.9,
     weight_lr_power: NonNegative = 2.0,
@@ -70,7 +70,7 @@ def schedule_free(
         return state["x"]
 
     how = update if r is None else update_by_age
-    return around(base, how, init=init, eval_params=deployed, every_step=True, packs=True)
+    return around(base_optimizer, how, init=init, eval_params=deployed, every_step=True, packs=True)
 
 
 def schedule_free_eval_params(state: Tree, params: Tree) -> Tree:
