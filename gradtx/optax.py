@@ -13,15 +13,11 @@ from gradtx import constant_schedule as constant_schedule
 from gradtx import cosine_decay_schedule as cosine_decay_schedule
 from gradtx import cosine_onecycle_schedule as cosine_onecycle_schedule
 from gradtx import curvature as _curvature
-from gradtx import exponential_decay as exponential_decay
-from gradtx import global_norm as global_norm
-from gradtx import hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian
 from gradtx import incremental_update as incremental_update
 from gradtx import join_schedules as join_schedules
 from gradtx import linear_onecycle_schedule as linear_onecycle_schedule
 from gradtx import linear_schedule as linear_schedule
 from gradtx import matrix_inverse_pth_root as matrix_inverse_pth_root
-from gradtx import measure_with_ema as measure_with_ema
 from gradtx import monitor as monitor
 from gradtx import multi_normal as multi_normal
 from gradtx import nnls as nnls
@@ -55,7 +51,6 @@ from gradtx import update_moment_per_elem_norm as update_moment_per_elem_norm
 from gradtx import value_and_grad_from_state as value_and_grad_from_state
 from gradtx import warmup_constant_schedule as warmup_constant_schedule
 from gradtx import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
-from gradtx import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx._interop.optax_types import AdaptiveGradClipState as AdaptiveGradClipState
 from gradtx._interop.optax_types import AddDecayedWeightsState as AddDecayedWeightsState
 from gradtx._interop.optax_types import AddNoiseState as AddNoiseState
@@ -158,21 +153,15 @@ from gradtx._optax.contrib import ademamix as ademamix
 from gradtx._optax.contrib import adopt as adopt
 from gradtx._optax.contrib import cocob as cocob
 from gradtx._optax.contrib import dadapt_adamw as dadapt_adamw
-from gradtx._optax.contrib import differentially_private_aggregate as differentially_private_aggregate
 from gradtx._optax.contrib import dog as dog
 from gradtx._optax.contrib import dowg as dowg
-from gradtx._optax.contrib import dpsgd as dpsgd
 from gradtx._optax.contrib import galore as galore
-from gradtx._optax.contrib import hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian
 from gradtx._optax.contrib import madgrad as madgrad
-from gradtx._optax.contrib import mechanize as mechanize
 from gradtx._optax.contrib import momo as momo
 from gradtx._optax.contrib import momo_adam as momo_adam
 from gradtx._optax.contrib import muon as muon
 from gradtx._optax.contrib import normalize as normalize
 from gradtx._optax.contrib import prodigy as prodigy
-from gradtx._optax.contrib import reduce_on_plateau as reduce_on_plateau
-from gradtx._optax.contrib import sam as sam
 from gradtx._optax.contrib import scale_by_acprop as scale_by_acprop
 from gradtx._optax.contrib import scale_by_ademamix as scale_by_ademamix
 from gradtx._optax.contrib import scale_by_adopt as scale_by_adopt
@@ -181,12 +170,23 @@ from gradtx._optax.contrib import scale_by_galore as scale_by_galore
 from gradtx._optax.contrib import scale_by_madgrad as scale_by_madgrad
 from gradtx._optax.contrib import scale_by_muon as scale_by_muon
 from gradtx._optax.contrib import scale_by_simplified_ademamix as scale_by_simplified_ademamix
-from gradtx._optax.contrib import schedule_free as schedule_free
-from gradtx._optax.contrib import schedule_free_adamw as schedule_free_adamw
-from gradtx._optax.contrib import schedule_free_sgd as schedule_free_sgd
 from gradtx._optax.contrib import simplified_ademamix as simplified_ademamix
-from gradtx._optax.contrib import sophia as sophia
-from gradtx._optax.contrib import split_real_and_imaginary as split_real_and_imaginary
+from gradtx._optax.contrib_wrappers import differentially_private_aggregate as differentially_private_aggregate
+from gradtx._optax.contrib_wrappers import dpsgd as dpsgd
+from gradtx._optax.contrib_wrappers import hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian
+from gradtx._optax.contrib_wrappers import mechanize as mechanize
+from gradtx._optax.contrib_wrappers import reduce_on_plateau as reduce_on_plateau
+from gradtx._optax.contrib_wrappers import sam as sam
+from gradtx._optax.contrib_wrappers import schedule_free as schedule_free
+from gradtx._optax.contrib_wrappers import schedule_free_adamw as schedule_free_adamw
+from gradtx._optax.contrib_wrappers import schedule_free_sgd as schedule_free_sgd
+from gradtx._optax.contrib_wrappers import sophia as sophia
+from gradtx._optax.contrib_wrappers import split_real_and_imaginary as split_real_and_imaginary
+from gradtx._optax.functions import exponential_decay as exponential_decay
+from gradtx._optax.functions import global_norm as global_norm
+from gradtx._optax.functions import hvp as hvp
+from gradtx._optax.functions import measure_with_ema as measure_with_ema
+from gradtx._optax.functions import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx._optax.injection import WrappedSchedule as WrappedSchedule
 from gradtx._optax.injection import inject_hyperparams as inject_hyperparams
 from gradtx._optax.injection import inject_stateful_hyperparams as inject_stateful_hyperparams
@@ -287,7 +287,7 @@ _SRC = (
 
 tree = _spaces.opened("tree", _spaces.among(_tree))
 tree_utils = _spaces.opened("tree_utils", _spaces.among(_tree, "tree_", **_TREE_UTILS))
-second_order = _spaces.opened("second_order", _spaces.among(_curvature))
+second_order = _spaces.opened("second_order", _here, _spaces.among(_curvature))
 contrib = _spaces.opened("contrib", _here)
 schedules = _spaces.opened("schedules", _here)
 transforms = _spaces.opened("transforms", _here)

@@ -80,7 +80,7 @@ def shaped(link: GradientTransformation) -> Late:
             return point
 
         points = Points(*map(moved, Points._fields)) if started.points else None
-        return Rule(init, update, points=points, places=places, foreign=True)
+        return Rule(init, update, points=points, places=places, foreign=True, own_form=True)
 
     return Late(rule)
 
