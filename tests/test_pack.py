@@ -33,6 +33,10 @@ LOOKS_AT_LEAVES = {
     "chain with links of optax": "it may look at leaves",
     "foreign": "it may look at leaves",
     "foreign without state": "it may look at leaves",
+    "flatten": "it makes one vector of all leaves",
+    "project_params onto a ball": "it looks at whole leaves",
+    "stateless": "it looks at whole leaves",
+    "stateless_with_tree_map": "it looks at whole leaves",
     "zero_nans": "its formula uses reduce_or, which is not elementwise",
     "noisy_sgd": "it draws at random, for every leaf its own",
 } | dict.fromkeys(
