@@ -10,7 +10,6 @@ from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._rules.whole_tree import whole_tree
-from gradtx._value.floating import real_dtype
 from gradtx._value.marks import Limit, NonNegative
 from gradtx._value.norm import sum_of_squares
 from gradtx._wrappers.chain import chain
@@ -44,7 +43,7 @@ def scale_by_polyak(
         gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
         steep = square > 0
         step = jnp.where(steep, jnp.minimum(gap / (jnp.where(steep, square, 1) + eps), max_learning_rate), 0)
-        return trees.map(lambda u: u * step.astype(real_dtype(u.dtype)), updates), state
+        return trees.map(lambda u: u * step.astype(u.dtype), updates), state
 
     return whole_tree(update, conditions=True, packs=True)
 
