@@ -29,8 +29,8 @@ def scale_by_polyak(
 
     f is the loss, the keyword ``value`` of ``update``; f* its least value, ``f_min``; αₘₐₓ ``max_learning_rate``; ε
     ``eps``. Where all gradients are zero there is no step. The trap: with "sps" a loss below f* makes it ascend.
-    Source: Polyak 1987, section 5.3.2; Loizou et al. 2021, eq. 3; Garrigos, Gower & Schaipp 2023, eq. 7. State: none.
-    Raises `TransformationError`: no ``value``.
+    Source: Polyak 1987, section 5.3; Loizou et al. 2021, SPS with a largest rate; Garrigos, Gower & Schaipp 2023, SPS₊.
+    State: none. Raises `TransformationError`: no ``value``.
 
     >>> tx = scale_by_polyak(max_learning_rate=10.0)
     >>> tx.update(jnp.array([2.0]), {}, value=jnp.array(8.0))[0]  # 2·8/4
@@ -62,7 +62,7 @@ def polyak_sgd(
         θ ← θ − s min((f − f*)/(‖g‖² + ε), αₘₐₓ) g
 
     f is the loss, the keyword ``value`` of ``update``; f* ``f_min``, αₘₐₓ ``max_learning_rate``, s ``scaling``, ε
-    ``eps``. In Optax the norm is of sg, so that s acts as 1/s. Source: Loizou et al. 2021, eq. 3.
+    ``eps``. In Optax the norm is of sg, so that s acts as 1/s. Source: Loizou et al. 2021, SPS with a largest rate.
 
     >>> tx = polyak_sgd(10.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), value=jnp.array(8.0))[0]
