@@ -66,7 +66,7 @@ def normalize_by_update_norm(scale_factor=1.0, eps: NonNegative = 1e-6) -> Rule:
 
     def update(updates, state):
         factor = scale_factor / (trees.norm(updates) + eps)
-        return trees.map(lambda u: u * factor.astype(u.real.dtype), updates), state
+        return trees.map(lambda u: u * factor.astype(u.dtype), updates), state
 
     return whole_tree(update, conditions=True, packs=True)
 
