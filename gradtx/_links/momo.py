@@ -26,13 +26,13 @@ def momo(
 ) -> Rule:
     """Momentum with the longest step that a model of the loss supports: averages of losses and gradients, a bound.
 
-        d = βd + (1 − β)gₜ,   f̄ = βf̄ + (1 − β)fₜ,   γ = βγ + (1 − β)⟨gₜ, θ⟩;   at first d = g₁, f̄ = f₁, γ = ⟨g₁, θ⟩
-        τ = min(α, max((1 + αλ)(f̄ − f* − γ) + ⟨d, θ⟩, 0)/‖d‖²);   u ← −τd − αλ/(1 + αλ) θ
+        d = βd + (1 − β)gₜ,   F = βF + (1 − β)fₜ,   γ = βγ + (1 − β)⟨gₜ, θ⟩;   at first d = g₁, F = f₁, γ = ⟨g₁, θ⟩
+        τ = min(α, max((1 + αλ)(F − f* − γ) + ⟨d, θ⟩, 0)/‖d‖²);   u ← −τd − αλ/(1 + αλ) θ
 
     fₜ is the loss, given to ``update`` as ``value``; α is ``learning_rate``, an upper bound of the step, β ``beta``, λ
     ``weight_decay``. f* is ``lower_bound`` of the loss; with ``adapt_lower_bound`` it is estimated, from there up. The
     trap: a bound above the true one makes steps of length 0. Source: Schaipp et al. 2024, MoMo.
-    State: ``exp_avg`` (d), like the parameters; ``barf`` (f̄), ``gamma`` (γ), ``lb`` (f*). Raises `TransformationError`:
+    State: ``exp_avg`` (d), like the parameters; ``barf`` (F), ``gamma`` (γ), ``lb`` (f*). Raises `TransformationError`:
     no ``params`` or ``value``.
 
     >>> tx, x = momo(), jnp.array([2.0])  # f = x², down to its bound along the tangent
@@ -73,13 +73,13 @@ def momo_adam(
 ) -> Rule:
     """Adam with the longest step that a model of the loss supports: `momo`, measured by Adam's denominators.
 
-        d = β₁d + (1 − β₁)gₜ,   f̄ = β₁f̄ + (1 − β₁)fₜ,   γ = β₁γ + (1 − β₁)⟨gₜ, θ⟩;   D = ε + √(νₜ/(1 − β₂ᵗ))
-        τ = min(α/c, max((1 + αλ)(f̄ − c f* − γ) + ⟨d, θ⟩, 0)/⟨d, d/D⟩),   c = 1 − β₁ᵗ;   u ← −τd/D − αλ/(1 + αλ) θ
+        d = β₁d + (1 − β₁)gₜ,   F = β₁F + (1 − β₁)fₜ,   γ = β₁γ + (1 − β₁)⟨gₜ, θ⟩;   D = ε + √(νₜ/(1 − β₂ᵗ))
+        τ = min(α/c, max((1 + αλ)(F − c f* − γ) + ⟨d, θ⟩, 0)/⟨d, d/D⟩),   c = 1 − β₁ᵗ;   u ← −τd/D − αλ/(1 + αλ) θ
 
     νₜ is the average of gₜ² with β₂; fₜ is the loss, given to ``update`` as ``value``; α is ``learning_rate``, an upper
     bound of the step, λ ``weight_decay``, ε ``eps``. f* is ``lower_bound`` of the loss; with ``adapt_lower_bound`` it
     is estimated, from there up. Source: Schaipp et al. 2024, MoMo-Adam. State: ``exp_avg`` (d), ``exp_avg_sq``
-    (ν), like the parameters, the second real; ``barf`` (f̄), ``gamma`` (γ), ``lb`` (f*). Raises `TransformationError`:
+    (ν), like the parameters, the second real; ``barf`` (F), ``gamma`` (γ), ``lb`` (f*). Raises `TransformationError`:
     no ``params`` or ``value``.
 
     >>> tx, x = momo_adam(10.0, b1=0.0, eps=0.0), jnp.array([2.0])  # f = x², down to its bound along the tangent

@@ -107,7 +107,7 @@ def muon(
     )
     rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     others = _adamw(rate, adam_b1, adam_b2, eps, adam_eps_root, adam_weight_decay, **how)
-    return partition({"muon": matrices, "adam": others}, functools.partial(_labels, axes))
+    return partition({"muon": matrices, "adam": others}, by_rank if axes is None else functools.partial(by_axes, axes))
 
 
 def _adamw(rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any, decay: Any, *, nesterov: bool, mu_dtype: Any) -> Any:
@@ -116,11 +116,15 @@ def _adamw(rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any, decay: Any, *, 
     return chain(*direction, add_decayed_weights(decay), scale_by_learning_rate(rate))
 
 
-def _labels(given: Any, params: Any) -> Any:
-    """Who trains each leaf."""
+def by_rank(params: Any) -> Any:
+    """Who trains each leaf: Muon what has two axes."""
+    return by_axes(None, params)
+
+
+def by_axes(given: Any, params: Any) -> Any:
+    """Who trains each leaf: Muon what the given axes make a matrix of."""
     leaves, treedef = trees.flatten(params)
-    axes = axes_of_leaves(given, params)
-    who = ["adam" if a is None else "muon" for a in axes]
+    who = ["adam" if axes is None else "muon" for axes in axes_of_leaves(given, params)]
     return treedef.unflatten([None if x is None else label for x, label in zip(leaves, who, strict=True)])
 
 

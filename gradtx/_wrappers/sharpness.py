@@ -121,12 +121,15 @@ def sam(
     def worst(params: Tree, state: Any) -> Tree:
         return trees.map(lambda x, d: x + d, params, state["offset"])
 
-    beside = {"adv": adv_optimizer}
+    def start_moving(params: Tree) -> Any:
+        return started(params, cache=trees.map(jnp.copy, params), steps_since_sync=jnp.zeros([], jnp.int32))
+
+    def start_staying(params: Tree) -> Any:
+        return started(params, offset=trees.map(zeros, params), steps_since_sync=jnp.zeros([], jnp.int32))
+
+    common: dict[str, Any] = {"beside": {"adv": adv_optimizer}, "packs": True}
     if opaque_mode:
-        return with_gradients(around(optimizer, opaque, init=started, beside=beside, packs=True))
-    zero = {"steps_since_sync": jnp.zeros([], jnp.int32)}
+        return with_gradients(around(optimizer, opaque, init=started, **common))
     if moves_params:
-        init = lambda params: started(params, cache=trees.map(jnp.copy, params), **zero)  # noqa: E731
-        return around(optimizer, moving, init=init, eval_params=home, beside=beside, packs=True)
-    init = lambda params: started(params, offset=trees.map(zeros, params), **zero)  # noqa: E731
-    return around(optimizer, staying, init=init, gradient_params=worst, beside=beside, packs=True)
+        return around(optimizer, moving, init=start_moving, eval_params=home, **common)
+    return around(optimizer, staying, init=start_staying, gradient_params=worst, **common)
