@@ -45,7 +45,13 @@ from gradtx._links.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gradtx._links.stateless import stateless, stateless_with_tree_map
 from gradtx._links.trust_ratio import scale_by_trust_ratio
+from gradtx._numeric.gradients import scale_gradient, value_and_grad_from_state
+from gradtx._numeric.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
+from gradtx._numeric.normal import multi_normal
+from gradtx._numeric.safe import safe_increment, safe_norm, safe_root_mean_squares
+from gradtx._numeric.targets import incremental_update, periodic_update
 from gradtx._optimizers.adabelief import adabelief, scale_by_belief
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adafactor import adafactor
@@ -80,7 +86,14 @@ from gradtx._optimizers.sm3 import scale_by_sm3, sm3
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
-from gradtx._rules.functions import apply_updates, eval_params, gradient_params, hyperparameters, reset
+from gradtx._rules.functions import (
+    apply_updates,
+    eval_params,
+    gradient_params,
+    hyperparameters,
+    reset,
+    with_extra_args_support,
+)
 from gradtx._rules.packing import Packed, pack
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
@@ -107,6 +120,8 @@ from gradtx._schedules.warmups import (
     warmup_stable_decay_schedule,
 )
 from gradtx._tree.lookup import map_params as tree_map_params
+from gradtx._tree.moments import update_infinity_moment, update_moment, update_moment_per_elem_norm
+from gradtx._tree.reductions import norm as global_norm
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Share, Static
@@ -116,13 +131,17 @@ from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity, named_chain
 from gradtx._wrappers.clocks import own_clock
 from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
+from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero
 from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
 from gradtx._wrappers.hyperparams import InjectHyperparamsState, inject_hyperparams, with_hyperparams
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
+from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
+from gradtx._wrappers.precision import master_weights, with_state_dtype
 from gradtx._wrappers.schedule_free import schedule_free
+from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 
 if typing.TYPE_CHECKING:
     from gradtx import curvature, initializers, interop, projections, sweep, testing
@@ -194,17 +213,20 @@ __all__ = [
     "ewma_weights",
     "exponential_decay",
     "fit",
+    "flatten",
     "foreign",
     "fork",
     "freeze",
     "fromage",
     "function_of_step",
+    "global_norm",
     "gradient_params",
     "guard_nonfinite",
     "half_life",
     "has_updated",
     "hyperparameters",
     "identity",
+    "incremental_update",
     "initializers",
     "inject_hyperparams",
     "interop",
@@ -221,9 +243,14 @@ __all__ = [
     "lookahead",
     "lookahead_trace",
     "masked",
+    "master_weights",
+    "matrix_inverse_pth_root",
+    "measure_with_ema",
     "measured",
     "measurements",
     "minimize",
+    "monitor",
+    "multi_normal",
     "multi_transform",
     "nadam",
     "nadamw",
@@ -234,6 +261,7 @@ __all__ = [
     "nesterov_momentum_decay",
     "newton",
     "newton_cg",
+    "nnls",
     "noisy_sgd",
     "normalize_by_update_norm",
     "novograd",
@@ -246,10 +274,12 @@ __all__ = [
     "per_example_global_norm_clip",
     "per_example_layer_norm_clip",
     "per_leaf",
+    "periodic_update",
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
     "polyak_sgd",
     "polynomial_schedule",
+    "power_iteration",
     "project_params",
     "projections",
     "radam",
@@ -258,6 +288,10 @@ __all__ = [
     "rmsprop",
     "root",
     "rprop",
+    "safe_increment",
+    "safe_int32_increment",
+    "safe_norm",
+    "safe_root_mean_squares",
     "scale",
     "scale_by_adadelta",
     "scale_by_adam",
@@ -296,6 +330,7 @@ __all__ = [
     "scale_by_trust_ratio",
     "scale_by_yogi",
     "scale_by_zoom_linesearch",
+    "scale_gradient",
     "schedule",
     "schedule_free",
     "selective_transform",
@@ -304,7 +339,12 @@ __all__ = [
     "sgdr_schedule",
     "sign_sgd",
     "signum",
+    "skip_large_updates",
+    "skip_not_finite",
     "sm3",
+    "snapshot",
+    "stateless",
+    "stateless_with_tree_map",
     "stretch",
     "sweep",
     "testing",
@@ -314,12 +354,18 @@ __all__ = [
     "tree_map_params",
     "unitwise_clip",
     "unitwise_norm",
+    "update_infinity_moment",
+    "update_moment",
+    "update_moment_per_elem_norm",
+    "value_and_grad_from_state",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     "warmup_stable_decay_schedule",
     "whole_tree",
+    "with_extra_args_support",
     "with_hyperparams",
+    "with_state_dtype",
     "yogi",
     "zero_nans",
     "zeros",

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree as trees
+from gradtx._curvature.diagonals import fisher_diag, hessian_diag
 from gradtx._curvature.flat import like, no_tracers, place, prepare, product, ravel, unravel, unravel_rows
 from gradtx._curvature.lanczos import extremes
 from gradtx._rules.vectors import dot, matmul, precision
@@ -31,7 +32,9 @@ __all__ = [
     "classify",
     "condition_number",
     "directional_curvature",
+    "fisher_diag",
     "hessian",
+    "hessian_diag",
     "hvp",
     "predicted_decrease",
     "spectrum",

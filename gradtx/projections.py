@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._rules.vectors import normalized, precision
+from gradtx._rules.vectors import normalized, precision, raveled, unraveled
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
@@ -109,7 +109,7 @@ def projection_simplex(tree: Tree, scale: Any = 1) -> Tree:
     >>> projection_simplex(jnp.array([0.5, 1.0, -1.0]))
     Array([0.25, 0.75, 0.  ], dtype=float32)
     """
-    return _unraveled(_simplex(_raveled(trees.map(lambda x: _ordered("simplex", x), tree)), scale), tree)
+    return unraveled(_simplex(raveled(trees.map(lambda x: _ordered("simplex", x), tree)), scale), tree)
 
 
 def projection_l1_sphere(tree: Tree, scale: Any = 1) -> Tree:
@@ -123,8 +123,8 @@ def projection_l1_sphere(tree: Tree, scale: Any = 1) -> Tree:
     >>> projection_l1_sphere(jnp.array([0.5, -1.0, 0.25]))
     Array([ 0.25, -0.75,  0.  ], dtype=float32)
     """
-    x = _raveled(tree)
-    return _unraveled(_phase(x) * _simplex(jnp.abs(x), scale).astype(x.dtype), tree)
+    x = raveled(tree)
+    return unraveled(_phase(x) * _simplex(jnp.abs(x), scale).astype(x.dtype), tree)
 
 
 def projection_l1_ball(tree: Tree, scale: Any = 1) -> Tree:
@@ -242,21 +242,6 @@ def _spread(bound: Any, tree: Tree) -> Tree:
         raise TransformationError(
             f"projection_box: expected a bound like {jax.tree.structure(tree)}, found {jax.tree.structure(bound)}"
         ) from None
-
-
-def _raveled(tree: Tree) -> jax.Array:
-    """All numbers as one vector, in float32 at least; complex if one of them is."""
-    leaves = [wide(jnp.asarray(x), precision(tree)).ravel() for x in jax.tree.leaves(trees.map(jnp.asarray, tree))]
-    with jax.numpy_dtype_promotion("standard"):
-        return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
-
-
-def _unraveled(x: jax.Array, tree: Tree) -> Tree:
-    leaves, treedef = jax.tree.flatten(tree)
-    parts = jax.lax.split(x, [trees.size(leaf) for leaf in leaves]) if leaves else []
-    shaped = [part.reshape(jnp.shape(leaf)) for part, leaf in zip(parts, leaves, strict=True)]
-    shaped = [jnp.real(x) if not jnp.iscomplexobj(y) else x for x, y in zip(shaped, leaves, strict=True)]
-    return trees.cast_like(treedef.unflatten(shaped), tree)
 
 
 def _phase(x: jax.Array) -> jax.Array:

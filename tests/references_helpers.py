@@ -4,12 +4,14 @@ import numpy as np
 
 
 def vector(tree):
-    return np.concatenate([x.ravel() for x in tree.values()])
+    """All leaves as one vector, in the order of JAX: that of their names."""
+    return np.concatenate([tree[leaf].ravel() for leaf in sorted(tree)])
 
 
 def tree_like(x, tree):
     made, start = {}, 0
-    for leaf, like in tree.items():
+    for leaf in sorted(tree):
+        like = tree[leaf]
         made[leaf] = x[start : start + like.size].reshape(like.shape)
         start += like.size
     return made
@@ -39,3 +41,25 @@ def project_params(gradients, params, projection, scale, rate):
         updates.append({leaf: nearest[leaf] - params[leaf] for leaf in params})
         params = {leaf: params[leaf] + updates[-1][leaf] for leaf in params}
     return updates, {}
+
+
+def flattened(reference):
+    """The reference of one array, for all leaves as one vector."""
+
+    def of_mapping(gradients, params):
+        updates, state = reference([vector(g) for g in gradients], vector(params))
+        return [tree_like(u, params) for u in updates], state
+
+    return of_mapping
+
+
+def softened(gradients, params):
+    """u ← u/(1 + θ²)."""
+    return [{leaf: g[leaf] / (1 + theta[leaf] ** 2) for leaf in g} for g, theta in along(gradients, params)], {}
+
+
+def along(gradients, params):
+    """Each gradient, with the parameters that it is taken at, where `softened` moves them."""
+    for g in gradients:
+        yield g, params
+        params = {leaf: params[leaf] + g[leaf] / (1 + params[leaf] ** 2) for leaf in params}

@@ -51,7 +51,11 @@ class Exact:
 
     def __getattr__(self, name):
         found = getattr(optax, name)
-        return functools.wraps(found)(lambda *args, **kwargs: _exact(found(*args, **kwargs))) if name in SCHEDULES else found
+        return (
+            functools.wraps(found)(lambda *args, **kwargs: _exact(found(*args, **kwargs)))
+            if name in SCHEDULES
+            else found
+        )
 
 
 def _exact(schedule):

@@ -24,7 +24,7 @@ FLOORS = [
     {"_value"},
     {"_schedules", "_tree", "tree", "initializers"},
     {"_rules"},
-    {"_links", "_wrappers", "_curvature", "projections"},
+    {"_links", "_wrappers", "_curvature", "_numeric", "projections"},
     {"_optimizers"},
     {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop"},
     {"_report", "plot"},

@@ -69,8 +69,8 @@ PEERS = [pytest.param(row, id=row.name) for row in ROWS if row.peer is not None]
 def test_a_row_is_the_formula_of_optax(row):
     with double_precision():
         params, gradients = problem(np.float64)
-        theirs, _ = train(row.peer, params, gradients)
-        ours, _ = train(row.tx, params, gradients)
+        theirs, _ = train(row.peer, params, gradients, **row.extra)
+        ours, _ = train(row.tx, params, gradients, **row.extra)
     assert ours["w"].dtype == np.float64
     assert farthest(ours, theirs) <= 1e-12 * max(1, np.abs(theirs["b"]).max())
     assert np.abs(theirs["b"][-1] - np.asarray(params["b"])).max() > 1e-2  # it has moved

@@ -1,7 +1,7 @@
 """Optax's names and Optax's calls: each public name is there, and each call of public code binds.
 
-The calls are those of 56 public projects (tests/oracles/optax_calls.json): a name, how many arguments by position (−1: a
-list of them), and the names of the others.
+The calls are those of 56 public projects (tests/oracles/optax_calls.json): a name, how many arguments by position (−1:
+a list of them), and the names of the others.
 """
 
 import functools
@@ -26,7 +26,9 @@ EXCLUDED = {
     **dict.fromkeys(("assignment", "experimental", "losses", "microbatch", "microbatching", "perturbations"), LOSSES),
     **{name: LOSSES for name in dir(optax) if name in dir(optax.losses)},
     **{name: TYPES for name in dir(optax) if name[0].isupper()},
-    **dict.fromkeys(("contrib", "schedules", "transforms", "tree_utils"), "a namespace: its names are at the top level"),
+    **dict.fromkeys(
+        ("contrib", "schedules", "transforms", "tree_utils"), "a namespace: its names are at the top level"
+    ),
     "second_order": "a namespace: its names are in gradtx.curvature",
 }
 SPACES = {

@@ -303,3 +303,27 @@ def test_complex_leaves_have_real_second_moments_and_complex_updates(name):
     assert {x.dtype for x in seconds} <= {jnp.dtype(jnp.float32)}
     if name == "adam":
         np.testing.assert_allclose(updates, -1e-3 * np.asarray(params) / np.abs(params), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tx", "size", "end"),
+    [
+        (gradtx.adam(1e-3), 8, 1.0),
+        (gradtx.adam(1e-3, mu_dtype="bfloat16"), 6, 1.0),
+        (gradtx.with_state_dtype(gradtx.adam(1e-3), state_dtype="bfloat16"), 4, 1.0),
+        (gradtx.master_weights(gradtx.adam(1e-3)), 12, 0.5),
+    ],
+    ids=["adam", "adam, first moment in bfloat16", "both in bfloat16", "master weights"],
+)
+def test_bytes_of_a_state_beside_bfloat16_parameters_and_where_small_steps_lead(tx, size, end):  # the README's table
+    theta, gradient = jnp.ones(1000, jnp.bfloat16), jnp.ones(1000, jnp.bfloat16)
+    state = tx.init(theta)
+    assert sum(x.nbytes for x in jax.tree.leaves(state) if x.ndim) == 1000 * size
+
+    def step(carry, _):
+        theta, state = carry
+        updates, state = tx.update(gradient, state, theta)
+        return (gradtx.apply_updates(theta, updates), state), None
+
+    (theta, state), _ = jax.jit(lambda carry: jax.lax.scan(step, carry, length=500))((theta, state))
+    np.testing.assert_allclose(np.asarray(theta, np.float32), end, atol=1e-3)

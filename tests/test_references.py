@@ -44,12 +44,12 @@ def drawn(seed, *, imaginary=False):
     return params, gradients
 
 
-def run(tx, gradients, params):
+def run(tx, gradients, params, **extra):
     """All updates, the last parameters and the last state."""
 
     def step(carry, gradient):
         params, state = carry
-        updates, state = tx.update(gradient, state, params)
+        updates, state = tx.update(gradient, state, params, **extra)
         return (gx.apply_updates(params, updates), state), updates
 
     (params, state), updates = jax.lax.scan(step, (params, tx.init(params)), gradients)
@@ -101,14 +101,19 @@ def compiled():
 @pytest.mark.parametrize("case", REFERRED, ids=lambda case: case.name)
 def test_equals_its_reference(case):
     params, gradients = drawn(1)
-    run_it = jax.jit(functools.partial(run, case.tx))
+    run_it = jax.jit(functools.partial(run, case.tx, **case.extra))
     check(case, run_it(stacked(gradients), jax.tree.map(jnp.asarray, params)), gradients, params)
 
 
 @pytest.mark.parametrize("case", REFERRED, ids=lambda case: case.name)
 def test_equals_its_reference_as_an_argument_of_jit(case):
     params, gradients = drawn(2)
-    check(case, compiled()(case.tx, stacked(gradients), jax.tree.map(jnp.asarray, params)), gradients, params)
+    check(
+        case,
+        compiled()(case.tx, stacked(gradients), jax.tree.map(jnp.asarray, params), **case.extra),
+        gradients,
+        params,
+    )
 
 
 @pytest.mark.parametrize("case", COMPLEX, ids=lambda case: case.name)

@@ -78,8 +78,8 @@ def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> An
     """The state with which ``tx`` goes on where Optax's counterpart of it has stopped.
 
     ``state`` is what Optax's ``init`` or ``update`` returned, or what a checkpoint gave back of it: named tuples, or
-    the dictionaries and lists that Flax and Orbax make of them. Raises `TransformationError`: a state of another optimizer;
-    the error names the first difference.
+    the dictionaries and lists that Flax and Orbax make of them. Raises `TransformationError`: a state of another
+    optimizer; the error names the first difference.
 
     >>> import gradtx, optax
     >>> params = jnp.zeros(1)

@@ -49,7 +49,7 @@ def scale_by_rectified_rms(
 
 def _beyond(x):
     """1/(eˣ − 1) − 1/x, which is −½ at 0."""
-    near = x < 0.5
+    near = x < 0.25
     far = jnp.where(near, 1, x)
     square = x**2
     series = -0.5 + x / 12 * (1 - square / 60 * (1 - square / 42 * (1 - square / 40 * (1 - square / 39.6))))

@@ -51,6 +51,17 @@ def _alike(a: Tree, b: Tree) -> bool:
     return trees.flatten(a)[1] == trees.flatten(b)[1]
 
 
+def with_extra_args_support(tx: Any) -> GradientTransformation:
+    """A transformation that takes any keyword of ``update``: ours do; one of another library gets those it takes.
+
+    >>> import optax
+    >>> tx = with_extra_args_support(optax.scale(-1.0))
+    >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), value=3.0)[0]
+    Array([-2.], dtype=float32)
+    """
+    return GradientTransformation._link(tx)
+
+
 def gradient_params(tx: GradientTransformation, params: Tree, state: State) -> Tree:
     """The point at which to take the next gradient: the parameters, unless a link says otherwise.
 

@@ -47,6 +47,31 @@ def scaled(size: Any, tree: Tree) -> Tree:
     return trees.map(lambda x: jnp.asarray(size).astype(x.dtype) * x, tree)
 
 
+def raveled(tree: Tree) -> jax.Array:
+    """All numbers of a tree as one vector, in float32 at least; complex if one of them is.
+
+    >>> raveled({"a": jnp.ones((1, 2)), "b": 3.0})
+    Array([1., 1., 3.], dtype=float32)
+    """
+    arrays = [jnp.asarray(x) for x in jax.tree.leaves(tree)]
+    leaves = [wide(x, precision(arrays)).ravel() for x in arrays]
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
+
+
+def unraveled(vector: jax.Array, like: Tree) -> Tree:
+    """A vector as a tree with the structure, shapes and dtypes of ``like``: the way back from `raveled`.
+
+    >>> unraveled(jnp.array([1.0, 2.0, 3.0]), {"a": jnp.zeros(2), "b": 0.0})
+    {'a': Array([1., 2.], dtype=float32), 'b': Array(3., dtype=float32)}
+    """
+    leaves, treedef = jax.tree.flatten(like)
+    parts = jax.lax.split(vector, [trees.size(leaf) for leaf in leaves]) if leaves else []
+    real = [x if jnp.iscomplexobj(y) else jnp.real(x) for x, y in zip(parts, leaves, strict=True)]
+    shaped = [x.reshape(jnp.shape(y)) for x, y in zip(real, leaves, strict=True)]
+    return trees.cast_like(treedef.unflatten(shaped), like)
+
+
 def normalized(tree: Tree) -> tuple[Tree, jax.Array]:
     """A tree whose largest number is in [1, 2), and the power of two that it was divided by: nothing is rounded.
 

@@ -194,7 +194,8 @@ class Call(Made):
                 raise TransformationError(f"expected a mapping from labels to transformations, found {x!r}")
             if len({str(name) for name in x}) < len(x):
                 raise TransformationError(f"two labels read the same: {', '.join(map(repr, x))}")
-            return _named({str(name): within(str(name), self.cls._link)(link) for name, link in x.items()})
+            adapted = {str(name): parameter.adapt(link) if parameter.adapt else link for name, link in x.items()}
+            return _named({name: within(name, self.cls._link)(link) for name, link in adapted.items()})
         if x is None and parameter.optional:
             return None
         return self._number(x, parameter, deep=parameter.kind != "number")

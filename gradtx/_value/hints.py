@@ -7,24 +7,19 @@ from gradtx._value.errors import suggest
 # Names of Optax that gradtx does not have, and what to use instead.
 OPTAX = {
     "GradientTransformationExtraArgs": "GradientTransformation, whose update takes extra keywords",
-    "MultiSteps": "accumulate",
-    "apply_if_finite": "guard_nonfinite",
-    "freeze": "partition, with set_to_zero() for what is frozen",
-    "global_norm": "tree.norm",
-    "incremental_update": "ewma, or average_params as a link",
-    "inject_hyperparams": "not needed here: tx.replace(learning_rate=...), hyperparameters(tx)",
-    "inject_stateful_hyperparams": "not needed here: any number may be a schedule",
-    "multi_transform": "partition",
-    "named_chain": "chain(name=link, ...)",
-    "selective_transform": "partition",
-    "skip_not_finite": "guard_nonfinite",
-    "stateless": "per_leaf, or whole_tree",
-    "stateless_with_tree_map": "per_leaf",
-    "tree_map_params": "not needed here: the fields of a state are trees like the parameters",
+    "contrib": "gradtx itself",
+    "inject_stateful_hyperparams": "inject_hyperparams",
+    "schedules": "gradtx itself",
+    "second_order": "curvature",
+    "transforms": "gradtx itself",
     "tree_utils": "tree",
-    "update_moment": "ewma",
-    "with_extra_args_support": "not needed here: every update takes extra keywords",
 }
+
+# Types of Optax, beside those of its states.
+TYPES = (
+    "ApplyEvery", "LookaheadParams", "MaskOrFn", "MaskedNode", "OptState", "Params", "ScalarOrSchedule",
+    "TransformInitFn", "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Updates",
+)  # fmt: skip
 
 # Arguments as others spell them.
 SPELLED = {
@@ -72,9 +67,11 @@ def instead_of_argument(factory: str, name: str, known: Iterable[str]) -> str:
 def instead_of_name(name: str, known: Iterable[str]) -> str:
     """What to write instead of a name that gradtx does not have.
 
-    >>> instead_of_name("multi_transform", [])
-    ": Optax's multi_transform is partition here"
+    >>> instead_of_name("tree_utils", []), instead_of_name("TraceState", [])
+    (": Optax's tree_utils is tree here", ': a type of Optax: gradtx.optax has it')
     """
-    if name not in OPTAX:
-        return suggest(name, known)
-    return f": Optax's {name} is {OPTAX[name]}{'' if 'not needed here' in OPTAX[name] else ' here'}"
+    if name in OPTAX:
+        return f": Optax's {name} is {OPTAX[name]} here"
+    if name in TYPES or (name.endswith("State") and name[0].isupper()):
+        return ": a type of Optax: gradtx.optax has it"
+    return suggest(name, known)

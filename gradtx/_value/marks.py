@@ -1,6 +1,7 @@
 """Marks on the parameters of a factory: what may be given for each, and how it is kept."""
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -35,9 +36,13 @@ class Interval(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Marks a parameter before the star that is no number: structure, a schedule kept whole, a link, a group."""
+    """Marks a parameter before the star that is no number: structure, a schedule kept whole, a link, a group.
+
+    ``adapt`` makes a transformation of what is given for one in a group.
+    """
 
     kind: str
+    adapt: Callable[[Any], Any] | None = None
 
 
 Decay = Annotated[Any, Interval(0.0, 1.0, closed=False, split=True)]

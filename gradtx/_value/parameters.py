@@ -20,8 +20,9 @@ class Parameter(NamedTuple):
     """A parameter: ``kind`` is number, numbers (a tuple too), whole (schedules kept), structure, link, links or group.
 
     ``interval`` is where a number must lie; ``check`` raises for structure that is not in its ``Literal``, or no
-    dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers. ``optional``:
-    None may stand there: it is the default, or the annotation has it.
+    dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers; ``optional``:
+    None may be given, which is the default or stands in the annotation (``Limit | None``); ``adapt`` makes a
+    transformation of what is given for one in a group.
     """
 
     kind: str
@@ -32,16 +33,16 @@ class Parameter(NamedTuple):
     top: float = -math.inf
     split: bool = False
     optional: bool = False
+    adapt: Callable[[Any], Any] | None = None
 
     @classmethod
-    def of_number(cls, kind: str, interval: Interval | None, default: Any, optional: bool) -> "Parameter":
+    def of_number(cls, kind: str, interval: Interval | None, default: Any) -> "Parameter":
         """A parameter that takes numbers."""
         if interval is None:
-            return cls(kind, None, default, low=-math.inf, top=math.inf, optional=optional)
+            return cls(kind, None, default, low=-math.inf, top=math.inf)
         if interval.whole:
-            return cls(kind, interval, default, optional=optional)
-        bounds = {"low": interval.low, "top": interval.top}
-        return cls(kind, interval, default, **bounds, split=interval.split, optional=optional)
+            return cls(kind, interval, default)
+        return cls(kind, interval, default, low=interval.low, top=interval.top, split=interval.split)
 
 
 def _one_of(choices: tuple[Any, ...], x: Any) -> None:
@@ -65,21 +66,20 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             found["links"] = Parameter("links", None, p.empty)
             continue
-        bare, marks, has_none = _hint(body, name, p.annotation)
-        kept = next((mark.kind for mark in marks if isinstance(mark, Kept)), None)
+        bare, marks, optional = _hint(body, name, p.annotation)
+        kept, adapt = next((mark for mark in marks if isinstance(mark, Kept)), (None, None))
         interval = next((mark for mark in marks if isinstance(mark, Interval)), None)
         check = partial(_one_of, get_args(bare)) if get_origin(bare) is Literal else None
         check = _floating if kept == "dtype" else check
         kind = "structure" if p.kind == p.KEYWORD_ONLY or kept == "dtype" else kept or "number"
-        if kind in ("number", "numbers", "whole"):
-            found[name] = Parameter.of_number(kind, interval, p.default, has_none or p.default is None)
-        else:
-            found[name] = Parameter(kind, interval, p.default, check=check)
+        numeric = kind in ("number", "numbers", "whole")
+        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check, adapt=adapt)
+        found[name] = of_kind(kind, interval, p.default)._replace(optional=optional or p.default is None)
     return found
 
 
 def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[Any, ...], bool]:
-    """The type in an annotation, the marks on it (also inside a union with None), and whether None is in it."""
+    """The type in an annotation, the marks on it (also inside a union with None), and whether None is allowed."""
     if isinstance(hint, str):
         closure = inspect.getclosurevars(body)
         try:
@@ -90,9 +90,8 @@ def _hint(body: Callable[..., Any], name: str, hint: Any) -> tuple[Any, tuple[An
                     f"{body.__name__}: {name}: the annotation {hint!r} cannot be read: {error}"
                 ) from None
             return None, (), False
-    has_none = type(None) in get_args(hint)
+    optional = get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint)
     if get_origin(hint) in (Union, UnionType):
         hint = next((part for part in get_args(hint) if get_origin(part) is Annotated), hint)
-    if get_origin(hint) is Annotated:
-        return get_args(hint)[0], get_args(hint)[1:], has_none
-    return hint, (), has_none
+    annotated = get_origin(hint) is Annotated
+    return (get_args(hint)[0], get_args(hint)[1:], optional) if annotated else (hint, (), optional)

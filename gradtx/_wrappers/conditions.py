@@ -22,8 +22,8 @@ def conditionally_transform(inner: Link, should_transform_fn: Static, forward_ex
         u ← inner(uₜ) where should_transform_fn(s),   uₜ elsewhere;   s = 0 at the first update
 
     With ``forward_extra_args`` the function gets the extra keywords of ``update`` too. Where it says no, ``inner`` does
-    not run, and its state and its schedules stay where they were. Under `jax.vmap` it runs at every update. State: ``inner``,
-    and the chain's count.
+    not run, and its state and its schedules stay where they were. Under `jax.vmap` it runs at every update. State:
+    ``inner``, and the chain's count.
 
     >>> from gradtx import scale
     >>> tx = conditionally_transform(scale(-1.0), lambda step: step % 2 == 1)

@@ -123,7 +123,10 @@ def adaptive_kl(optax):
 
 def target_networks(optax):
     """DQN and SAC: a target that follows slowly, and one that is copied every other step; Huber's loss."""
-    tx, params = optax.chain(optax.clip_by_global_norm(10.0), optax.rmsprop(0.1, decay=0.95, eps=1e-5, centered=True)), model()
+    tx, params = (
+        optax.chain(optax.clip_by_global_norm(10.0), optax.rmsprop(0.1, decay=0.95, eps=1e-5, centered=True)),
+        model(),
+    )
     slow = copied = jax.tree.map(jnp.zeros_like, params)
 
     def td(params, target, n):

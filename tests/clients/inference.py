@@ -23,7 +23,9 @@ def netket(optax):
         @jax.jit
         def step(params, state, n):
             gradient = jax.tree.map(jnp.conj, jax.grad(loss)(params, n))
-            natural = jax.tree.map(lambda g: jnp.linalg.solve(metric.astype(g.dtype), g.ravel()).reshape(g.shape), gradient)
+            natural = jax.tree.map(
+                lambda g: jnp.linalg.solve(metric.astype(g.dtype), g.ravel()).reshape(g.shape), gradient
+            )
             updates, state = tx.update(natural, state, params)
             return optax.apply_updates(params, updates), state
 
@@ -153,6 +155,7 @@ def blackjax(optax):
 
 def line_search(optax):
     """L-BFGS as Optax' documentation has it: the value and the gradient that the search leaves in the state are used."""
+
     def objective(params):
         return loss(params, 0.0) ** 2 / 100 + loss(params, 0.0)
 

@@ -246,10 +246,15 @@ def muon_labels(optax):
         return optax.GradientTransformation(init, update)
 
     def labels(params):
-        return jax.tree.map_with_path(lambda path, x: "muon" if x.ndim == 2 and "embed" not in str(path) else "adam", params)
+        return jax.tree.map_with_path(
+            lambda path, x: "muon" if x.ndim == 2 and "embed" not in str(path) else "adam", params
+        )
 
     muon = optax.chain(
-        optax.trace(0.95, nesterov=True), orthogonalize(), optax.add_decayed_weights(0.1), optax.scale_by_learning_rate(0.02)
+        optax.trace(0.95, nesterov=True),
+        orthogonalize(),
+        optax.add_decayed_weights(0.1),
+        optax.scale_by_learning_rate(0.02),
     )
     tx = optax.partition(transforms={"muon": muon, "adam": optax.adamw(0.01, weight_decay=0.0)}, param_labels=labels)
     params, state = train(optax, tx, model())

@@ -74,7 +74,9 @@ def equinox(optax):
     """Equinox: what is an array is trained, the rest is None in the parameters, the gradients and the state."""
     layers = [Layer(normal(3, 3), None, 2.0, jnp.tanh), Layer(normal(2, 3, seed=1), None, 1.0, lambda x: x)]
     x, y = normal(3), normal(2, seed=9)
-    tx = optax.chain(optax.adaptive_grad_clip(0.5), optax.adamw(0.1, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p)))
+    tx = optax.chain(
+        optax.adaptive_grad_clip(0.5), optax.adamw(0.1, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
+    )
     state = tx.init(eqx.filter(layers, eqx.is_inexact_array))
 
     @eqx.filter_jit

@@ -1,5 +1,6 @@
 """One row for every public transformation, and for every variant of one that takes another way through the code."""
 
+from tests.table.classics import CLASSICS
 from tests.table.combinators import COMBINATORS
 from tests.table.helpers import HELPERS
 from tests.table.links import LINKS
@@ -8,7 +9,7 @@ from tests.table.row import Row
 from tests.table.second_order import SECOND_ORDER
 from tests.table.wrappers import WRAPPERS
 
-ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES + HELPERS
+ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES + CLASSICS + HELPERS
 CONTRACTED = [row for row in ROWS if row.contracts]
 
 __all__ = ["CONTRACTED", "ROWS", "Row"]

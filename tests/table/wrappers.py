@@ -17,6 +17,9 @@ def odd(step):
     return step % 2 == 1
 
 
+OF_BFLOAT16 = 1e-2  # where two ways of rounding the last place of float32 fall on either side of a half
+
+
 WRAPPERS = [
     Row("accumulate", gx.accumulate(gx.adam(WARMUP), 2)),
     Row("guard_nonfinite", gx.guard_nonfinite(gx.adam(WARMUP))),
@@ -30,6 +33,8 @@ WRAPPERS = [
     Row("with_hyperparams", gx.with_hyperparams(gx.adam(WARMUP))),
     Row("conditionally_transform", gx.conditionally_transform(gx.sgd(halving, 0.9), odd)),
     Row("conditionally_mask", gx.conditionally_mask(gx.adam(0.1), odd)),
+    Row("with_state_dtype", gx.with_state_dtype(gx.adam(WARMUP), state_dtype="bfloat16"), tolerance=OF_BFLOAT16),
+    Row("master_weights", gx.master_weights(gx.adam(0.1)), tolerance=OF_PARAMS),
     Row("own_clock", gx.own_clock(gx.adam(WARMUP))),
     Row("lookahead", gx.lookahead(gx.adam(0.1), 2), tolerance=OF_PARAMS),
     Row("schedule_free", gx.schedule_free(gx.sgd(0.1), 0.1), tolerance=OF_PARAMS),

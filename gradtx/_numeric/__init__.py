@@ -1,0 +1,1 @@
+"""Numerical helpers: one idea per file."""
