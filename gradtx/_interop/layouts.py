@@ -5,6 +5,7 @@ path, or a `Piece` where the two differ in form. So one description serves both 
 """
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,8 @@ from gradtx._interop import optax_types as T
 from gradtx._interop.contrib_layouts import WRAPPED
 from gradtx._interop.pieces import Layout, Piece, moved
 from gradtx._rules.transformation import GradientTransformation, opened
-from gradtx._schedules.schedule import is_scheduled
+from gradtx._schedules.schedule import at_step, is_scheduled
+from gradtx._value.decay import SplitDecay
 
 CLOCK = ("count", "key")
 
@@ -28,7 +30,9 @@ def layout_of(tx: GradientTransformation) -> Layout:
     if name in WRAPPED:
         return WRAPPED[name](tx, in_step)
     made = opened(tx)
-    layout = layout_of(made) if isinstance(made, GradientTransformation) else ""
+    if not isinstance(made, GradientTransformation):
+        return ""
+    layout = _serial(made) if _known_as(made) == "chain" else layout_of(made)
     of_one = tx.call.name.startswith("scale_by_") and isinstance(layout, tuple) and len(layout) == 1
     return layout[0] if of_one else layout
 
@@ -64,6 +68,14 @@ def inside(tx: GradientTransformation, name: str = "inner") -> Layout:
 
 
 def _chain(tx: GradientTransformation) -> Layout:
+    """A tuple, or a mapping where all links have names of their own, as in Optax's ``named_chain``."""
+    triples = tx.given["links"].triples()
+    if triples and all(given is not None for _, given, _ in triples):
+        return OrderedDict((name, _alone(name, given, link)) for name, given, link in triples)
+    return _serial(tx)
+
+
+def _serial(tx: GradientTransformation) -> Layout:
     found: list[Layout] = []
     rest = tx.given["links"].triples()
     while rest:
@@ -138,18 +150,38 @@ def _if_finite(tx: GradientTransformation) -> Layout:
 
 
 def _with_hyperparams(tx: GradientTransformation) -> Layout:
+    """Optax makes the inner transformation of numbers, and its schedules count for themselves."""
+    inner = tx.given["inner"]
+    scheduled = [name for name, x in inner.given.items() if is_scheduled(x)]
+    kept = inner.replace({name: at_step(inner.given[name], jnp.zeros([], jnp.int32)) for name in scheduled})
+    decays = {name: x for name, x in inner.given.items() if isinstance(x, SplitDecay)}
+
+    def exact(found: dict[str, Any]) -> dict[str, Any]:
+        """What float32 does not hold of a decay, where float64 does."""
+        rest = {n: jnp.where(found[n] == x.near, x.rest, 0) for n, x in decays.items() if n in found}
+        return {n: x.astype(float) + rest[n] if n in rest else x for n, x in found.items()}
+
     return T.InjectStatefulHyperparamsState(
-        "inner_state.count", "hyperparams", {}, inside(tx.given["inner"], "inner_state")
+        "inner_state.count",
+        Piece(("hyperparams",), exact, lambda found: (found,)),
+        {name: T.WrappedScheduleState("inner_state.count") for name in scheduled},
+        inside(kept, "inner_state"),
     )
 
 
 def _decay(tx: GradientTransformation) -> Layout:
-    bare = _scheduled("weight_decay")(tx)
+    bare = T.WeightDecaySchedule("count") if is_scheduled(tx.given["weight_decay"]) else T.EmptyState()
     return bare if tx.given["mask"].value is None else T.MaskedState(bare)
 
 
 def _scheduled(name: str) -> Callable[[GradientTransformation], Layout]:
     return lambda tx: T.ScaleByScheduleState("count") if is_scheduled(tx.given[name]) else T.EmptyState()
+
+
+def _apply_every(tx: GradientTransformation) -> Layout:
+    """Optax counts from the last sum."""
+    count = Piece(("count",), lambda n: n % jnp.asarray(tx.given["k"]).astype(n.dtype), lambda n: (n,))
+    return T.ApplyEvery(count, "grad_acc")
 
 
 def _scaled_by(name: str, uncounted: Any, counted: Any) -> Callable[[GradientTransformation], Layout]:
@@ -257,7 +289,7 @@ LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     "accumulate": lambda tx: _steps(tx, "inner"),
     "add_decayed_weights": _decay,
     "add_noise": _one(T.AddNoiseState("count", "key")),
-    "apply_every": _one(T.ApplyEvery("count", "grad_acc")),
+    "apply_every": _apply_every,
     "apply_if_finite": _if_finite,
     "chain": _chain,
     "conditionally_mask": lambda tx: T.ConditionallyMaskState("count", inside(tx.given["inner"])),

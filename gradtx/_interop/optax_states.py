@@ -1,5 +1,6 @@
 """States of Optax from ours, and ours from Optax's."""
 
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,8 +52,11 @@ def _put(made: dict[str, Any], path: list[str], entry: Any) -> None:
         return
     for name in path[:-1]:
         made = made.setdefault(name, {})
-    if not (isinstance(entry, dict) and not entry):
-        made.setdefault(path[-1], entry)
+    if isinstance(entry, dict) and not entry:
+        return
+    if path[-1] == "count" and "count" in made:  # links that count together here count each for itself there,
+        entry = jnp.maximum(made.pop("count"), entry)  # and some of them not far
+    made.setdefault(path[-1], entry)
 
 
 def to_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> Any:
@@ -60,7 +64,9 @@ def to_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> Any:
 
     Moments, counts and accumulators are moved over as they are; nothing is computed. If Optax is installed, the result
     is made of its own named tuples, and of ones of the same names and fields otherwise. The parts of a transformation
-    that Optax does not have keep their state as it is. Raises `TransformationError`: a state that is not of ``tx``.
+    that Optax does not have keep their state as it is. Chains in chains are one chain here, and so is their state; one
+    of which all links have names is Optax's ``named_chain``. The trap: a count that nothing depends on (Lion's) is not
+    kept here, so that it starts again. Raises `TransformationError`: a state that is not of ``tx``.
 
     >>> import gradtx
     >>> tx, params = gradtx.sgd(0.1, 0.9), jnp.zeros(1)
@@ -88,8 +94,11 @@ def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> An
     {'trace': Array([0.], dtype=float32)}
     """
     layout, like = layout_of(tx), jax.eval_shape(tx.init, params)
-    state = _as_layout(layout, renamed(state, lambda kind: getattr(optax_types, kind.__name__, kind)), "")
-    made = _shaped(like, read(layout, state))
+    state = renamed(state, lambda kind: getattr(optax_types, kind.__name__, kind))
+    if layout == "":  # a transformation of gradtx.optax has Optax's form itself
+        made = _as_layout(like, state, "")
+    else:
+        made = _shaped(like, read(layout, _as_layout(layout, state, "")))
     _expect_like(like, made, "from_optax_state")
     return jax.tree.map(lambda x, kind: jnp.asarray(x, kind.dtype) if hasattr(kind, "dtype") else x, made, like)
 
@@ -101,38 +110,75 @@ def renamed(state: Any, kind: Callable[[type], type]) -> Any:
     if isinstance(state, list | tuple):
         return type(state)(renamed(part, kind) for part in state)
     if isinstance(state, dict):
-        return {name: renamed(part, kind) for name, part in state.items()}
+        return type(state)((name, renamed(part, kind)) for name, part in state.items())
     return state
 
 
 def _of_optax(kind: type) -> type:
     import optax
     from optax._src import transform
+    from optax.schedules import _inject
+    from optax.transforms import _adding
 
     if kind.__module__ != optax_types.__name__:
         return kind
-    return next(
-        getattr(place, kind.__name__) for place in (optax, optax.contrib, transform) if hasattr(place, kind.__name__)
-    )
+    places = (optax, optax.contrib, transform, _adding, _inject)
+    return next(getattr(place, kind.__name__) for place in places if hasattr(place, kind.__name__))
 
 
 def _as_layout(layout: Any, state: Any, path: str) -> Any:
     """A restored state in the containers of the layout: dictionaries and lists in place of named tuples are read."""
+    if isinstance(layout, tuple) and not hasattr(layout, "_fields"):
+        return _as_chain(layout, state, path)
     if isinstance(layout, tuple):
-        names = getattr(layout, "_fields", tuple(map(str, range(len(layout)))))
+        names = layout._fields
         parts = _parts(state, names)
         if parts is None:
             raise TransformationError(f"from_optax_state: {_at(path)}expected {_kind(layout)}, found {_kind(state)}")
         made = [_as_layout(own, x, f"{path}.{name}") for own, x, name in zip(layout, parts, names, strict=True)]
-        return type(layout)(*made) if hasattr(layout, "_fields") else tuple(made)
+        return type(layout)(*made)
+    if isinstance(layout, OrderedDict) and _elements(state) is not None:  # a chain of the same links without names
+        return OrderedDict(zip(layout, _as_chain(tuple(layout.values()), state, path), strict=True))
     if isinstance(layout, dict) and isinstance(state, Mapping):
         absent = [name for name in layout if name not in state and str(name) not in state]
         if absent:
             raise TransformationError(
                 f"from_optax_state: {_at(path)}expected an entry {absent[0]!r}, found {list(state)}"
             )
-        return {n: _as_layout(x, state[n] if n in state else state[str(n)], f"{path}.{n}") for n, x in layout.items()}
+        found = {name: state[name] if name in state else state[str(name)] for name in layout}
+        return type(layout)((name, _as_layout(x, found[name], f"{path}.{name}")) for name, x in layout.items())
     return state
+
+
+def _as_chain(layout: Any, state: Any, path: str) -> Any:
+    """The states of a chain, however its links are bracketed on either side."""
+    rest = deque(_elements(state) or [])
+    size = len(rest)
+
+    def filled(own: Any, path: str) -> Any:
+        if isinstance(own, tuple) and not hasattr(own, "_fields"):
+            return tuple(filled(part, f"{path}.{n}") for n, part in enumerate(own))
+        while rest and isinstance(own, tuple | dict) and (within := _elements(rest[0])) is not None:
+            rest.popleft()
+            rest.extendleft(reversed(within))
+        if not rest:
+            raise complaint
+        return _as_layout(own, rest.popleft(), path)
+
+    complaint = TransformationError(
+        f"from_optax_state: {_at(path)}expected {_kind(layout)}, found {_kind(state)}"
+    )
+    made = filled(layout, path)
+    if rest or (layout and not size):
+        raise complaint
+    return made
+
+
+def _elements(state: Any) -> list[Any] | None:
+    """The states in that of a chain: a tuple, or what a checkpoint makes of it; None for anything else."""
+    if isinstance(state, Mapping):
+        return [state[name] for name in sorted(state, key=int)] if state and all(str(n).isdigit() for n in state) else None
+    return list(state) if isinstance(state, list | tuple) and not hasattr(state, "_fields") else None
 
 
 def _parts(state: Any, names: tuple[str, ...]) -> list[Any] | None:
@@ -140,9 +186,7 @@ def _parts(state: Any, names: tuple[str, ...]) -> list[Any] | None:
         return list(state) if state._fields == names else None
     if isinstance(state, Mapping):
         return [state[name] for name in names] if set(map(str, state)) == set(names) else None
-    if not names and (state is None or state == {}):
-        return []
-    return list(state) if isinstance(state, list | tuple) and len(state) == len(names) else None
+    return [] if not names and (state is None or state == {} or state == ()) else None
 
 
 def _kind(x: Any) -> str:

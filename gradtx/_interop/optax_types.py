@@ -35,6 +35,7 @@ InjectHyperparamsState = namedtuple("InjectHyperparamsState", "count hyperparams
 InjectStatefulHyperparamsState = namedtuple(
     "InjectStatefulHyperparamsState", "count hyperparams hyperparams_states inner_state"
 )
+WeightDecaySchedule = namedtuple("WeightDecaySchedule", "count")
 WrappedScheduleState = namedtuple("WrappedScheduleState", "count")
 LookaheadState = namedtuple("LookaheadState", "fast_state steps_since_sync")
 MaskedState = namedtuple("MaskedState", "inner_state")

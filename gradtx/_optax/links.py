@@ -225,8 +225,8 @@ def scale_by_lbfgs(memory_size: Static = 10, scale_init_precond: Static = True) 
 
 @like_optax
 def scale_by_learning_rate(learning_rate: OfStep = None, *, flip_sign: Static = True) -> Any:
-    """The learning rate, with the minus sign that makes the update descend."""
-    return gx.scale_by_learning_rate(learning_rate, flip_sign=flip_sign)
+    """The learning rate, with the minus sign that makes the update descend; None leaves the update as it is."""
+    return gx.identity() if learning_rate is None else gx.scale_by_learning_rate(learning_rate, flip_sign=flip_sign)
 
 
 @like_optax

@@ -1,0 +1,204 @@
+"""A run that changes the library in its midst: five steps with Optax and five with gradtx are ten with Optax.
+
+In float64, to 1e-12 of the largest number: the state has brought over all that the rest of the run depends on.
+"""
+
+import functools
+import pickle
+from typing import NamedTuple
+
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint
+import pytest
+
+import gradtx as gx
+from gradtx.interop import from_optax_state, to_optax_state
+from tests.test_optax import double_precision
+
+HALF = 5
+MASK = {"w": True, "b": False}
+FLOAT32 = 2e-7  # in float64 too, Optax has the decay of Adafactor in float32
+
+
+class Run(NamedTuple):
+    """One optimizer in both libraries, and how far off it may be."""
+
+    ours: object
+    theirs: object
+    tolerance: float = 1e-12
+
+
+def same(expression, tolerance=1e-12):
+    """An expression that means the same in both libraries."""
+    return Run(functools.partial(expression, gx), functools.partial(expression, optax), tolerance)
+
+
+def falling(step):
+    """A rate."""
+    return 0.1 / (step + 1.0)
+
+
+def is_late(step):
+    """A condition."""
+    return step % 3 != 1
+
+
+def double_multi_steps(library):
+    """Gradients are added up in float64: Optax is asked for it."""
+    return library.MultiSteps if library is gx else functools.partial(optax.MultiSteps, accumulator_dtype=jnp.float64)
+
+
+RUNS = {
+    "sgd": same(lambda o: o.sgd(0.1)),
+    "sgd, scheduled": same(lambda o: o.sgd(falling)),
+    "sgd, momentum": same(lambda o: o.sgd(0.1, momentum=0.9)),
+    "sgd, nesterov, scheduled": same(lambda o: o.sgd(falling, momentum=0.9, nesterov=True)),
+    "adam": same(lambda o: o.adam(0.1)),
+    "adam, scheduled": same(lambda o: o.adam(falling, b1=0.5, eps_root=1e-4)),
+    "adamw, mask": same(lambda o: o.adamw(falling, weight_decay=0.1, mask=MASK)),
+    "adamw, scheduled decay": same(lambda o: o.adamw(0.1, weight_decay=falling)),
+    "nadam": same(lambda o: o.nadam(0.1)),
+    "nadamw": same(lambda o: o.nadamw(0.1, weight_decay=0.1)),
+    "amsgrad": same(lambda o: o.amsgrad(falling)),
+    "adamax": same(lambda o: o.adamax(0.1)),
+    "adamaxw": same(lambda o: o.adamaxw(0.1, weight_decay=0.1)),
+    "radam": same(lambda o: o.radam(0.1)),
+    "adabelief": same(lambda o: o.adabelief(0.1)),
+    "yogi": same(lambda o: o.yogi(0.1)),
+    "adan": same(lambda o: o.adan(0.1, b2=0.5)),  # where 1 − b2, which Optax has for b2, is the same
+    "lion": same(lambda o: o.lion(0.1)),
+    "lamb": same(lambda o: o.lamb(falling, weight_decay=0.1)),
+    "lars": same(lambda o: o.lars(0.1, weight_decay=0.1)),
+    "novograd": same(lambda o: o.novograd(0.1)),
+    "sm3": same(lambda o: o.sm3(0.1)),
+    "adagrad": same(lambda o: o.adagrad(0.1)),
+    "adadelta": same(lambda o: o.adadelta(1.0)),
+    "adadelta, decay": same(lambda o: o.adadelta(falling, weight_decay=0.1)),
+    "rmsprop": same(lambda o: o.rmsprop(falling)),
+    "rmsprop, centered": same(lambda o: o.rmsprop(0.1, centered=True)),
+    "rmsprop, momentum": same(lambda o: o.rmsprop(0.1, momentum=0.9, nesterov=True)),
+    "rmsprop, corrected": same(lambda o: o.rmsprop(0.1, bias_correction=True)),
+    "adafactor": same(lambda o: o.adafactor(0.1, min_dim_size_to_factor=3), FLOAT32),
+    "adafactor, whole": same(
+        lambda o: o.adafactor(falling, factored=False, momentum=0.9, clipping_threshold=None), FLOAT32
+    ),
+    "adafactor, no rate": same(
+        lambda o: o.adafactor(multiply_by_parameter_scale=False, weight_decay_rate=0.1), FLOAT32
+    ),
+    "fromage": same(lambda o: o.fromage(0.1)),
+    "optimistic gradient descent": same(lambda o: o.optimistic_gradient_descent(0.1)),
+    "optimistic adam": same(lambda o: o.optimistic_adam_v2(0.1)),
+    "signum": same(lambda o: o.signum(0.1)),
+    "chain with a clip": same(lambda o: o.chain(o.clip_by_global_norm(1.0), o.adamw(falling))),
+    "chain of chains": same(lambda o: o.chain(o.chain(o.clip(1.0)), o.zero_nans(), o.chain(o.adam(0.1)), o.scale(0.5))),
+    "chain by hand": same(
+        lambda o: o.chain(
+            o.centralize(),
+            o.scale_by_amsgrad(),
+            o.add_decayed_weights(0.1, MASK),
+            o.ema(0.9),
+            o.scale_by_schedule(falling),
+            o.apply_every(2),
+            o.scale(-1.0),
+        )
+    ),
+    "named chain": same(lambda o: o.named_chain(("clip", o.clip(1.0)), ("adam", o.scale_by_adam()), ("rate", o.scale(-0.1)))),
+    "masked": same(lambda o: o.chain(o.masked(o.trace(0.9), MASK), o.scale_by_learning_rate(falling))),
+    "partition": same(lambda o: o.partition({"a": o.adam(falling), "b": o.sgd(0.5, 0.9)}, {"w": "a", "b": "b"})),
+    "partition by a function": same(
+        lambda o: o.partition(
+            {"matrix": o.adam(0.1), "rest": o.lion(0.1)},
+            lambda params: jax.tree.map(lambda x: "matrix" if x.ndim > 1 else "rest", params),
+        )
+    ),
+    "integer labels, one frozen": same(
+        lambda o: o.multi_transform({1: o.adamw(0.1), 0: o.set_to_zero()}, {"w": 1, "b": 0})
+    ),
+    "MultiSteps": same(lambda o: double_multi_steps(o)(o.adam(falling), 3)),
+    "MultiSteps, sums": same(
+        lambda o: double_multi_steps(o)(o.chain(o.clip(9.0), o.sgd(0.1, 0.9)), 2, use_grad_mean=False)
+    ),
+    "apply_if_finite": same(lambda o: o.apply_if_finite(o.adam(falling), 3)),
+    "inject_hyperparams": same(lambda o: o.inject_hyperparams(o.adam)(learning_rate=0.1)),
+    "inject_hyperparams, scheduled": same(lambda o: o.inject_hyperparams(o.adamw)(learning_rate=falling)),
+    "inject_hyperparams in a chain": same(
+        lambda o: o.chain(o.clip_by_global_norm(1.0), o.inject_hyperparams(o.sgd)(falling, momentum=0.9))
+    ),
+    "conditionally_transform": same(
+        lambda o: o.conditionally_transform(o.chain(o.trace(0.9), o.scale(-0.1)), is_late)
+    ),
+    "conditionally_mask": same(lambda o: o.conditionally_mask(o.adam(0.1), is_late)),
+}
+
+
+BRACKETED = {"chain of chains": "here it is one chain, so that its state does not fit Optax's chain of chains"}
+UNCOUNTED = {"lion": "Optax counts what nothing depends on", "signum": "", "partition by a function": ""}
+
+
+def counts(state):
+    return [x for path, x in jax.tree.leaves_with_path(state) if "count" in str(path[-1:])]
+
+
+def without_counts(state):
+    return [x for path, x in jax.tree.leaves_with_path(state) if "count" not in str(path[-1:])]
+
+
+def start():
+    rng = np.random.default_rng(0)
+    params = {"w": jnp.asarray(rng.normal(size=(4, 3)), float), "b": jnp.asarray(rng.normal(size=3), float)}
+    gradients = [jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), float), params) for _ in range(2 * HALF)]
+    return params, gradients
+
+
+def stepping(tx):
+    """``go(gradients, params, state) -> (params, state)``, compiled once."""
+
+    @jax.jit
+    def step(gradient, params, state):
+        updates, state = tx.update(gradient, state, params)
+        return jax.tree.map(lambda p, u: p + u, params, updates), state
+
+    def go(gradients, params, state):
+        for gradient in gradients:
+            params, state = step(gradient, params, state)
+        return params, state
+
+    return go
+
+
+def farthest(a, b):
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    pairs = [(np.asarray(x, float), np.asarray(y, float)) for x, y in pairs]
+    return max((np.abs(x - y).max() / max(1, np.abs(y).max()) for x, y in pairs), default=0)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_moves_over_and_back(name):
+    run = RUNS[name]
+    with double_precision():
+        params, gradients = start()
+        if name == "apply_if_finite":
+            for n in (2, 6):
+                gradients[n] = {**gradients[n], "b": gradients[n]["b"].at[0].set(jnp.nan)}
+        ours, theirs = run.ours(), run.theirs()
+        mine, other = stepping(ours), stepping(theirs)
+        half, state = other(gradients[:HALF], params, theirs.init(params))
+        whole, last = other(gradients[HALF:], half, state)
+
+        moved, mine_last = mine(gradients[HALF:], half, from_optax_state(ours, half, state))
+        assert farthest(moved, whole) <= run.tolerance
+
+        first, mine_state = mine(gradients[:HALF], params, ours.init(params))
+        back = to_optax_state(ours, first, mine_state)
+        if name in BRACKETED:
+            return
+        assert jax.tree.structure(back) == jax.tree.structure(state)
+        assert farthest(other(gradients[HALF:], first, back)[0], whole) <= run.tolerance
+        found = to_optax_state(ours, moved, mine_last)
+        assert farthest(without_counts(found), without_counts(last)) <= run.tolerance
+        if name not in UNCOUNTED:
+            assert farthest(counts(found), counts(last)) == 0
