@@ -8,7 +8,6 @@ mean what its own documentation says.
 
 from typing import Any
 
-from gradtx import apply_updates as apply_updates
 from gradtx import constant_schedule as constant_schedule
 from gradtx import cosine_decay_schedule as cosine_decay_schedule
 from gradtx import cosine_onecycle_schedule as cosine_onecycle_schedule
@@ -122,6 +121,7 @@ from gradtx._interop.optax_types import SnapshotState as SnapshotState
 from gradtx._interop.optax_types import SophiaState as SophiaState
 from gradtx._interop.optax_types import SplitRealAndImaginaryState as SplitRealAndImaginaryState
 from gradtx._interop.optax_types import TraceState as TraceState
+from gradtx._interop.optax_types import WeightDecaySchedule as WeightDecaySchedule
 from gradtx._interop.optax_types import WrappedScheduleState as WrappedScheduleState
 from gradtx._interop.optax_types import ZeroNansState as ZeroNansState
 from gradtx._interop.optax_types import ZoomLinesearchInfo as ZoomLinesearchInfo
@@ -142,6 +142,7 @@ from gradtx._optax.base import TransformUpdateExtraArgsFn as TransformUpdateExtr
 from gradtx._optax.base import TransformUpdateFn as TransformUpdateFn
 from gradtx._optax.base import Updates as Updates
 from gradtx._optax.base import init_empty_state as init_empty_state
+from gradtx._optax.base import is_placeholder as is_placeholder
 from gradtx._optax.base import with_extra_args_support as with_extra_args_support
 from gradtx._optax.combining import chain as chain
 from gradtx._optax.combining import masked as masked
@@ -182,6 +183,7 @@ from gradtx._optax.contrib_wrappers import schedule_free_adamw as schedule_free_
 from gradtx._optax.contrib_wrappers import schedule_free_sgd as schedule_free_sgd
 from gradtx._optax.contrib_wrappers import sophia as sophia
 from gradtx._optax.contrib_wrappers import split_real_and_imaginary as split_real_and_imaginary
+from gradtx._optax.functions import apply_updates as apply_updates
 from gradtx._optax.functions import exponential_decay as exponential_decay
 from gradtx._optax.functions import global_norm as global_norm
 from gradtx._optax.functions import hvp as hvp

@@ -165,9 +165,7 @@ def _as_chain(layout: Any, state: Any, path: str) -> Any:
             raise complaint
         return _as_layout(own, rest.popleft(), path)
 
-    complaint = TransformationError(
-        f"from_optax_state: {_at(path)}expected {_kind(layout)}, found {_kind(state)}"
-    )
+    complaint = TransformationError(f"from_optax_state: {_at(path)}expected {_kind(layout)}, found {_kind(state)}")
     made = filled(layout, path)
     if rest or (layout and not size):
         raise complaint
@@ -177,7 +175,9 @@ def _as_chain(layout: Any, state: Any, path: str) -> Any:
 def _elements(state: Any) -> list[Any] | None:
     """The states in that of a chain: a tuple, or what a checkpoint makes of it; None for anything else."""
     if isinstance(state, Mapping):
-        return [state[name] for name in sorted(state, key=int)] if state and all(str(n).isdigit() for n in state) else None
+        return (
+            [state[name] for name in sorted(state, key=int)] if state and all(str(n).isdigit() for n in state) else None
+        )
     return list(state) if isinstance(state, list | tuple) and not hasattr(state, "_fields") else None
 
 

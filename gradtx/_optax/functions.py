@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 import gradtx as gx
@@ -49,6 +51,18 @@ def global_norm(updates: Any) -> Any:
 def measure_with_ema(measure: Any, decay: Any, debias: bool = True, accumulator_dtype: Any = None) -> Any:
     """`gradtx.measure_with_ema`."""
     return gx.measure_with_ema(measure, decay, debias=debias, accumulator_dtype=accumulator_dtype)
+
+
+def apply_updates(params: Any, updates: Any) -> Any:
+    """The sums of parameters and updates, in the dtypes of the parameters; None stays None."""
+
+    def moved(param: Any, update: Any) -> Any:
+        if param is None or update is None:
+            return param
+        with jax.numpy_dtype_promotion("standard"):
+            return jnp.asarray(jnp.asarray(param) + update).astype(jnp.asarray(param).dtype)
+
+    return jax.tree.map(moved, params, updates, is_leaf=lambda x: x is None)
 
 
 def hvp(loss: Any, v: Any, params: Any, inputs: Any, targets: Any) -> Any:

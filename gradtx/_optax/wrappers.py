@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._interop.optax_types import LookaheadParams, LookaheadState
-from gradtx._optax.base import GradientTransformationExtraArgs
+from gradtx._optax.base import GradientTransformationExtraArgs, is_placeholder
 from gradtx._optax.shaped import like_optax
 from gradtx._rules.foreign import takes_keywords
 from gradtx._rules.transformation import GradientTransformation
@@ -86,7 +86,7 @@ def lookahead(fast_optimizer: Any, sync_period: Any, slow_step_size: Any, reset_
     extra = takes_keywords(fast_optimizer.update)
 
     def init(params: Any) -> Any:
-        fast = getattr(params, "fast", None)
+        fast = params if is_placeholder(params) else getattr(params, "fast", None)
         if fast is None:
             raise ValueError("lookahead: expected a pair of parameters: optax.LookaheadParams.init_synced(params)")
         return LookaheadState(fast_optimizer.init(fast), jnp.zeros([], jnp.int32))
