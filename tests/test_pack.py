@@ -33,6 +33,16 @@ LOOKS_AT_LEAVES = {
     "chain with links of optax": "it may look at leaves",
     "foreign": "it may look at leaves",
     "foreign without state": "it may look at leaves",
+    "split_real_and_imaginary": "it looks at whole leaves",
+    "sam": "it draws at random, for every leaf its own",
+    "hutchinson_estimator_diag_hessian": "it looks at whole leaves",
+    "scale_by_sophia": "it looks at whole leaves",
+    "sophia": "it looks at whole leaves",
+    "differentially_private_aggregate": "it may look at leaves",
+    "dpsgd": "it may look at leaves",
+    "muon": "it chooses between",
+    "scale_by_galore": "it looks at whole leaves",
+    "galore": "it looks at whole leaves",
 }
 CHOOSES = {
     "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
