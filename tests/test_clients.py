@@ -4,7 +4,6 @@ In float64 all agree to 1e-12, in what is trained and in what a program reads fr
 2e-5 of the run in float64, or nearer to it than Optax is.
 """
 
-import contextlib
 import functools
 from inspect import signature
 
