@@ -52,11 +52,10 @@ def _put(top: dict[str, Any], path: list[str], entry: Any) -> None:
     made: Any = top
     for name in path[:-1]:
         made = made.setdefault(name, {})
-    if isinstance(entry, dict) and not entry:
-        return
     if path[-1] == "count" and "count" in made:  # links that count together here count each for itself there,
-        entry = jnp.maximum(made.pop("count"), entry)  # and some of them not far
-    made.setdefault(path[-1], entry)
+        made["count"] = jnp.maximum(made["count"], entry)  # and some of them not far
+    elif not (isinstance(entry, dict) and not entry):
+        made.setdefault(path[-1], entry)
 
 
 def to_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> Any:
