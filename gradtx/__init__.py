@@ -12,10 +12,13 @@ from gradtx._links.adaptive_clipping import adaptive_grad_clip, unitwise_clip, u
 from gradtx._links.centralization import centralize
 from gradtx._links.clipping import clip, clip_by_block_rms, clip_by_global_norm
 from gradtx._links.constraints import keep_params_nonnegative
+from gradtx._links.dadapt import dadapt_adamw
 from gradtx._links.decay import add_decayed_weights
 from gradtx._links.distance import scale_by_distance_over_gradients
+from gradtx._links.dog import scale_by_dog, scale_by_dowg
 from gradtx._links.every import apply_every
 from gradtx._links.factored import scale_by_factored_rms
+from gradtx._links.hessian_diagonal import hutchinson_estimator_diag_hessian
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
@@ -29,12 +32,17 @@ from gradtx._links.moments import (
     scale_by_ewma,
     trace,
 )
+from gradtx._links.momo import momo, momo_adam
 from gradtx._links.nans import zero_nans
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
-from gradtx._links.normalization import normalize_by_update_norm
+from gradtx._links.normalization import normalize, normalize_by_size, normalize_by_update_norm
+from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
 from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx._links.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
+from gradtx._links.plateau import reduce_on_plateau
+from gradtx._links.privacy import differentially_private_aggregate
+from gradtx._links.prodigy import prodigy
 from gradtx._links.projected import project_params
 from gradtx._links.scaling import scale, scale_by_falling_rate, scale_by_learning_rate, scale_by_schedule, scale_by_sign
 from gradtx._links.second_moments import (
@@ -45,13 +53,14 @@ from gradtx._links.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
-from gradtx._links.stateless import stateless, stateless_with_tree_map
+from gradtx._links.stateless import init_empty_state, stateless, stateless_with_tree_map
 from gradtx._links.trust_ratio import scale_by_trust_ratio
 from gradtx._numeric.gradients import scale_gradient, value_and_grad_from_state
 from gradtx._numeric.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
 from gradtx._numeric.normal import multi_normal
-from gradtx._numeric.safe import safe_increment, safe_norm, safe_root_mean_squares
+from gradtx._numeric.safe import safe_increment, safe_int32_increment, safe_norm, safe_root_mean_squares
 from gradtx._numeric.targets import incremental_update, periodic_update
+from gradtx._optimizers.acprop import acprop, scale_by_acprop
 from gradtx._optimizers.adabelief import adabelief, scale_by_belief
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adafactor import adafactor
@@ -59,13 +68,22 @@ from gradtx._optimizers.adagrad import adagrad
 from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
 from gradtx._optimizers.adamw import adamaxw, adamw, nadamw
 from gradtx._optimizers.adan import adan, scale_by_adan
+from gradtx._optimizers.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
+from gradtx._optimizers.adopt import adopt, scale_by_adopt
 from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
+from gradtx._optimizers.cocob import cocob, scale_by_cocob
+from gradtx._optimizers.dog import dog, dowg
+from gradtx._optimizers.dpsgd import dpsgd
 from gradtx._optimizers.fromage import fromage
+from gradtx._optimizers.galore import galore, scale_by_galore
 from gradtx._optimizers.lamb import lamb
 from gradtx._optimizers.lars import lars
 from gradtx._optimizers.lbfgs import lbfgs
 from gradtx._optimizers.lion import lion, scale_by_lion
+from gradtx._optimizers.madgrad import madgrad, scale_by_madgrad
+from gradtx._optimizers.muon import muon, scale_by_muon
 from gradtx._optimizers.nadam import nadam
 from gradtx._optimizers.newton import newton, newton_cg
 from gradtx._optimizers.noisy_sgd import noisy_sgd
@@ -80,9 +98,11 @@ from gradtx._optimizers.polyak import polyak_sgd, scale_by_polyak
 from gradtx._optimizers.radam import radam, scale_by_radam, scale_by_rectified_rms
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
+from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_sgd
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
+from gradtx._optimizers.sophia import scale_by_sophia, sophia
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
@@ -94,6 +114,8 @@ from gradtx._rules.functions import (
     reset,
     with_extra_args_support,
 )
+from gradtx._rules.matrices import DimensionNumbers as GaLoreDimensionNumbers
+from gradtx._rules.matrices import DimensionNumbers as MuonDimensionNumbers
 from gradtx._rules.packing import Packed, pack
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
@@ -124,23 +146,44 @@ from gradtx._tree.moments import update_infinity_moment, update_moment, update_m
 from gradtx._tree.reductions import norm as global_norm
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import abs_sq, ewma, root
-from gradtx._value.marks import Decay, Dtype, Group, Limit, Link, NonNegative, Numbers, OfStep, Seed, Share, Static
+from gradtx._value.marks import (
+    Decay,
+    Decays,
+    Dtype,
+    Group,
+    Limit,
+    Link,
+    NonNegative,
+    Numbers,
+    OfStep,
+    Seed,
+    Share,
+    Static,
+)
 from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
 from gradtx._wrappers.average import average_params, ema_params
 from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity, named_chain
 from gradtx._wrappers.clocks import own_clock
+from gradtx._wrappers.complex_parts import split_real_and_imaginary
 from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
 from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero
 from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
-from gradtx._wrappers.hyperparams import InjectHyperparamsState, inject_hyperparams, with_hyperparams
+from gradtx._wrappers.hyperparams import (
+    InjectHyperparamsState,
+    inject_hyperparams,
+    inject_stateful_hyperparams,
+    with_hyperparams,
+)
 from gradtx._wrappers.lookahead import lookahead
 from gradtx._wrappers.measured import measured, measurements
+from gradtx._wrappers.mechanize import mechanize
 from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.precision import master_weights, with_state_dtype
-from gradtx._wrappers.schedule_free import schedule_free
+from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
+from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 
 if typing.TYPE_CHECKING:
@@ -151,14 +194,17 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "Decay",
+    "Decays",
     "Dtype",
     "Fit",
+    "GaLoreDimensionNumbers",
     "GradientTransformation",
     "Group",
     "InjectHyperparamsState",
     "Limit",
     "Link",
     "MultiSteps",
+    "MuonDimensionNumbers",
     "NonNegative",
     "Numbers",
     "OfStep",
@@ -171,6 +217,7 @@ __all__ = [
     "TransformationError",
     "abs_sq",
     "accumulate",
+    "acprop",
     "adabelief",
     "adadelta",
     "adafactor",
@@ -183,11 +230,14 @@ __all__ = [
     "adaptive_grad_clip",
     "add_decayed_weights",
     "add_noise",
+    "ademamix",
+    "adopt",
     "amsgrad",
     "apply_every",
     "apply_if_finite",
     "apply_updates",
     "around",
+    "asam",
     "asgd",
     "average_params",
     "bias_correction",
@@ -197,6 +247,7 @@ __all__ = [
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
+    "cocob",
     "conditionally_mask",
     "conditionally_transform",
     "constant_schedule",
@@ -204,7 +255,12 @@ __all__ = [
     "cosine_onecycle_schedule",
     "curvature",
     "cyclic_schedule",
+    "dadapt_adamw",
     "decay_of_half_life",
+    "differentially_private_aggregate",
+    "dog",
+    "dowg",
+    "dpsgd",
     "effective_window",
     "ema",
     "ema_params",
@@ -219,16 +275,20 @@ __all__ = [
     "freeze",
     "fromage",
     "function_of_step",
+    "galore",
     "global_norm",
     "gradient_params",
     "guard_nonfinite",
     "half_life",
     "has_updated",
+    "hutchinson_estimator_diag_hessian",
     "hyperparameters",
     "identity",
     "incremental_update",
+    "init_empty_state",
     "initializers",
     "inject_hyperparams",
+    "inject_stateful_hyperparams",
     "interop",
     "inverse_sqrt_schedule",
     "inverse_time_decay",
@@ -242,16 +302,21 @@ __all__ = [
     "lion",
     "lookahead",
     "lookahead_trace",
+    "madgrad",
     "masked",
     "master_weights",
     "matrix_inverse_pth_root",
     "measure_with_ema",
     "measured",
     "measurements",
+    "mechanize",
     "minimize",
+    "momo",
+    "momo_adam",
     "monitor",
     "multi_normal",
     "multi_transform",
+    "muon",
     "nadam",
     "nadamw",
     "named_chain",
@@ -263,11 +328,14 @@ __all__ = [
     "newton_cg",
     "nnls",
     "noisy_sgd",
+    "normalize",
+    "normalize_by_size",
     "normalize_by_update_norm",
     "novograd",
     "optimistic_adam",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
+    "orthogonalize",
     "own_clock",
     "pack",
     "partition",
@@ -280,10 +348,12 @@ __all__ = [
     "polyak_sgd",
     "polynomial_schedule",
     "power_iteration",
+    "prodigy",
     "project_params",
     "projections",
     "radam",
     "real_zeros",
+    "reduce_on_plateau",
     "reset",
     "rmsprop",
     "root",
@@ -292,24 +362,34 @@ __all__ = [
     "safe_int32_increment",
     "safe_norm",
     "safe_root_mean_squares",
+    "sam",
     "scale",
+    "scale_by_acprop",
     "scale_by_adadelta",
     "scale_by_adam",
     "scale_by_adamax",
     "scale_by_adan",
+    "scale_by_ademamix",
+    "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_backtracking_linesearch",
     "scale_by_belief",
+    "scale_by_cocob",
     "scale_by_distance_over_gradients",
+    "scale_by_dog",
+    "scale_by_dowg",
     "scale_by_ewma",
     "scale_by_factored_rms",
     "scale_by_falling_rate",
+    "scale_by_galore",
     "scale_by_infinity_norm",
     "scale_by_lbfgs",
     "scale_by_learning_rate",
     "scale_by_lion",
+    "scale_by_madgrad",
     "scale_by_max_rms",
     "scale_by_mean_squares",
+    "scale_by_muon",
     "scale_by_newton",
     "scale_by_newton_cg",
     "scale_by_novograd",
@@ -324,8 +404,11 @@ __all__ = [
     "scale_by_rss",
     "scale_by_schedule",
     "scale_by_shampoo",
+    "scale_by_shape",
     "scale_by_sign",
+    "scale_by_simplified_ademamix",
     "scale_by_sm3",
+    "scale_by_sophia",
     "scale_by_stddev",
     "scale_by_trust_ratio",
     "scale_by_yogi",
@@ -333,16 +416,22 @@ __all__ = [
     "scale_gradient",
     "schedule",
     "schedule_free",
+    "schedule_free_adamw",
+    "schedule_free_eval_params",
+    "schedule_free_sgd",
     "selective_transform",
     "set_to_zero",
     "sgd",
     "sgdr_schedule",
     "sign_sgd",
     "signum",
+    "simplified_ademamix",
     "skip_large_updates",
     "skip_not_finite",
     "sm3",
     "snapshot",
+    "sophia",
+    "split_real_and_imaginary",
     "stateless",
     "stateless_with_tree_map",
     "stretch",

@@ -13,24 +13,44 @@ from gradtx import constant_schedule as constant_schedule
 from gradtx import cosine_decay_schedule as cosine_decay_schedule
 from gradtx import cosine_onecycle_schedule as cosine_onecycle_schedule
 from gradtx import curvature as _curvature
-from gradtx import exponential_decay as exponential_decay
+from gradtx import incremental_update as incremental_update
 from gradtx import join_schedules as join_schedules
 from gradtx import linear_onecycle_schedule as linear_onecycle_schedule
 from gradtx import linear_schedule as linear_schedule
+from gradtx import matrix_inverse_pth_root as matrix_inverse_pth_root
+from gradtx import monitor as monitor
+from gradtx import multi_normal as multi_normal
+from gradtx import nnls as nnls
 from gradtx import per_example_global_norm_clip as per_example_global_norm_clip
 from gradtx import per_example_layer_norm_clip as per_example_layer_norm_clip
+from gradtx import periodic_update as periodic_update
 from gradtx import piecewise_constant_schedule as piecewise_constant_schedule
 from gradtx import piecewise_interpolate_schedule as piecewise_interpolate_schedule
 from gradtx import polynomial_schedule as polynomial_schedule
+from gradtx import power_iteration as power_iteration
 from gradtx import projections as projections
+from gradtx import safe_increment as safe_increment
+from gradtx import safe_int32_increment as safe_int32_increment
+from gradtx import safe_norm as safe_norm
+from gradtx import safe_root_mean_squares as safe_root_mean_squares
+from gradtx import scale_gradient as scale_gradient
+from gradtx import schedule_free_eval_params as schedule_free_eval_params
 from gradtx import sgdr_schedule as sgdr_schedule
+from gradtx import skip_large_updates as skip_large_updates
+from gradtx import skip_not_finite as skip_not_finite
+from gradtx import snapshot as snapshot
+from gradtx import stateless as stateless
+from gradtx import stateless_with_tree_map as stateless_with_tree_map
 from gradtx import tree as _tree
 from gradtx import tree_map_params as tree_map_params
 from gradtx import unitwise_clip as unitwise_clip
 from gradtx import unitwise_norm as unitwise_norm
+from gradtx import update_infinity_moment as update_infinity_moment
+from gradtx import update_moment as update_moment
+from gradtx import update_moment_per_elem_norm as update_moment_per_elem_norm
+from gradtx import value_and_grad_from_state as value_and_grad_from_state
 from gradtx import warmup_constant_schedule as warmup_constant_schedule
 from gradtx import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
-from gradtx import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx._interop.optax_types import AdaptiveGradClipState as AdaptiveGradClipState
 from gradtx._interop.optax_types import AddDecayedWeightsState as AddDecayedWeightsState
 from gradtx._interop.optax_types import AddNoiseState as AddNoiseState
@@ -128,6 +148,45 @@ from gradtx._optax.combining import masked as masked
 from gradtx._optax.combining import multi_transform as multi_transform
 from gradtx._optax.combining import named_chain as named_chain
 from gradtx._optax.combining import partition as partition
+from gradtx._optax.contrib import acprop as acprop
+from gradtx._optax.contrib import ademamix as ademamix
+from gradtx._optax.contrib import adopt as adopt
+from gradtx._optax.contrib import cocob as cocob
+from gradtx._optax.contrib import dadapt_adamw as dadapt_adamw
+from gradtx._optax.contrib import dog as dog
+from gradtx._optax.contrib import dowg as dowg
+from gradtx._optax.contrib import galore as galore
+from gradtx._optax.contrib import madgrad as madgrad
+from gradtx._optax.contrib import momo as momo
+from gradtx._optax.contrib import momo_adam as momo_adam
+from gradtx._optax.contrib import muon as muon
+from gradtx._optax.contrib import normalize as normalize
+from gradtx._optax.contrib import prodigy as prodigy
+from gradtx._optax.contrib import scale_by_acprop as scale_by_acprop
+from gradtx._optax.contrib import scale_by_ademamix as scale_by_ademamix
+from gradtx._optax.contrib import scale_by_adopt as scale_by_adopt
+from gradtx._optax.contrib import scale_by_cocob as scale_by_cocob
+from gradtx._optax.contrib import scale_by_galore as scale_by_galore
+from gradtx._optax.contrib import scale_by_madgrad as scale_by_madgrad
+from gradtx._optax.contrib import scale_by_muon as scale_by_muon
+from gradtx._optax.contrib import scale_by_simplified_ademamix as scale_by_simplified_ademamix
+from gradtx._optax.contrib import simplified_ademamix as simplified_ademamix
+from gradtx._optax.contrib_wrappers import differentially_private_aggregate as differentially_private_aggregate
+from gradtx._optax.contrib_wrappers import dpsgd as dpsgd
+from gradtx._optax.contrib_wrappers import hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian
+from gradtx._optax.contrib_wrappers import mechanize as mechanize
+from gradtx._optax.contrib_wrappers import reduce_on_plateau as reduce_on_plateau
+from gradtx._optax.contrib_wrappers import sam as sam
+from gradtx._optax.contrib_wrappers import schedule_free as schedule_free
+from gradtx._optax.contrib_wrappers import schedule_free_adamw as schedule_free_adamw
+from gradtx._optax.contrib_wrappers import schedule_free_sgd as schedule_free_sgd
+from gradtx._optax.contrib_wrappers import sophia as sophia
+from gradtx._optax.contrib_wrappers import split_real_and_imaginary as split_real_and_imaginary
+from gradtx._optax.functions import exponential_decay as exponential_decay
+from gradtx._optax.functions import global_norm as global_norm
+from gradtx._optax.functions import hvp as hvp
+from gradtx._optax.functions import measure_with_ema as measure_with_ema
+from gradtx._optax.functions import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx._optax.injection import WrappedSchedule as WrappedSchedule
 from gradtx._optax.injection import inject_hyperparams as inject_hyperparams
 from gradtx._optax.injection import inject_stateful_hyperparams as inject_stateful_hyperparams
@@ -228,7 +287,7 @@ _SRC = (
 
 tree = _spaces.opened("tree", _spaces.among(_tree))
 tree_utils = _spaces.opened("tree_utils", _spaces.among(_tree, "tree_", **_TREE_UTILS))
-second_order = _spaces.opened("second_order", _spaces.among(_curvature))
+second_order = _spaces.opened("second_order", _here, _spaces.among(_curvature))
 contrib = _spaces.opened("contrib", _here)
 schedules = _spaces.opened("schedules", _here)
 transforms = _spaces.opened("transforms", _here)
@@ -237,6 +296,7 @@ for _name in ("assignment", "experimental", "losses", "microbatching", "perturba
 _src = _spaces.opened("_src")
 for _name in _SRC:
     setattr(_src, _name, _spaces.opened(f"_src.{_name}", _here))
+_src.loss = _spaces.opened("losses")
 
 
 def __getattr__(name: str) -> Any:

@@ -201,7 +201,7 @@ def apply_every(gradients, theta, k):
 
 
 def optimistic(gradients, theta, learning_rate=None, alpha=1.0, beta=1.0):
-    """Mokhtari, Ozdaglar & Pattathil 2020, eq. 14."""
+    """Mokhtari, Ozdaglar & Pattathil 2020, the generalized method."""
     updates, last = [], gradients[0]
     for t, g in enumerate(gradients, 1):
         updates.append(moved(alpha * g + beta * (g - last), learning_rate, t))
@@ -304,7 +304,7 @@ def unit_clip(gradients, theta, clipping, rate=1.0, eps=1e-3):
 
 
 def distance_over_gradients(gradients, theta, reps_rel=1e-6, eps=1e-8, scale=1.0):
-    """Ivgi, Hinder & Carmon 2023, eqs. 2 and 3."""
+    """Ivgi, Hinder & Carmon 2023, DoG layer by layer."""
     start, far, total, updates = theta, reps_rel * (1 + norm(theta)), 0.0, []
     for g in gradients:
         far = max(far, norm(theta - start))
@@ -337,7 +337,7 @@ def normalized(gradients, params, scale=1.0, eps=1e-6):
 
 
 def polyak(gradients, params, value, f_min=0.0, largest=1.0, scaling=-1.0, eps=0.0, positive=False):
-    """Loizou et al. 2021, eq. 3; Garrigos, Gower & Schaipp 2023, eq. 7; for mappings."""
+    """Loizou et al. 2021, SPS with a largest rate; Garrigos, Gower & Schaipp 2023, SPS₊; for mappings."""
     gap = max(value - f_min, 0) if positive else value - f_min
     updates = []
     for g in gradients:

@@ -33,7 +33,22 @@ LOOKS_AT_LEAVES = {
     "chain with links of optax": "it may look at leaves",
     "foreign": "it may look at leaves",
     "foreign without state": "it may look at leaves",
-}
+    "flatten": "it makes one vector of all leaves",
+    "project_params onto a ball": "it looks at whole leaves",
+    "stateless": "it looks at whole leaves",
+    "stateless_with_tree_map": "it looks at whole leaves",
+    "zero_nans": "its formula uses reduce_or, which is not elementwise",
+    "noisy_sgd": "it draws at random, for every leaf its own",
+} | dict.fromkeys(
+    ("adaptive_grad_clip", "novograd", "scale_by_novograd", "scale_by_sm3", "sm3"),
+    "its formula uses reduce_sum, which is not elementwise",
+) | dict.fromkeys(
+    (
+        "adafactor", "clip_by_block_rms", "fromage", "lamb", "lars", "scale_by_distance_over_gradients",
+        "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_trust_ratio",
+    ),
+    "its formula uses sum_of_squares, which is not elementwise",
+)  # fmt: skip
 CHOOSES = {
     "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
     "partition by a tree", "adamw masked", "wrappers in groups, at paces of their own",

@@ -25,6 +25,9 @@ COMPLEX = [  # the references of these hold for complex arrays too
     "scale_by_ewma", "scale_by_rms", "scale_by_rms from an initial scale, both eps, uncorrected", "scale_by_stddev",
     "scale_by_rss", "scale_by_rss by default", "scale_by_infinity_norm", "scale_by_max_rms", "scale_by_shampoo",
     "scale_by_factored_rms", "adam", "adam on a schedule", "sgd with momentum", "clip_by_global_norm, now and then",
+    "scale_by_belief", "scale_by_yogi", "scale_by_adan", "scale_by_novograd", "scale_by_sm3", "scale_by_rectified_rms",
+    "scale_by_trust_ratio", "clip_by_block_rms", "adaptive_grad_clip", "scale_by_distance_over_gradients",
+    "normalize_by_update_norm", "ema", "apply_every", "scale_by_optimistic_gradient", "adafactor",
 ]  # fmt: skip
 COMPLEX = [row for row in REFERRED if row.name in COMPLEX]
 

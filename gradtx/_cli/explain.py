@@ -11,9 +11,7 @@ import click
 import gradtx
 from gradtx._cli.catalogue import factories, summary
 from gradtx._cli.words import OneOf
-from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation
-from gradtx._schedules.schedule import Schedule
 from gradtx._value.named_links import Links
 from gradtx._value.value import Value
 
@@ -53,12 +51,12 @@ class Symbol:
 
 
 def links(tx: Value) -> list[GradientTransformation]:
-    """The links of a recipe, in order; none of anything else."""
+    """The links of a recipe, in order; what it returns if that is no chain; none of anything else."""
     given = {name: child.value if name in tx.call.structure else child for name, child in tx.given.items()}
     made = None if tx.call.associative or Links in map(type, given.values()) else tx.call.body(**given)
-    return (
-        [] if made is None or isinstance(made, Rule) or isinstance(tx, Schedule) else list(made.given["links"].values)
-    )
+    if not isinstance(made, GradientTransformation):
+        return []
+    return list(made.given["links"].values) if "links" in made.given else [made]
 
 
 def explain(name: str) -> str:

@@ -13,28 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._interop import optax_types as T
+from gradtx._interop.contrib_layouts import WRAPPED
+from gradtx._interop.pieces import Layout, Piece, moved
 from gradtx._rules.transformation import GradientTransformation, opened
 from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
 
-Layout = Any
 CLOCK = ("count", "key")
-
-
-class Piece:
-    """A part of Optax's state that is made of entries of ours: ``out(*entries)``, and ``back(part) -> entries``."""
-
-    def __init__(self, paths: tuple[str, ...], out: Callable[..., Any], back: Callable[[Any], tuple[Any, ...]]):
-        self.paths, self.out, self.back = paths, out, back
-
-    @classmethod
-    def of(cls, leaf: Any) -> "Piece":
-        """A leaf of a layout as a piece."""
-        return leaf if isinstance(leaf, Piece) else cls((leaf,), lambda x: x, lambda x: (x,))
-
-    def moved(self, where: Callable[[str], str]) -> "Piece":
-        """The same piece at other paths."""
-        return Piece(tuple(map(where, self.paths)), self.out, self.back)
 
 
 def layout_of(tx: GradientTransformation) -> Layout:
@@ -42,6 +27,8 @@ def layout_of(tx: GradientTransformation) -> Layout:
     name = _known_as(tx)
     if name in LAYOUTS:
         return LAYOUTS[name](tx)
+    if name in WRAPPED:
+        return WRAPPED[name](tx, in_step)
     made = opened(tx)
     if not isinstance(made, GradientTransformation):
         return ""
@@ -56,9 +43,9 @@ def _known_as(tx: GradientTransformation) -> str:
     return tx.call.name if where.startswith("gradtx.") and not where.startswith("gradtx._optax.") else ""
 
 
-def moved(layout: Layout, where: Callable[[str], str]) -> Layout:
-    """The layout with other paths."""
-    return jax.tree.map(lambda leaf: Piece.of(leaf).moved(where), layout)
+def in_step(tx: GradientTransformation) -> Layout:
+    """The layout of what a wrapper goes around, which reads the clock outside."""
+    return moved(layout_of(tx), lambda path: path if path in CLOCK else f"inner.{path}" if path else "inner")
 
 
 def linked(name: str, tx: GradientTransformation) -> Layout:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._interop import optax_types
-from gradtx._interop.layouts import Layout, Piece, layout_of
+from gradtx._interop.layouts import layout_of
+from gradtx._interop.pieces import Layout, Piece
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError
 

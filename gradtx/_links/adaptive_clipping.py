@@ -17,7 +17,7 @@ def unitwise_norm(x: jax.Array, axis: Axis = None) -> jax.Array:
     """The norm of the weights into each unit, written to all of these weights; in float32 at least.
 
     A unit is one output of a layer. Without ``axis``, arrays of one axis are one unit; arrays of 2 and of 3 axes are
-    summed over the first, those of 4 and 5 (convolutions) over all but the last. Source: Brock et al. 2021, eq. 2.
+    summed over the first, those of 4 and 5 (convolutions) over all but the last. Source: Brock et al. 2021, section 4.
     Raises `TransformationError`: more axes, and no ``axis``.
 
     >>> unitwise_norm(jnp.array([[3.0, 0.0], [4.0, 2.0]]))

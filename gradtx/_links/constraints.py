@@ -15,7 +15,7 @@ def keep_params_nonnegative() -> Rule:
         u ← max(uₜ, −θ)
 
     It stands last in its chain. The trap: a parameter that is already negative is brought to zero at once. Source:
-    Levitin & Polyak 1966, projection on a convex set. State: none. Raises `TransformationError`: no ``params``; a
+    Levitin & Polyak 1966, the projection of a step. State: none. Raises `TransformationError`: no ``params``; a
     complex leaf, which has no order.
 
     >>> tx = keep_params_nonnegative()

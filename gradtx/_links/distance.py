@@ -26,10 +26,10 @@ def scale_by_distance_over_gradients(
         dₜ = max(dₜ₋₁, ‖θₜ − θ₀‖),   d₀ = r(1 + ‖θ₀‖);   u ← s dₜ uₜ/√(‖g₁‖² + ... + ‖gₜ‖² + ε)
 
     r is ``reps_rel``, s ``global_scale``, ε ``eps``, g the gradient that entered the chain; θ₀ are the parameters given
-    to ``init``. It replaces the learning rate: only the sign is left to be changed. This is the form layer by layer.
-    Source: Ivgi, Hinder & Carmon 2023, eqs. 2 and 3, section 3.3. State: ``init_params`` (θ₀), in ``param_dtype`` or in
-    float32 at least (Optax: in float32, also where the parameters have 64 bits); ``max_dist`` (d),
-    ``grad_sum_of_squares``, one number for each leaf. Raises `TransformationError`: no ``params``.
+    to ``init``. It replaces the learning rate: only the sign is left to be changed. Source: Ivgi, Hinder & Carmon 2023,
+    DoG layer by layer. State: ``init_params`` (θ₀), in ``param_dtype`` or in float32 at least (Optax: in float32, also
+    where the parameters have 64 bits); ``max_dist`` (d), ``grad_sum_of_squares``, one number for each leaf. Raises
+    `TransformationError`: no ``params``.
 
     >>> tx = scale_by_distance_over_gradients(reps_rel=0.5, eps=0.0)
     >>> x = jnp.array([3.0])

@@ -18,7 +18,7 @@ def apply_every(k: NonNegative = 1) -> Rule:
 
         aₜ = aₜ₋₁ + uₜ;   where t is a multiple of k:  u ← aₜ,  aₜ ← 0;   elsewhere  u ← 0
 
-    k is ``k`` (rounded up, 1 at least). The trap: the links before it see every step, so Adam's moments mix all
+    ``k`` is rounded up, and 1 at least. The trap: the links before it see every step, so Adam's moments mix all
     micro-batches, each against parameters that stood still; `gradtx.accumulate` goes around an optimizer and hands it
     one gradient for all k. State: ``grad_acc`` (a), like the parameters in float32 at least, and the chain's count.
 

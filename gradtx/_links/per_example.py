@@ -41,7 +41,7 @@ def per_example_layer_norm_clip(grads: Tree, global_l2_norm_clip: Any, uniform: 
         Cₗ = C/√L   (uniform: L leaves alike);   Cₗ = C √(nₗ/n)   (by the nₗ of n numbers that a leaf holds)
 
     C is ``global_l2_norm_clip``. Returns a tree of sums and a tree of how many examples were scaled down. Source:
-    McMahan et al. 2018, section 3.2. Raises `TransformationError`: as `per_example_global_norm_clip`.
+    McMahan et al. 2018, clipping layer by layer. Raises `TransformationError`: as `per_example_global_norm_clip`.
 
     >>> grads = {"a": jnp.array([[3.0], [0.0]]), "b": jnp.array([[4.0], [1.0]])}
     >>> total, clipped = per_example_layer_norm_clip(grads, 2.0**0.5)  # a bound of 1 for each

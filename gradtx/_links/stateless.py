@@ -50,3 +50,13 @@ def stateless_with_tree_map(f: Static) -> Rule:
         return trees.map(f, updates, params), state
 
     return whole_tree(update, conditions=True)
+
+
+def init_empty_state(params: Tree) -> dict[str, Any]:
+    """The state of a link that keeps none.
+
+    >>> init_empty_state(jnp.zeros(1))
+    {}
+    """
+    del params
+    return {}

@@ -56,3 +56,8 @@ def safe_increment(count: Any) -> jax.Array:
         raise TransformationError(f"safe_increment: expected a count, found {count.dtype}")
     top = jnp.asarray(top, count.dtype)
     return jnp.where(count < top, count + jnp.ones_like(count), top)
+
+
+def safe_int32_increment(count: Any) -> jax.Array:
+    """`safe_increment` under the name that Optax had for it."""
+    return safe_increment(count)

@@ -78,7 +78,7 @@ def serial(links: Mapping[str, GradientTransformation] | tuple[Any, ...], kind: 
 
             return point
 
-        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True)
+        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True, own_form=True)
 
     return Late(rule)
 
@@ -142,7 +142,7 @@ def _masked(part: Part, mask: Any, split: bool) -> Rule:
 
         return point
 
-    return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True)
+    return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True, own_form=True)
 
 
 def _kept(tree: Tree, chosen: Tree) -> Tree:
@@ -209,7 +209,7 @@ def _grouped(
 
             return point
 
-        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True)
+        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True, own_form=True)
 
     return Late(rule)
 

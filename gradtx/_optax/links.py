@@ -35,7 +35,7 @@ def adaptive_grad_clip(clipping, eps=0.001, axis: Static = None) -> Any:
 @like_optax
 def add_decayed_weights(weight_decay: OfStep = 0.0, mask: Static = None) -> Any:
     """The parameters, times a number, added to the update."""
-    return gx.add_decayed_weights(weight_decay, mask)
+    return gx.add_decayed_weights(weight_decay, mask=mask)
 
 
 @like_optax
@@ -77,13 +77,13 @@ def clip_by_global_norm(max_norm) -> Any:
 @like_optax
 def ema(decay, debias: Static = True, accumulator_dtype: Static = None) -> Any:
     """The moving average of the updates, corrected at once: `scale_by_ewma` and `bias_correction` in one."""
-    return gx.ema(decay, debias, accumulator_dtype)
+    return gx.ema(decay, debias=debias, accumulator_dtype=accumulator_dtype)
 
 
 @like_optax
 def freeze(mask: Static) -> Any:
     """No update of the leaves that a mask chooses; the others pass through."""
-    return gx.freeze(mask)
+    return gx.freeze(mask=mask)
 
 
 @like_optax
@@ -121,7 +121,7 @@ def scale_by_adam(
     b1=0.9, b2=0.999, eps=1e-08, eps_root=0.0, mu_dtype: Static = None, *, nesterov: Static = False
 ) -> Any:
     """Adam's direction: an average of the gradients over an average of their sizes."""
-    return gx.scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
+    return gx.scale_by_adam(b1, b2, eps, eps_root, mu_dtype=mu_dtype, nesterov=nesterov)
 
 
 @like_optax
@@ -148,7 +148,13 @@ def scale_by_amsgrad(
 ) -> Any:
     """AMSGrad's direction: Adam's, with a denominator that never falls."""
     return gx.scale_by_amsgrad(
-        b1, b2, eps, eps_root, mu_dtype, bias_correction_mu=bias_correction_mu, bias_correction_nu=bias_correction_nu
+        b1,
+        b2,
+        eps,
+        eps_root,
+        mu_dtype=mu_dtype,
+        bias_correction_mu=bias_correction_mu,
+        bias_correction_nu=bias_correction_nu,
     )
 
 
@@ -166,13 +172,13 @@ def scale_by_backtracking_linesearch(
 ) -> Any:
     """The update, shortened until the objective has decreased sufficiently: Armijo's condition."""
     return gx.scale_by_backtracking_linesearch(
-        max_backtracking_steps,
-        slope_rtol,
-        decrease_factor,
-        increase_factor,
-        max_learning_rate,
-        atol,
-        rtol,
+        max_backtracking_steps=max_backtracking_steps,
+        slope_rtol=slope_rtol,
+        decrease_factor=decrease_factor,
+        increase_factor=increase_factor,
+        max_learning_rate=max_learning_rate,
+        atol=atol,
+        rtol=rtol,
         store_grad=store_grad,
     )
 
@@ -340,14 +346,14 @@ def scale_by_zoom_linesearch(
 ) -> Any:
     """The update, scaled to meet the strong Wolfe conditions: the objective falls enough, and its slope flattens."""
     return gx.scale_by_zoom_linesearch(
-        max_linesearch_steps,
-        max_learning_rate,
-        tol,
-        increase_factor,
-        slope_rtol,
-        curv_rtol,
-        approx_dec_rtol,
-        stepsize_precision,
+        max_linesearch_steps=max_linesearch_steps,
+        max_learning_rate=max_learning_rate,
+        tol=tol,
+        increase_factor=increase_factor,
+        slope_rtol=slope_rtol,
+        curv_rtol=curv_rtol,
+        approx_dec_rtol=approx_dec_rtol,
+        stepsize_precision=stepsize_precision,
         initial_guess_strategy=initial_guess_strategy,
     )
 
@@ -367,7 +373,7 @@ def set_to_zero() -> Any:
 @like_optax
 def trace(decay, nesterov: Static = False, accumulator_dtype: Static = None) -> Any:
     """The decaying sum of the updates: momentum."""
-    return gx.trace(decay, nesterov, accumulator_dtype)
+    return gx.trace(decay, nesterov=nesterov, accumulator_dtype=accumulator_dtype)
 
 
 @like_optax

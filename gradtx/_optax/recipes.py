@@ -46,17 +46,17 @@ def adafactor(
     """Adam in sublinear memory: second moments by row and column, steps relative to the parameters, and no momentum."""
     return gx.adafactor(
         learning_rate,
-        min_dim_size_to_factor,
-        decay_rate,
-        decay_offset,
-        multiply_by_parameter_scale,
-        clipping_threshold,
-        momentum,
-        dtype_momentum,
-        weight_decay_rate,
-        eps,
-        factored,
-        weight_decay_mask,
+        min_dim_size_to_factor=min_dim_size_to_factor,
+        decay_rate=decay_rate,
+        decay_offset=decay_offset,
+        multiply_by_parameter_scale=multiply_by_parameter_scale,
+        clipping_threshold=clipping_threshold,
+        momentum=momentum,
+        dtype_momentum=dtype_momentum,
+        weight_decay_rate=weight_decay_rate,
+        eps=eps,
+        factored=factored,
+        weight_decay_mask=weight_decay_mask,
     )
 
 
@@ -182,11 +182,11 @@ def lars(
     return gx.lars(
         learning_rate,
         weight_decay,
-        weight_decay_mask,
-        trust_coefficient,
-        eps,
-        trust_ratio_mask,
-        momentum,
+        weight_decay_mask=weight_decay_mask,
+        trust_coefficient=trust_coefficient,
+        eps=eps,
+        trust_ratio_mask=trust_ratio_mask,
+        momentum=momentum,
         nesterov=nesterov,
     )
 
@@ -335,7 +335,7 @@ def rprop(learning_rate: OfStep, eta_minus=0.5, eta_plus=1.2, min_step_size=1e-0
 @like_optax
 def sgd(learning_rate: OfStep, momentum=None, nesterov: Static = False, accumulator_dtype: Static = None) -> Any:
     """Stochastic gradient descent, with optional momentum."""
-    return gx.sgd(learning_rate, momentum, nesterov, accumulator_dtype)
+    return gx.sgd(learning_rate, momentum, nesterov=nesterov, accumulator_dtype=accumulator_dtype)
 
 
 @like_optax

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx._interop.layouts import Layout, Piece, layout_of
+from gradtx._interop.layouts import layout_of
 from gradtx._interop.optax_states import read, written
+from gradtx._interop.pieces import Layout, Piece
 from gradtx._rules import clock
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation
@@ -79,7 +80,7 @@ def shaped(link: GradientTransformation) -> Late:
             return point
 
         points = Points(*map(moved, Points._fields)) if started.points else None
-        return Rule(init, update, points=points, places=places, foreign=True)
+        return Rule(init, update, points=points, places=places, foreign=True, own_form=True)
 
     return Late(rule)
 

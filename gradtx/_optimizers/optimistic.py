@@ -18,8 +18,8 @@ def scale_by_optimistic_gradient(alpha=1.0, beta=1.0) -> Rule:
 
         u ← αuₜ + β(uₜ − uₜ₋₁),   u₀ = u₁
 
-    α is ``alpha``, β ``beta``. Source: Mokhtari, Ozdaglar & Pattathil 2020, eq. 14. State: ``previous_gradient``, like
-    the parameters.
+    α is ``alpha``, β ``beta``. Source: Mokhtari, Ozdaglar & Pattathil 2020, the generalized method. State:
+    ``previous_gradient``, like the parameters.
 
     >>> tx = scale_by_optimistic_gradient(1.0, 0.5)
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))
@@ -39,7 +39,8 @@ def optimistic_gradient_descent(learning_rate: NonNegative, alpha=1.0, beta=1.0)
 
         θ ← θ − γ(αgₜ + β(gₜ − gₜ₋₁))
 
-    γ is ``learning_rate``, α ``alpha``, β ``beta``. Source: Mokhtari, Ozdaglar & Pattathil 2020, eq. 14.
+    γ is ``learning_rate``, α ``alpha``, β ``beta``. Source: Mokhtari, Ozdaglar & Pattathil 2020, the generalized
+    method.
 
     >>> tx = optimistic_gradient_descent(0.5)
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))

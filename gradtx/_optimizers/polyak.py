@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
@@ -9,7 +10,6 @@ from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._rules.whole_tree import whole_tree
-from gradtx._value.floating import real_dtype
 from gradtx._value.marks import Limit, NonNegative
 from gradtx._value.norm import sum_of_squares
 from gradtx._wrappers.chain import chain
@@ -29,8 +29,8 @@ def scale_by_polyak(
 
     f is the loss, the keyword ``value`` of ``update``; f* its least value, ``f_min``; αₘₐₓ ``max_learning_rate``; ε
     ``eps``. Where all gradients are zero there is no step. The trap: with "sps" a loss below f* makes it ascend.
-    Source: Polyak 1987, section 5.3.2; Loizou et al. 2021, eq. 3; Garrigos, Gower & Schaipp 2023, eq. 7. State: none.
-    Raises `TransformationError`: no ``value``.
+    Source: Polyak 1987, section 5.3; Loizou et al. 2021, SPS with a largest rate; Garrigos, Gower & Schaipp 2023, SPS₊.
+    State: none. Raises `TransformationError`: no ``value``.
 
     >>> tx = scale_by_polyak(max_learning_rate=10.0)
     >>> tx.update(jnp.array([2.0]), {}, value=jnp.array(8.0))[0]  # 2·8/4
@@ -38,12 +38,12 @@ def scale_by_polyak(
     """
 
     def update(updates: Any, state: Any, *, value: Any) -> Any:
-        square = sum_of_squares(trees.flatten(trees.map(jnp.asarray, updates))[0])
+        square = sum_of_squares(jax.tree.leaves(updates))
         gap = (jnp.asarray(value) - f_min).astype(square.dtype)
         gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
         steep = square > 0
         step = jnp.where(steep, jnp.minimum(gap / (jnp.where(steep, square, 1) + eps), max_learning_rate), 0)
-        return trees.map(lambda u: u * step.astype(real_dtype(u.dtype)), updates), state
+        return trees.map(lambda u: u * step.astype(u.dtype), updates), state
 
     return whole_tree(update, conditions=True, packs=True)
 
@@ -62,7 +62,7 @@ def polyak_sgd(
         θ ← θ − s min((f − f*)/(‖g‖² + ε), αₘₐₓ) g
 
     f is the loss, the keyword ``value`` of ``update``; f* ``f_min``, αₘₐₓ ``max_learning_rate``, s ``scaling``, ε
-    ``eps``. In Optax the norm is of sg, so that s acts as 1/s. Source: Loizou et al. 2021, eq. 3.
+    ``eps``. In Optax the norm is of sg, so that s acts as 1/s. Source: Loizou et al. 2021, SPS with a largest rate.
 
     >>> tx = polyak_sgd(10.0)
     >>> tx.update(jnp.array([2.0]), tx.init(jnp.zeros(1)), value=jnp.array(8.0))[0]

@@ -5,7 +5,7 @@ from typing import Any
 from gradtx._links.moments import lookahead_trace, nesterov_lookahead, trace
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._rules.transformation import GradientTransformation, transformation
-from gradtx._value.marks import Decay, Dtype, NonNegative, Static
+from gradtx._value.marks import Decay, Dtype, NonNegative
 from gradtx._wrappers.chain import chain
 
 
@@ -19,7 +19,7 @@ def momentum_links(momentum: Any, nesterov: bool, accumulator_dtype: Dtype = Non
 
 @transformation
 def sgd(
-    learning_rate: NonNegative, momentum: Decay = None, nesterov: Static = False, accumulator_dtype: Dtype = None
+    learning_rate: NonNegative, momentum: Decay = None, *, nesterov: bool = False, accumulator_dtype: Dtype = None
 ) -> GradientTransformation:
     """Stochastic gradient descent, with optional momentum.
 

@@ -26,9 +26,8 @@ def scale_by_yogi(
         u ← m̂/(√(ν̂ + ε₀) + ε),   m̂ = mₜ/(1 − β₁ᵗ),   ν̂ = νₜ/(1 − β₂ᵗ)
 
     β₁ is ``b1``, β₂ ``b2``, ε ``eps``, ε₀ ``eps_root``, a ``initial_accumulator_value``. The trap: both averages start
-    from a and are corrected as if from 0, so the first steps go against the sign of a, and a coordinate without
-    gradients moves. Source: Zaheer et al. 2018, Algorithm 2. State: ``mu``, ``nu``, like the parameters, the second
-    real.
+    from a and are corrected as if from 0, so a coordinate without gradients moves a little. Source: Zaheer et al. 2018,
+    Algorithm 2. State: ``mu``, ``nu``, like the parameters, the second real.
 
     >>> tx = scale_by_yogi(0.5, 0.5, eps=0.0, initial_accumulator_value=0.0)
     >>> _, state = tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))

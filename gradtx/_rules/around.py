@@ -44,6 +44,9 @@ def around(
     eval_params: Callable[..., Tree] | None = None,
     every_step: bool = False,
     packs: bool = False,
+    view: Callable[[Tree], Tree] | None = None,
+    back: Callable[[Tree, Tree], Tree] | None = None,
+    beside: Mapping[str, Any] = {},
     encode: Callable[[State], State] | None = None,
     decode: Callable[[State], State] | None = None,
     seed: Any = None,
@@ -65,6 +68,14 @@ def around(
     ``every_step=True``: then ``inner`` keeps no count and reads the clock outside. ``packs=True`` says that the
     wrapper treats every number by itself (see `gradtx.pack`). ``measure`` is as in `gradtx.whole_tree`.
 
+    ``view(params)`` is what ``inner`` has for the parameters, if that is another tree: real and imaginary parts, or a
+    projection. Then ``step`` takes and returns updates that are like it. ``back(seen, params)`` is the way back from
+    there, for a point that ``inner`` has (see `gradtx.eval_params`); without it such points are not asked for. Leaves
+    that ``inner`` freezes get updates of zeros, and count in norms outside.
+
+    ``beside`` maps entries of the wrapper's own state to transformations that it runs by their ``init`` and ``update``,
+    each with a clock of its own: an adversary, say. It tells `gradtx.hyperparameters` where they are.
+
     ``encode(inner)`` and ``decode(inner)`` convert the state of ``inner`` to another stored form and back, such as
     codes and scales, or another dtype. All functions that read this state, ``update`` too, get it decoded.
 
@@ -84,7 +95,7 @@ def around(
     """
     names = Names.of(update, refuse=REFUSED)
     own = (encode or _as_it_is, decode or _as_it_is)
-    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {}, own)
+    wrapper = _Wrapper(inner, update, names, init, every_step, packs, measure or {}, own, (view, back), beside)
 
     def rule(make: Make) -> Rule:
         inside = wrapper.rule(make, None)
@@ -96,7 +107,7 @@ def around(
             lambda params, context: wrapper.start(make, params, context),
             lambda signals, state, context: wrapper.step(make, signals, state, context),
             timed="t" in names.all or random or (every_step and inside.timed),
-            frozen=inside.frozen,
+            frozen=inside.frozen if view is None else None,
             points=points,
             seeds=seeds + (inside.seeds if every_step else ()),
             measures=wrapper.measures(inside),
@@ -120,20 +131,29 @@ class _Wrapper:
         packs: bool,
         measure: Mapping[str, Any],
         kept: tuple[Any, Any],
+        seen: tuple[Any, Any],
+        beside: Mapping[str, Any],
     ):
         self.inner, self.update, self.names, self.init = inner, update, names, init
         self.every_step, self.packs, self.measure = every_step, packs, measure
         self.encode, self.decode = kept
+        self.moved, self.back = seen
+        self.beside = beside
         self.copies = init is not None and "inner" in Names.of(init).all
 
     def rule(self, make: Make, step: Any) -> Rule:
         """The rule of ``inner`` at ``step``; None is the current step."""
         return within(getattr(self.inner, "link_name", "inner"), make)(self.inner, step)
 
+    def view(self, params: Tree) -> Tree:
+        """The parameters as ``inner`` has them."""
+        return params if self.moved is None or params is None else self.moved(params)
+
     def start(self, make: Make, params: Tree, context: Context) -> State:
         """The initial state: that of ``inner``, with its clock if it has one, and the wrapper's own entries."""
         if not self.packs:
             refuse_packed(params, "it looks at whole leaves")
+        given, params = params, self.view(params)
         inside, within_it = self.rule(make, jnp.zeros([], jnp.int32)), context.at("inner")
         if self.every_step:
             state = inside.init(params, within_it)
@@ -142,7 +162,7 @@ class _Wrapper:
             state = clock.start(inside, params, within_it._replace(probe=probe), nested=True)
             if probe is not None:
                 state |= _kept(probe.blank((), inside, params))
-        own = {} if self.init is None else self.init(widened(params), **({"inner": state} if self.copies else {}))
+        own = {} if self.init is None else self.init(widened(given), **({"inner": state} if self.copies else {}))
         return {**({"inner": self.encode(state)} if not is_empty(state) else {}), **own}
 
     def inside(self, state: Any) -> State:
@@ -158,8 +178,9 @@ class _Wrapper:
         updates = self._wide(signals.updates, context.params)
         before = self.inside(state)
         conditions: list[bool] = []
+        seen = self.view(context.params)
 
-        def step(updates: Tree, *, params: Tree = context.params, t: Any = None, **extra: Any) -> tuple[Tree, State]:
+        def step(updates: Tree, *, params: Tree = seen, t: Any = None, **extra: Any) -> tuple[Tree, State]:
             within_it = context.at("inner")._replace(params=params, extra={**context.extra, **extra}, followed=False)
             after, new = self._inside(make, Signals(updates, updates), before, within_it, t)
             conditions.append(after.updates is after.gradient)
@@ -206,15 +227,20 @@ class _Wrapper:
 
     def measures(self, inside: Rule) -> dict[str, Blank]:
         """What is measured at every update: by the wrapper, and inside ``inner`` if that has no clock of its own."""
-        found = {f"inner.{name}": of for name, of in inside.measures.items()} if self.every_step else {}
+        inner = inside.measures.items() if self.every_step else ()
+        found = {f"inner.{name}": lambda params, of=of: of(self.view(params)) for name, of in inner}
         return found | dict.fromkeys(self.measure, one_number)
 
     def places(self, make: Make, state: Any, step: Any) -> Iterator[Place]:
-        """``inner`` with its state and its step, and the links inside it."""
+        """``inner`` and what is beside it with their states and steps, and the links inside them."""
         own = self.inside(state)
-        now = step if self.every_step else clock.count_of(own)
-        yield Place(self.inner, own, now)
-        yield from self.rule(make, jnp.zeros([], jnp.int32) if now is None else now).places(own, now)
+        entries = state if isinstance(state, Mapping) else {}
+        others = [(link, entries.get(name, {})) for name, link in self.beside.items()]
+        placed = [(self.inner, own, step if self.every_step else clock.count_of(own))]
+        placed += [(link, entry, clock.count_of(entry)) for link, entry in others]
+        for link, entry, now in placed:
+            yield Place(link, entry, now)
+            yield from make(link, jnp.zeros([], jnp.int32) if now is None else now).places(entry, now)
 
     def points(self, make: Make, gradient_params: Any, eval_params: Any) -> Points:
         """The points of ``inner``, and from there those of the wrapper."""
@@ -224,13 +250,19 @@ class _Wrapper:
                 kept = self.inside(state)
                 now = None if self.every_step else clock.count_of(kept)
                 points = self.rule(make, now).points
-                at = params if points is None else getattr(points, which)(params, kept)
+                at = params if points is None else self.point(getattr(points, which), params, kept)
                 seen = {**state, "inner": kept}
                 return at if own is None else trees.cast_like(own(widened(at), seen), params)
 
             return point
 
         return Points(moved("gradient_params", gradient_params), moved("eval_params", eval_params))
+
+    def point(self, inner: Any, params: Tree, kept: State) -> Tree:
+        """A point of ``inner``, as a tree like the parameters."""
+        if self.moved is None:
+            return inner(params, kept)
+        return params if self.back is None else self.back(inner(self.view(params), kept), params)
 
 
 def _in_dtype(u: Any, like: Any) -> Any:

@@ -113,10 +113,14 @@ def _as_array(leaf: Any) -> Any:
 
 
 def as_state(state: Any) -> Any:
-    """The state with JAX arrays in place of NumPy arrays; ``{}`` in place of another library's empty state."""
-    if not isinstance(state, Mapping) and not jax.tree.leaves(state) and not isinstance(state, str):
-        return {}
+    """The state with JAX arrays in place of NumPy arrays."""
     return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x, state)
+
+
+def as_mapping(state: Any) -> Any:
+    """The state, or ``{}`` in place of another library's empty state."""
+    other = not isinstance(state, Mapping | str) and not jax.tree.leaves(state)
+    return {} if other else state
 
 
 def in_wider_dtype(updates: Tree, gradients: Tree, params: Tree) -> Tree:

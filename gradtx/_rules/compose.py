@@ -77,6 +77,7 @@ def _serial(links: Sequence[NamedRule]) -> Rule:
     rules = [link.rule for link in links]
     common = combined(links) | {"frozen": any_frozen(rules), "points": points_of(links)}
     common |= {"untouched": none_touches(rules)}
+    common["examples"] = bool(links) and links[0].rule.examples
     if len(steps) == 1:
         return steps[0]._replace(**common)
 

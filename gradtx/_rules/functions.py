@@ -174,7 +174,7 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
         if isinstance(part, GradientTransformation):
             _, own, now, current = places.get(id(part), Place(part, {}, step))
             yield from _numbers_at(part if current is None else current, f"{prefix}{name}.", own, now)
-        elif tx.call.parameters[name].kind == "whole":
+        elif tx.call.parameters[name.partition(".")[0]].kind == "whole":  # a name with a dot: of a tuple of numbers
             yield prefix + name, part
         elif part is not None:
             if step is None and is_scheduled(part):

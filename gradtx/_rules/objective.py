@@ -8,28 +8,50 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._rules.protocol import Context, Rule, Signals, State, Tree
+from gradtx._rules.protocol import Context, Late, Make, Rule, Signals, State, Tree, widened
 from gradtx._rules.vectors import precision
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
-OWN = ("value", "grad", "value_fn")  # keywords of update that are never passed to value_fn
+OWN = ("value", "grad", "value_fn", "obj_fn", "grad_fn")  # keywords of update that are never passed to value_fn
 
 
-def with_objective(rule: Rule, *, has_aux: bool) -> Rule:
+def with_objective(rule: Rule, *, has_aux: bool, names: tuple[str, ...] = ("value_fn",)) -> Rule:
     """The rule, with a ``value_fn`` of the parameters alone that returns one real number, at the rule's precision.
 
     The user's ``value_fn`` gets the parameters in their own dtypes, and those extra keywords of ``update`` that it
-    takes, such as its data. If it returns ``(value, aux)``, the value is used.
+    takes, such as its data. If it returns ``(value, aux)``, the value is used. ``names`` are the keywords to look for.
     """
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         extra = dict(context.extra)
-        if extra.get("value_fn") is not None:
-            extra["value_fn"] = _objective(extra["value_fn"], context.params, extra, has_aux)
+        for name in names:
+            if extra.get(name) is not None:
+                extra[name] = _objective(extra[name], context.params, context.extra, has_aux)
         return rule.update(signals, state, context._replace(extra=extra))
 
     return rule._replace(update=update)
+
+
+def with_gradients(rule: Late) -> Late:
+    """The rule, with a ``grad_fn(params, n)`` at its precision: the user's, or else the gradient of ``value_fn``."""
+
+    def made(make: Make) -> Rule:
+        inside = rule.rule(make)
+
+        def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+            extra, params = dict(context.extra), context.params
+            grad_fn, value_fn = extra.get("grad_fn"), extra.get("value_fn")
+            if grad_fn is not None:
+                extra["grad_fn"] = lambda at, n: widened(grad_fn(trees.cast_like(at, params), n))
+            elif value_fn is not None:
+                objective = _objective(value_fn, params, extra, False)
+                extra["grad_fn"] = lambda at, n: trees.map(jnp.conj, jax.grad(objective)(at))
+            return inside.update(signals, state, context._replace(extra=extra))
+
+        return inside._replace(update=update)
+
+    return Late(made)
 
 
 def _objective(value_fn: Callable[..., Any], params: Tree, extra: Mapping[str, Any], has_aux: bool) -> Any:

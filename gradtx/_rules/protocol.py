@@ -134,6 +134,8 @@ class Rule(NamedTuple):
     the links that draw at random. ``measures``: the dotted names of what its links measure, each with a function of the
     parameters that returns its value before the first update. ``places``: the links that it is made of. ``foreign``:
     trees may be of any kind, because a link of another library takes them.
+    ``examples``: gradients come with a leading axis of examples. ``own_form``: its state is no mapping, but of a form
+    of its own.
     """
 
     init: Callable[[Tree, Context], State]
@@ -147,6 +149,8 @@ class Rule(NamedTuple):
     measures: Mapping[str, Blank] = {}
     places: Callable[[Any, Any], Iterator[Place]] = nowhere
     foreign: bool = False
+    own_form: bool = False
+    examples: bool = False
 
 
 Make = Callable[..., Rule]

@@ -106,14 +106,16 @@ def on_leaves(mask: Tree, signals: Signals, context: Context, state: State) -> t
 def of_some(extra: Mapping[str, Any], mask: Tree, params: Tree) -> dict[str, Any]:
     """The keywords of an update on some of the leaves.
 
-    Trees like the parameters come without the other leaves. ``value_fn`` becomes a function of the chosen leaves alone;
-    the others keep their values in ``params``.
+    Trees like the parameters come without the other leaves. ``value_fn``, ``obj_fn`` and ``grad_fn`` become functions
+    of the chosen leaves alone; the others keep their values in ``params``.
     """
     structure = trees.flatten(mask)[1]
     found = dict(extra)
     for name, x in extra.items():
-        if name == "value_fn" and callable(x) and params is not None:
+        if name in ("value_fn", "obj_fn") and callable(x) and params is not None:
             found[name] = _held(x, params)
+        elif name == "grad_fn" and callable(x) and params is not None:
+            found[name] = _held(x, params, mask)
         elif x is not None and trees.flatten(x)[1] == structure and (name == "grad" or not is_leaf(structure)):
             found[name] = keep(x, mask)
     return found
@@ -124,10 +126,13 @@ def is_leaf(structure: Any) -> bool:
     return structure == trees.flatten(0.0)[1]
 
 
-def _held(value_fn: Callable[..., Any], params: Tree) -> Callable[..., Any]:
-    @functools.wraps(value_fn, assigned=(), updated=())
+def _held(function: Callable[..., Any], params: Tree, mask: Tree = None) -> Callable[..., Any]:
+    """A function of all leaves as one of those that move; with a mask its result is a tree, of which those are kept."""
+
+    @functools.wraps(function, assigned=(), updated=())
     def of_moving(at: Tree, *args: Any, **kwargs: Any) -> Any:
-        return value_fn(fill(at, params), *args, **kwargs)
+        made = function(fill(at, params), *args, **kwargs)
+        return made if mask is None else keep(made, mask)
 
     return of_moving
 

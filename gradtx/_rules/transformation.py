@@ -18,6 +18,7 @@ from gradtx import tree as trees
 from gradtx._rules import clock
 from gradtx._rules.checks import (
     as_arrays,
+    as_mapping,
     as_state,
     check_floating,
     check_like,
@@ -118,6 +119,7 @@ class GradientTransformation(Value):
         state = as_state(state)
         step = clock.count_of(state) if step is None else step
         rule = rule_of(self, jnp.asarray(0 if step is None else step))
+        state = state if rule.own_form else as_mapping(state)
         if (rule.frozen is not None or rule.untouched is not None) and params is not None:
             check_structure(updates, params)
         aside, given = _aside(rule, updates if params is None else params), params
@@ -126,7 +128,7 @@ class GradientTransformation(Value):
             extra = of_some(extra, trees.map(lambda how: how is Aside.NOT, aside), params)
         gradients = as_arrays(thawed)
         params = None if params is None else as_arrays(_kept(params, aside))
-        ordinary = not rule.foreign or not is_own_kind(params, updates)
+        ordinary = not rule.own_form and (not rule.foreign or not is_own_kind(params, updates))
         if ordinary:
             check_floating(params, "parameter")
         context = Context(params, extra=extra, path=self._root())
@@ -137,7 +139,7 @@ class GradientTransformation(Value):
         check_state(state, new)
         if ordinary:
             check_floating(thawed, "gradient")  # also what no link has looked at
-            if given is not None:
+            if given is not None and not rule.examples:
                 check_like(updates, given)
         return out, new
 

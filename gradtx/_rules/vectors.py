@@ -72,6 +72,11 @@ def unraveled(vector: jax.Array, like: Tree) -> Tree:
     return trees.cast_like(treedef.unflatten(shaped), like)
 
 
+def like(x: Any, other: jax.Array) -> jax.Array:
+    """A number in the dtype of an array."""
+    return jnp.asarray(x).astype(other.dtype)
+
+
 def normalized(tree: Tree) -> tuple[Tree, jax.Array]:
     """A tree whose largest number is in [1, 2), and the power of two that it was divided by: nothing is rounded.
 

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradtx._rules.checks import check_gradients, check_like
+import jax
+
+from gradtx import tree as trees
+from gradtx._rules.checks import check_floating, check_gradients, check_like
 from gradtx._rules.fields import entries_of, settled
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import Context, Names, Rule, Signals, State, Tree, asked_of, one_number, widened
+from gradtx._value.errors import TransformationError
 
 REFUSED = {"param": "a function of whole trees is given the tree: ask for 'params'"}
 
@@ -17,6 +21,7 @@ def whole_tree(
     init: Callable[[Tree], State] | None = None,
     conditions: bool = False,
     packs: bool = False,
+    examples: bool = False,
     seed: Any = None,
     measure: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Rule:
@@ -29,9 +34,11 @@ def whole_tree(
     ``None`` stays ``None``.
 
     ``packs=True`` says that nothing depends on where one leaf ends and the next begins, as in a norm over all of them;
-    without it packed parameters (`gradtx.pack`) are refused. ``measure`` maps names to functions ``(before, after, *,
-    <fields>)`` that return one number, from the update before and after and the fields of the new state that they ask
-    for. They run only inside `gradtx.measured`.
+    without it packed parameters (`gradtx.pack`) are refused. ``examples=True`` says that the updates come with a
+    leading axis, along which there is one of each leaf for every example, and leave without it; such a link stands
+    first in its chain. ``measure`` maps names to functions ``(before, after, *, <fields>)`` that return one number,
+    from the update before and after and the fields of the new state that they ask for. They run only inside
+    `gradtx.measured`.
 
     >>> import jax
     >>> from gradtx import transformation
@@ -52,18 +59,39 @@ def whole_tree(
         return init(widened(params)) if init else {}
 
     def on_trees(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
-        check_gradients(signals.updates, context.params)
+        one = _first_example(signals.updates) if examples else signals.updates
+        check_gradients(one, context.params)
         if not packs:
             refuse_packed(signals.updates, "it looks at whole leaves")
         updates = widened(signals.updates)
         with entries_of(state):
             new, state = update(updates, state, **asked_of(names, signals, context, updates))
-        check_like(new, updates)
+        check_like(new, one)
         context.measured(measures, updates, new, state)
         return signals.then(new, conditions=conditions), settled(state)
 
     random = "key" in names.all
     seeds = (0.0 if seed is None else seed,) if random else ()
     return Rule(
-        started, on_trees, "t" in names.all or random, seeds=seeds, measures=dict.fromkeys(measures, one_number)
+        started,
+        on_trees,
+        "t" in names.all or random,
+        seeds=seeds,
+        measures=dict.fromkeys(measures, one_number),
+        examples=examples,
     )
+
+
+def _first_example(updates: Tree) -> Tree:
+    """What one example has, by its shape. Raises `TransformationError`: leaves with other numbers of examples."""
+    check_floating(updates, "gradient")
+    counts = {}
+    for path, x in zip(trees.paths(updates), trees.flatten(updates)[0], strict=True):
+        if x is not None:
+            if x.ndim == 0:
+                raise TransformationError(f"leaf {path}: expected a leading axis of examples, found one number")
+            counts[path] = x.shape[0]
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{n} of {path}" for path, n in counts.items())
+        raise TransformationError(f"expected as many examples of each leaf, found {found}")
+    return trees.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), updates)

@@ -187,6 +187,8 @@ class Call(Made):
             if parameter.check is not None:
                 parameter.check(x)
             return Frozen(x)
+        if x is None and parameter.optional:
+            return None
         if parameter.kind == "link":
             return self.cls._link(x)
         if parameter.kind == "group":
@@ -196,8 +198,6 @@ class Call(Made):
                 raise TransformationError(f"two labels read the same: {', '.join(map(repr, x))}")
             adapted = {str(name): parameter.adapt(link) if parameter.adapt else link for name, link in x.items()}
             return _named({name: within(name, self.cls._link)(link) for name, link in adapted.items()})
-        if x is None and parameter.optional:
-            return None
         return self._number(x, parameter, deep=parameter.kind != "number")
 
     def _number(self, x: Any, parameter: Parameter, *, deep: bool) -> Any:

@@ -30,6 +30,7 @@ SPELLED = {
     "beta_1": ("b1",),
     "beta_2": ("b2",),
     "epsilon": ("eps",),
+    "key": ("seed",),
     "l2": ("weight_decay",),
     "mu": ("momentum",),
     "step_size": ("learning_rate",),

@@ -45,7 +45,10 @@ class Kept(NamedTuple):
     adapt: Callable[[Any], Any] | None = None
 
 
-Decay = Annotated[Any, Interval(0.0, 1.0, closed=False, split=True)]
+INTERVAL_OF_DECAYS = Interval(0.0, 1.0, closed=False, split=True)
+
+
+Decay = Annotated[Any, INTERVAL_OF_DECAYS]
 """A decay in [0, 1), stored with more precision than float32 (see `gradtx.transformation`)."""
 
 
@@ -71,6 +74,10 @@ Static = Annotated[Any, Kept("structure")]
 
 Numbers = Annotated[Any, Kept("numbers")]
 """A number, or a tuple of numbers, however deep."""
+
+
+Decays = Annotated[Any, Kept("numbers"), INTERVAL_OF_DECAYS]
+"""A decay, or a tuple of them."""
 
 
 Dtype = Annotated[Any, Kept("dtype")]

@@ -13,7 +13,9 @@ import jax.numpy as jnp
 from gradtx._value.errors import TransformationError
 from gradtx._value.marks import Interval, Kept
 
-MARKS = ("Decay", "NonNegative", "Limit", "Seed", "Share", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group")
+MARKS = (
+    "Decay", "Decays", "NonNegative", "Limit", "Seed", "Share", "Static", "Numbers", "Dtype", "OfStep", "Link", "Group",
+)  # fmt: skip
 
 
 class Parameter(NamedTuple):

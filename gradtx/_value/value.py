@@ -18,7 +18,7 @@ from gradtx._value.call import Call
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, suggest, within
 from gradtx._value.frozen import Frozen
-from gradtx._value.marks import Interval
+from gradtx._value.marks import INTERVAL_OF_DECAYS, Interval
 from gradtx._value.named_links import Links
 from gradtx._value.numbers import show
 from gradtx._value.structure import Structure, exportable, looks_of, places, taken_apart
@@ -56,7 +56,9 @@ class Value:
     @classmethod
     def _exchange(cls, part: Any, x: Any) -> Any:
         """What may stand where ``part`` stood: a link for a link, a number for a number."""
-        return cls._link(x) if isinstance(part, cls) else cls._number(x, None)
+        if isinstance(part, cls):
+            return cls._link(x)
+        return cls._number(x, INTERVAL_OF_DECAYS if isinstance(part, SplitDecay) else None)
 
     # Making and taking apart ------------------------------------------------------------------------------------------
 

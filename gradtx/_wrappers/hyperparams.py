@@ -16,26 +16,29 @@ from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.call import Call
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
-from gradtx._value.marks import Link, Static
+from gradtx._value.marks import Dtype, Link, Static
 
 
 class InjectHyperparamsState(NamedTuple):
-    """The numbers of a transformation by name, and its state."""
+    """The numbers of a transformation by name, its state, and the states of those numbers that have one."""
 
     hyperparams: dict[str, Any]
     inner_state: Any
+    hyperparams_states: dict[str, Any] = {}
 
 
 @transformation
-def with_hyperparams(inner: Link, names: Static = None) -> Late:
+def with_hyperparams(inner: Link, names: Static = None, *, stateful: Any = None, dtype: Dtype = None) -> Late:
     """A transformation whose numbers are kept in its state, where they can be read and set.
 
         u ← inner(uₜ), with the numbers of ``state.hyperparams``
 
     A number that is set there holds from the next update on. A schedule writes its value of every update there, so what
-    is set in its place does not last. ``names`` chooses some of the numbers. In gradtx this is seldom needed: a
+    is set in its place does not last. ``names`` chooses some of the numbers. ``stateful`` maps names to schedules that
+    depend on more than the step: ``schedule.init()``, ``schedule.update(state, **extra)`` and the value
+    ``schedule(state, **extra)``, with the extra keywords of ``update``. ``dtype`` is that of the numbers in the state. In gradtx this is seldom needed: a
     transformation may itself be an argument of a compiled step, and `gradtx.GradientTransformation.replace` exchanges
-    its numbers. State: a named tuple with ``hyperparams``, a dictionary, and ``inner_state``. Raises
+    its numbers. State: a named tuple with ``hyperparams``, a dictionary, ``inner_state`` and ``hyperparams_states``. Raises
     `TransformationError`: a name that is no number of ``inner``.
 
     >>> from gradtx import sgd
@@ -45,7 +48,7 @@ def with_hyperparams(inner: Link, names: Static = None) -> Late:
     >>> tx.update(jnp.array([1.0]), state)[0]
     Array([-2.], dtype=float32)
     """
-    numbers = _numbers_of(inner, names)
+    numbers, moving = _numbers_of(inner, names), dict(stateful or {})
     timed = any(is_scheduled(x) for x in numbers.values())
 
     def at(state: Any, step: Any) -> dict[str, Any]:
@@ -58,21 +61,27 @@ def with_hyperparams(inner: Link, names: Static = None) -> Late:
         started = within(inner.link_name, make)(inner)
 
         def init(params: Tree, context: Context) -> Any:
-            found = {name: _stored(at_step(x, jnp.zeros([], jnp.int32))) for name, x in numbers.items()}
+            found = {name: _stored(at_step(x, jnp.zeros([], jnp.int32)), dtype) for name, x in numbers.items()}
+            states = {name: schedule.init() for name, schedule in moving.items()}
+            found |= {name: _stored(schedule(states[name]), dtype) for name, schedule in moving.items()}
             inside = started._replace(timed=started.timed or timed)
             state = clock.start(inside, params, context.at(inner.link_name), nested=True)
-            return InjectHyperparamsState(found, state)
+            return InjectHyperparamsState(found, state, states)
 
         def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
             known, own = _taken_apart(state)
             own = as_state(own)
             step = clock.count_of(own)
-            found = {name: _stored(x) for name, x in at(known, step).items()}
+            found = {name: _stored(x, dtype) for name, x in at(known, step).items()}
+            states = dict(state.hyperparams_states)
+            for name, schedule in moving.items():
+                found[name] = _stored(schedule(states[name], **context.extra), dtype)
+                states[name] = schedule.update(states[name], **context.extra)
             inside = within(inner.link_name, make)(current(found), step)
             inside = inside._replace(timed=inside.timed or timed)
             here = context._replace(path=(inner.link_name,), followed=False)
             after, new = within(inner.link_name, clock.tick)(inside, signals, own, here, step)
-            return after, InjectHyperparamsState(found, new)
+            return after, InjectHyperparamsState(found, new, states)
 
         def places(state: Any, step: Any) -> Iterator[Place]:
             known, own = _taken_apart(state)
@@ -120,15 +129,24 @@ def inject_hyperparams(
         raise TransformationError(f"inject_hyperparams: static_args: {inner_factory} has no argument {absent[0]!r}")
 
     def made(*args: Any, **kwargs: Any) -> GradientTransformation:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        stateful = {name: x for name, x in given.items() if name not in static and _is_stateful(x)}
+        given.update({name: jnp.asarray(x(x.init()), float) for name, x in stateful.items()})
+        args, kwargs = bound.args, bound.kwargs
         call = getattr(inner_factory, "call", None)
         if isinstance(call, Call):
             inner = call(*args, **kwargs)
         else:
             inner = _as_value(inner_factory, static, signature, args, kwargs)
         names = tuple(name for name in _numbers_of(inner, None) if name not in static)
-        return with_hyperparams(inner, names)
+        return with_hyperparams(inner, names, stateful=stateful or None, dtype=hyperparam_dtype)
 
     return made
+
+
+inject_stateful_hyperparams = inject_hyperparams
 
 
 def _as_value(function: Any, static: tuple[str, ...], signature: inspect.Signature, args: Any, kwargs: Any) -> Any:
@@ -150,6 +168,10 @@ def _as_value(function: Any, static: tuple[str, ...], signature: inspect.Signatu
     return Call(body, GradientTransformation)(**given)
 
 
+def _is_stateful(x: Any) -> bool:
+    return callable(x) and callable(getattr(x, "init", None)) and callable(getattr(x, "update", None))
+
+
 def _is_number(x: Any) -> bool:
     if isinstance(x, bool | np.bool_ | str) or x is None:
         return False
@@ -169,10 +191,11 @@ def _numbers_of(inner: GradientTransformation, names: Iterable[str] | None) -> d
     return found if names is None else {name: found[name] for name in names}
 
 
-def _stored(x: Any) -> jax.Array:
+def _stored(x: Any, dtype: Any) -> jax.Array:
     """A number as an array of its own."""
     x = x.near if isinstance(x, SplitDecay) else x
-    return jnp.array(x, x.dtype if hasattr(x, "dtype") else jnp.result_type(float))
+    own = x.dtype if hasattr(x, "dtype") else jnp.result_type(float)
+    return jnp.array(x, own if dtype is None else dtype)
 
 
 def _exact(x: Any, given: Any) -> Any:

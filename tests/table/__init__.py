@@ -2,6 +2,7 @@
 
 from tests.table.classics import CLASSICS
 from tests.table.combinators import COMBINATORS
+from tests.table.contrib import CONTRIB
 from tests.table.helpers import HELPERS
 from tests.table.links import LINKS
 from tests.table.recipes import RECIPES
@@ -9,7 +10,7 @@ from tests.table.row import Row
 from tests.table.second_order import SECOND_ORDER
 from tests.table.wrappers import WRAPPERS
 
-ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES + CLASSICS + HELPERS
+ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES + CLASSICS + CONTRIB + HELPERS
 CONTRACTED = [row for row in ROWS if row.contracts]
 
 __all__ = ["CONTRACTED", "ROWS", "Row"]

@@ -1,0 +1,80 @@
+"""How the states of Optax's ``contrib`` and of gradtx correspond; see `gradtx._interop.layouts`.
+
+Each entry is a function of a transformation and of ``inside(tx)``, the layout of what a wrapper goes around.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradtx._interop import optax_types as T
+from gradtx._interop.pieces import Layout, Piece
+
+Make = Callable[[Any, Callable[[Any], Layout]], Layout]
+
+
+def _one(layout: Layout) -> Make:
+    return lambda tx, inside: layout
+
+
+def said(number: Any) -> Piece:
+    """A number of the call, which Optax keeps in the state and we do not."""
+    return Piece((), lambda: jnp.asarray(number), lambda x: ())
+
+
+def _dog(tx: Any, inside: Any) -> Layout:
+    first = Piece((), lambda: jnp.zeros([], bool), lambda x: ())
+    return T.DoGState(first, "init_params", "max_dist", "sum_sq_norm_grads")
+
+
+def _galore(tx: Any, inside: Any) -> Layout:
+    return T.GaLoreState("count", inside(tx.given["base_optimizer"]), "projector")
+
+
+def _mechanic(tx: Any, inside: Any) -> Layout:
+    return T.MechanicState(inside(tx.given["base_optimizer"]), "count", *"rmvs", "x0")
+
+
+def _muon(tx: Any, inside: Any) -> Layout:
+    coefficients = jnp.asarray(tx.given["ns_coeffs"])
+    return T.MuonState("count", "scale_by_ewma.mu", said(coefficients))
+
+
+def _schedule_free(tx: Any, inside: Any) -> Layout:
+    base = inside(tx.given["base_optimizer"])
+    return T.ScheduleFreeState(said(tx.b1), "weight_sum", "count", "max_lr", base, "z", "x")
+
+
+STATES = {
+    "dadapt_adamw": T.DAdaptAdamWState("exp_avg", "exp_avg_sq", "grad_sum", "estim_lr", "numerator_weighted", "count"),
+    "momo": T.MomoState("exp_avg", "barf", "gamma", "lb", "count"),
+    "momo_adam": T.MomoAdamState("exp_avg", "exp_avg_sq", "barf", "gamma", "lb", "count"),
+    "normalize": T.EmptyState(),
+    "prodigy": T.ProdigyState(
+        "exp_avg", "exp_avg_sq", "grad_sum", "params0", "estim_lr", "numerator_weighted", "count"
+    ),
+    "reduce_on_plateau": T.ReduceLROnPlateauState(
+        "scale", "best_value", "plateau_count", "cooldown_count", "accumulated", "avg_value"
+    ),
+    "scale_by_acprop": T.ScaleByBeliefState("count", "mu", "nu"),
+    "scale_by_ademamix": T.ScaleByAdemamixState("count", "count", "m1", "m2", "nu"),
+    "scale_by_adopt": T.ScaleByAdamState("count", "mu", "nu"),
+    "scale_by_cocob": T.COCOBState("init_particles", "cumulative_gradients", "scale", "subgradients", "reward"),
+    "scale_by_dowg": T.DoWGState("init_params", "weighted_sq_norm_grads", "estim_sq_dist"),
+    "scale_by_madgrad": T.MadgradState("count", "grad_sum_sq", "s", "x0"),
+    "scale_by_simplified_ademamix": T.ScaleBySimplifiedAdEMAMixState("count", "m", "n"),
+    "scale_by_sophia": T.SophiaState("count", "mu", "nu", "inner"),
+    "snapshot": T.SnapshotState("measurement"),
+    "stateless": T.EmptyState(),
+    "stateless_with_tree_map": T.EmptyState(),
+}
+WRAPPED: Mapping[str, Make] = {
+    **{name: _one(layout) for name, layout in STATES.items()},
+    "mechanize": _mechanic,
+    "scale_by_dog": _dog,
+    "scale_by_galore": _galore,
+    "scale_by_muon": _muon,
+    "schedule_free": _schedule_free,
+    "split_real_and_imaginary": lambda tx, inside: T.SplitRealAndImaginaryState(inside(tx.given["inner"])),
+}

@@ -1,0 +1,136 @@
+"""Muon: orthogonal momentum for matrices, Adam for the rest."""
+
+import functools
+from typing import Any
+
+from gradtx import tree as trees
+from gradtx._links.decay import add_decayed_weights
+from gradtx._links.moments import bias_correction, nesterov_bias_correction, scale_by_ewma
+from gradtx._links.orthogonalize import STANDARD, Preconditioning, orthogonalize, scale_by_shape
+from gradtx._links.scaling import scale_by_learning_rate
+from gradtx._links.second_moments import scale_by_rms
+from gradtx._rules.matrices import axes_of_leaves
+from gradtx._rules.transformation import GradientTransformation, transformation
+from gradtx._value.errors import TransformationError
+from gradtx._value.marks import Decay, Dtype, NonNegative, Numbers, Static
+from gradtx._wrappers.chain import chain
+from gradtx._wrappers.groups import partition
+
+DION = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)
+NAMED = {"standard": STANDARD, "dion": DION}
+
+
+@transformation
+def scale_by_muon(
+    ns_coeffs: Numbers = STANDARD,
+    beta: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    *,
+    ns_steps: int = 5,
+    mu_dtype: Dtype = None,
+    nesterov: bool = True,
+    adaptive: bool = False,
+    preconditioning: Preconditioning = "frobenius",
+    weight_dimension_numbers: Any = None,
+) -> GradientTransformation:
+    """The orthogonal part of momentum: the links of Muon for matrices.
+
+        mₜ = βmₜ₋₁ + (1 − β)uₜ;   u ← NS(βmₜ/(1 − βᵗ⁺¹) + (1 − β)uₜ/(1 − βᵗ))        (nesterov=False: NS(mₜ/(1 − βᵗ)))
+
+    β is ``beta``; NS, its numbers and its options are those of `orthogonalize`. ``mu_dtype`` is that of m. Source:
+    Jordan et al. 2024; Nesterov's form as in `nesterov_bias_correction`, Dozat 2016. Raises `TransformationError`: a
+    leaf that is no matrix.
+
+    >>> tx = scale_by_muon((1.5, -0.5, 0.0), ns_steps=12)
+    >>> tx.update(jnp.diag(jnp.array([4.0, -0.5])), tx.init(jnp.zeros((2, 2))))[0].round(4)
+    Array([[ 1.,  0.],
+           [ 0., -1.]], dtype=float32)
+    """
+    how = {"ns_steps": ns_steps, "adaptive": adaptive, "preconditioning": preconditioning}
+    corrected = nesterov_bias_correction(beta) if nesterov else bias_correction(beta)
+    orthogonal = orthogonalize(ns_coeffs, eps, weight_dimension_numbers=weight_dimension_numbers, **how)
+    return chain(scale_by_ewma(beta, accumulator_dtype=mu_dtype), corrected, orthogonal)
+
+
+@transformation
+def muon(
+    learning_rate: NonNegative,
+    ns_coeffs: Static = STANDARD,
+    beta: Decay = 0.95,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    adam_b1: Decay = 0.9,
+    adam_b2: Decay = 0.999,
+    adam_eps_root: NonNegative = 0.0,
+    adam_weight_decay: NonNegative = 0.0,
+    adam_learning_rate: NonNegative = None,
+    consistent_rms: NonNegative = None,
+    *,
+    ns_steps: int = 5,
+    weight_decay_mask: Any = None,
+    mu_dtype: Dtype = None,
+    nesterov: bool = True,
+    adaptive: bool = False,
+    preconditioning: Preconditioning = "frobenius",
+    muon_weight_dimension_numbers: Any = None,
+) -> GradientTransformation:
+    """Momentum that is made orthogonal where a parameter is a matrix, and Adam for all other parameters.
+
+        W ← W − α (√max(1, n/m) NS(m̂) + λW)
+
+    NS(m̂) is that of `scale_by_muon`, the factor that of `scale_by_shape`. α is ``learning_rate``, λ ``weight_decay``.
+    ``ns_coeffs`` are numbers, or ``"standard"`` or ``"dion"``; to sweep them, see `scale_by_muon`. The other
+    parameters go to AdamW (with Nesterov's momentum, if ``nesterov``), whose numbers begin with ``adam_``; its rate is
+    α too, if ``adam_learning_rate`` is not given. The trap: arrays with two axes are taken for matrices, embeddings
+    among them, and others are not, stacks of matrices among them. ``muon_weight_dimension_numbers`` says it better: a
+    tree with a `MuonDimensionNumbers` for each matrix, and None for what goes to Adam. Source: Jordan et al. 2024;
+    Ahn et al. 2025 for Dion's coefficients.
+
+    >>> tx, params = muon(0.5, nesterov=False), {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}
+    >>> updates, _ = tx.update({"w": jnp.eye(2), "b": jnp.array([4.0, -4.0])}, tx.init(params), params)
+    >>> updates["b"].round(4), bool(abs(updates["w"][0, 0] + 0.5) < 0.15)
+    (Array([-0.5,  0.5], dtype=float32), True)
+    """
+    axes, how = muon_weight_dimension_numbers, {"nesterov": nesterov, "mu_dtype": mu_dtype}
+    orthogonal = {"ns_steps": ns_steps, "adaptive": adaptive, "preconditioning": preconditioning} | how
+    matrices = chain(
+        scale_by_muon(_coefficients(ns_coeffs), beta, eps, weight_dimension_numbers=axes, **orthogonal),
+        scale_by_shape(consistent_rms, weight_dimension_numbers=axes),
+        add_decayed_weights(weight_decay, mask=weight_decay_mask),
+        scale_by_learning_rate(learning_rate),
+    )
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    others = _adamw(rate, adam_b1, adam_b2, eps, adam_eps_root, adam_weight_decay, **how)
+    return partition({"muon": matrices, "adam": others}, by_rank if axes is None else functools.partial(by_axes, axes))
+
+
+def _adamw(rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any, decay: Any, *, nesterov: bool, mu_dtype: Any) -> Any:
+    corrected = nesterov_bias_correction(b1) if nesterov else bias_correction(b1)
+    direction = (scale_by_ewma(b1, accumulator_dtype=mu_dtype), corrected, scale_by_rms(b2, eps, eps_root))
+    return chain(*direction, add_decayed_weights(decay), scale_by_learning_rate(rate))
+
+
+def by_rank(params: Any) -> Any:
+    """Who trains each leaf: Muon what has two axes."""
+    return by_axes(None, params)
+
+
+def by_axes(given: Any, params: Any) -> Any:
+    """Who trains each leaf: Muon what the given axes make a matrix of."""
+    leaves, treedef = trees.flatten(params)
+    who = ["adam" if axes is None else "muon" for axes in axes_of_leaves(given, params)]
+    return treedef.unflatten([None if x is None else label for x, label in zip(leaves, who, strict=True)])
+
+
+def _coefficients(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if given not in NAMED:
+        raise TransformationError(f"ns_coeffs: expected numbers or {' or '.join(map(repr, NAMED))}, found {given!r}")
+    return NAMED[given]
