@@ -154,7 +154,9 @@ def _with_hyperparams(tx: GradientTransformation) -> Layout:
     inner = tx.given["inner"]
     scheduled = [name for name, x in inner.given.items() if is_scheduled(x)]
     kept = inner.replace({name: at_step(inner.given[name], jnp.zeros([], jnp.int32)) for name in scheduled})
-    decays = {name: x for name, x in inner.given.items() if isinstance(x, SplitDecay)}
+    rounded = tx.given["dtype"].value is not None
+    decays = {} if rounded else {name: x for name, x in inner.given.items() if isinstance(x, SplitDecay)}
+    states = {name: f"hyperparams_states.{name}" for name in dict(tx.given["stateful"].value or {})}
 
     def exact(found: dict[str, Any]) -> dict[str, Any]:
         """What float32 does not hold of a decay, where float64 does."""
@@ -164,7 +166,7 @@ def _with_hyperparams(tx: GradientTransformation) -> Layout:
     return T.InjectStatefulHyperparamsState(
         "inner_state.count",
         Piece(("hyperparams",), exact, lambda found: (found,)),
-        {name: T.WrappedScheduleState("inner_state.count") for name in scheduled},
+        {name: T.WrappedScheduleState("inner_state.count") for name in scheduled} | states,
         inside(kept, "inner_state"),
     )
 

@@ -212,7 +212,7 @@ def _shaped(like: Any, made: Any) -> Any:
     if like is None and isinstance(made, Mapping) and not made:  # what Flax makes of a leaf behind a mask
         return None
     if (fields := _fields_of(like)) is not None and isinstance(made, dict):
-        return type(like)(*(_shaped(getattr(like, name), made[name]) for name in fields))
+        return type(like)(*(_shaped(getattr(like, name), made.get(name, getattr(like, name))) for name in fields))
     return made
 
 
