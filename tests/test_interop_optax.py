@@ -16,6 +16,7 @@ import orbax.checkpoint
 import pytest
 
 import gradtx as gx
+import gradtx.optax
 from gradtx.interop import from_optax_state, to_optax_state
 from tests.test_optax import double_precision
 
@@ -106,7 +107,9 @@ RUNS = {
             o.scale(-1.0),
         )
     ),
-    "named chain": same(lambda o: o.named_chain(("clip", o.clip(1.0)), ("adam", o.scale_by_adam()), ("rate", o.scale(-0.1)))),
+    "named chain": same(
+        lambda o: o.named_chain(("clip", o.clip(1.0)), ("adam", o.scale_by_adam()), ("rate", o.scale(-0.1)))
+    ),
     "masked": same(lambda o: o.chain(o.masked(o.trace(0.9), MASK), o.scale_by_learning_rate(falling))),
     "partition": same(lambda o: o.partition({"a": o.adam(falling), "b": o.sgd(0.5, 0.9)}, {"w": "a", "b": "b"})),
     "partition by a function": same(
@@ -128,9 +131,7 @@ RUNS = {
     "inject_hyperparams in a chain": same(
         lambda o: o.chain(o.clip_by_global_norm(1.0), o.inject_hyperparams(o.sgd)(falling, momentum=0.9))
     ),
-    "conditionally_transform": same(
-        lambda o: o.conditionally_transform(o.chain(o.trace(0.9), o.scale(-0.1)), is_late)
-    ),
+    "conditionally_transform": same(lambda o: o.conditionally_transform(o.chain(o.trace(0.9), o.scale(-0.1)), is_late)),
     "conditionally_mask": same(lambda o: o.conditionally_mask(o.adam(0.1), is_late)),
 }
 
@@ -202,3 +203,174 @@ def test_a_run_moves_over_and_back(name):
         assert farthest(without_counts(found), without_counts(last)) <= run.tolerance
         if name not in UNCOUNTED:
             assert farthest(counts(found), counts(last)) == 0
+
+
+def test_lbfgs_moves_over_with_its_memory():
+    def objective(params):
+        return sum(
+            jnp.sum((1 + jnp.arange(x.size, dtype=x.dtype).reshape(x.shape)) * jnp.cosh(x)) for x in params.values()
+        )
+
+    with double_precision():
+        params, _ = start()
+        ours, theirs = (
+            library.chain(library.scale_by_lbfgs(memory_size=3), library.scale(-0.5)) for library in (gx, optax)
+        )
+
+        def three(tx, params, state):
+            def step(carry, _):
+                updates, state = tx.update(jax.grad(objective)(carry[0]), carry[1], carry[0])
+                return (jax.tree.map(jnp.add, carry[0], updates), state), None
+
+            return jax.jit(lambda *carry: jax.lax.scan(step, carry, length=3)[0])(params, state)
+
+        half, state = three(theirs, params, theirs.init(params))
+        moved = from_optax_state(ours, half, state)
+        assert farthest(to_optax_state(ours, half, moved), state) == 0
+        whole, last = three(theirs, half, state)
+        params, moved = three(ours, half, moved)
+        assert farthest(params, whole) <= 1e-12
+        assert farthest(to_optax_state(ours, half, moved), last) <= 1e-12
+
+
+FORMS = {
+    "lbfgs": lambda o: o.lbfgs(memory_size=2),
+    "backtracking": lambda o: o.chain(o.sgd(0.1), o.scale_by_backtracking_linesearch(5, store_grad=True)),
+    "rprop": lambda o: o.rprop(0.1),  # Optax's previous update has another length, but the same sign
+    "polyak": lambda o: o.polyak_sgd(1.0),
+    "distance over gradients": lambda o: o.chain(o.scale_by_distance_over_gradients(), o.scale(-1.0)),
+    "noise": lambda o: o.chain(o.zero_nans(), o.keep_params_nonnegative()),
+    "trust ratio": lambda o: o.chain(o.scale_by_trust_ratio(), o.scale_by_polyak()),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_state_has_the_form_of_optax(name):
+    params = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}
+    ours, theirs = FORMS[name](gx), FORMS[name](optax).init(params)
+    state = from_optax_state(ours, params, theirs)
+    assert jax.tree.structure(state) == jax.tree.structure(ours.init(params))
+    made = to_optax_state(ours, params, ours.init(params))
+    assert jax.tree.structure(made) == jax.tree.structure(theirs)
+    kinds = [[(x.shape, x.dtype) for x in jax.tree.leaves(tree)] for tree in (made, theirs)]
+    assert kinds[0] == kinds[1]
+
+
+# Checkpoints ----------------------------------------------------------------------------------------------------------
+
+KEPT = ["adamw, mask", "chain with a clip", "partition", "integer labels, one frozen", "inject_hyperparams, scheduled"]
+KEPT += ["rmsprop, momentum", "MultiSteps", "named chain", "chain of chains", "apply_if_finite", "sgd, momentum"]
+
+
+def by_pickle(state, folder):
+    return pickle.loads(pickle.dumps(state))
+
+
+def by_flax(state, folder):
+    return flax.serialization.to_state_dict(state)
+
+
+def by_msgpack(state, folder):
+    return flax.serialization.msgpack_restore(flax.serialization.to_bytes(state))
+
+
+def by_orbax(state, folder):
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / "state", state)
+        checkpointer.wait_until_finished()
+        return checkpointer.restore(folder / "state")
+
+
+@pytest.mark.filterwarnings("ignore:Sharding info not provided")
+@pytest.mark.parametrize("keep", [by_pickle, by_flax, by_msgpack, by_orbax], ids=lambda f: f.__name__)
+def test_a_state_comes_back_from_a_checkpoint(keep, tmp_path):
+    with double_precision():
+        params, gradients = start()
+        for n, name in enumerate(KEPT):
+            if keep is by_msgpack and name == "named chain":
+                continue  # Flax does not write Optax's OrderedDict
+            ours, theirs = RUNS[name].ours(), RUNS[name].theirs()
+            state = theirs.init(params)
+            for gradient in gradients[:2]:
+                _, state = theirs.update(gradient, state, params)
+            folder = tmp_path / str(n)
+            folder.mkdir()
+            expected = from_optax_state(ours, params, state)
+            found = from_optax_state(ours, params, keep(jax.tree.map(jnp.asarray, state), folder))
+            assert jax.tree.structure(found) == jax.tree.structure(expected), name
+            assert farthest(found, expected) == 0, name
+            assert farthest(expected, ours.init(params)) > 0, name
+
+
+@pytest.mark.parametrize("keep", [by_pickle, by_flax, by_orbax], ids=lambda f: f.__name__)
+def test_a_state_goes_on_in_the_module_with_the_calls_of_optax(keep, tmp_path):
+    params, gradients = start()
+
+    def make(library):
+        return library.chain(library.clip_by_global_norm(1.0), library.inject_hyperparams(library.adamw)(falling))
+
+    theirs, ours = make(optax), make(gx.optax)
+    with jax.numpy_dtype_promotion("standard"):
+        _, state = theirs.update(gradients[0], theirs.init(params), params)
+        moved = from_optax_state(ours, params, keep(state, tmp_path))
+        assert jax.tree.structure(moved) == jax.tree.structure(ours.init(params))
+        expected, last = theirs.update(gradients[1], state, params)
+        updates, moved = ours.update(gradients[1], moved, params)
+        back = to_optax_state(ours, params, moved)
+    assert farthest(updates, expected) <= 1e-6
+    assert jax.tree.structure(back) == jax.tree.structure(last)
+
+
+# What does not fit ----------------------------------------------------------------------------------------------------
+
+WRONG = {
+    "another optimizer": (gx.adam(0.1), optax.sgd(0.1, 0.9), r"state\.0: expected ScaleByAdamState.*found TraceState"),
+    "one of another length": (gx.adam(0.1), optax.chain(optax.adam(0.1), optax.clip(1.0)), "expected a tuple of 2"),
+    "no accumulation": (
+        gx.MultiSteps(gx.sgd(0.1), 2),
+        optax.sgd(0.1),
+        r"expected MultiStepsState\(mini_step.*found a tup",
+    ),
+    "another group": (
+        gx.partition({"a": gx.sgd(0.1)}, {"*": "a"}),
+        optax.partition({"b": optax.sgd(0.1)}, "b"),
+        r"state\.inner_states: expected an entry 'a', found \['b'\]",
+    ),
+    "no mask": (
+        gx.chain(gx.masked(gx.trace(0.9), MASK)),
+        optax.chain(optax.trace(0.9)),
+        r"state\.0: expected MaskedState\(inner_state\), found TraceState\(trace\)",
+    ),
+    "another mask": (
+        gx.masked(gx.trace(0.9), MASK),
+        optax.masked(optax.trace(0.9), {"w": True, "b": True}),
+        r"state leaf trace\.b: expected None, found shape \(3,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_state_of_something_else_is_told(name):
+    ours, theirs, message = WRONG[name]
+    params = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}
+    with pytest.raises(gx.TransformationError, match=f"from_optax_state: .*{message}"):
+        from_optax_state(ours, params, theirs.init(params))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"w": jnp.ones((4, 3)), "b": jnp.ones(2)}, r"scale_by_ewma\.mu\.b: expected shape \(3,\), found shape \(2,\)"),
+        ({"w": jnp.ones((4, 3))}, r"scale_by_ewma\.mu\.b: expected shape \(3,\), found none"),
+        (
+            {"w": jnp.ones((4, 3)), "b": jnp.ones(3), "c": jnp.ones(2)},
+            r"scale_by_ewma\.mu\.c: expected none, found shape \(2,\)",
+        ),
+    ],
+)
+def test_a_state_of_other_parameters_is_told(other, message):
+    params = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}
+    with pytest.raises(gx.TransformationError, match=f"from_optax_state: state leaf {message}"):
+        from_optax_state(gx.adam(0.1), params, optax.adam(0.1).init(other))
+    with pytest.raises(gx.TransformationError, match=r"to_optax_state: state leaf .*: expected"):
+        to_optax_state(gx.adam(0.1), params, gx.adam(0.1).init(other))

@@ -52,7 +52,7 @@ def _nadam(link: Any) -> Kind:
 
 
 def _rmsprop(link: Any) -> Kind:
-    steps = [(Slot("momentum", "momentum.trace.trace", lambda rate: -1.0),)]  # it is subtracted there, added here
+    steps = [(Slot("momentum", "momentum.trace", lambda rate: -1.0),)]  # it is subtracted there, added here
     averaged = [(Slot("average_gradient", "mu"),)] if link.centered else []
     return Kind("RMSprop", ((Slot("velocity", "nu"),), *([] if link.momentum is None else steps), *averaged))
 
@@ -96,7 +96,7 @@ def from_keras_state(
 
     >>> from gradtx import sgd
     >>> from_keras_state(sgd(0.5, 0.9), jnp.zeros(1), [np.array(3), np.array(0.5), np.array([-1.0])])
-    {'trace': {'trace': Array([2.], dtype=float32)}}
+    {'trace': Array([2.], dtype=float32)}
     """
     return within("from_keras_state", _from)(tx, params, variables, names)
 
@@ -146,7 +146,7 @@ def to_keras_state(
     out. Raises `TransformationError`: a state of another transformation; no ``step``; recipes with several rates.
 
     >>> from gradtx import sgd
-    >>> to_keras_state(sgd(0.5, 0.9), jnp.zeros(1), {"trace": {"trace": jnp.array([2.0])}}, step=3)["2"]
+    >>> to_keras_state(sgd(0.5, 0.9), jnp.zeros(1), {"trace": jnp.array([2.0])}, step=3)["2"]
     array([-1.], dtype=float32)
     """
     return within("to_keras_state", _to)(tx, params, state, names, step)

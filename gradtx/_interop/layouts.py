@@ -154,7 +154,9 @@ def _with_hyperparams(tx: GradientTransformation) -> Layout:
     inner = tx.given["inner"]
     scheduled = [name for name, x in inner.given.items() if is_scheduled(x)]
     kept = inner.replace({name: at_step(inner.given[name], jnp.zeros([], jnp.int32)) for name in scheduled})
-    decays = {name: x for name, x in inner.given.items() if isinstance(x, SplitDecay)}
+    rounded = tx.given["dtype"].value is not None
+    decays = {} if rounded else {name: x for name, x in inner.given.items() if isinstance(x, SplitDecay)}
+    states = {name: f"hyperparams_states.{name}" for name in dict(tx.given["stateful"].value or {})}
 
     def exact(found: dict[str, Any]) -> dict[str, Any]:
         """What float32 does not hold of a decay, where float64 does."""
@@ -164,7 +166,7 @@ def _with_hyperparams(tx: GradientTransformation) -> Layout:
     return T.InjectStatefulHyperparamsState(
         "inner_state.count",
         Piece(("hyperparams",), exact, lambda found: (found,)),
-        {name: T.WrappedScheduleState("inner_state.count") for name in scheduled},
+        {name: T.WrappedScheduleState("inner_state.count") for name in scheduled} | states,
         inside(kept, "inner_state"),
     )
 
@@ -212,9 +214,20 @@ def _optimistic(tx: GradientTransformation) -> Layout:
     return T.ScaleByOptimisticGradientState(first, "previous_gradient")
 
 
+def _of_one(name: str) -> Piece:
+    """One number for each leaf: an array of one in Optax."""
+    return Piece(
+        (name,),
+        lambda x: jax.tree.map(lambda x: jnp.reshape(x, (1,)), x),
+        lambda x: (jax.tree.map(lambda x: jnp.reshape(x, ()), x),),
+    )
+
+
 def _lbfgs(tx: GradientTransformation) -> Layout:
+    """Optax's count says where in its memory the next pair goes; here some pairs are not kept."""
     memory = ("params", "updates", "diff_params_memory", "diff_updates_memory", "weights_memory")
-    return T.ScaleByLBFGSState("count", *memory, "pairs")
+    count = Piece(("count", "pairs"), lambda _, pairs: pairs + 1, lambda count: (count, count - 1))
+    return T.ScaleByLBFGSState(count, *memory)
 
 
 def _search(tx: GradientTransformation) -> Layout:
@@ -304,7 +317,7 @@ LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     "scale_by_adan": _one(T.ScaleByAdanState("m", "v", "n", "g", "count")),
     "scale_by_belief": _one(T.ScaleByBeliefState("count", "mu", "nu")),
     "scale_by_distance_over_gradients": _one(
-        T.ScaleByDistanceOverGradientsState("max_dist", "grad_sum_of_squares", "init_params")
+        T.ScaleByDistanceOverGradientsState("max_dist", _of_one("grad_sum_of_squares"), "init_params")
     ),
     "scale_by_backtracking_linesearch": _search,
     "scale_by_ewma": _one(T.EmaState("count", "mu")),

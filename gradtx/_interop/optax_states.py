@@ -46,17 +46,17 @@ def read(layout: Layout, state: Any) -> dict[str, Any]:
     return made
 
 
-def _put(made: dict[str, Any], path: list[str], entry: Any) -> None:
+def _put(top: dict[str, Any], path: list[str], entry: Any) -> None:
     if not path:
-        made.update(entry)
+        top.update(entry)
         return
+    made: Any = top
     for name in path[:-1]:
         made = made.setdefault(name, {})
-    if isinstance(entry, dict) and not entry:
-        return
     if path[-1] == "count" and "count" in made:  # links that count together here count each for itself there,
-        entry = jnp.maximum(made.pop("count"), entry)  # and some of them not far
-    made.setdefault(path[-1], entry)
+        made["count"] = jnp.maximum(made["count"], entry)  # and some of them not far
+    elif not (isinstance(entry, dict) and not entry):
+        made.setdefault(path[-1], entry)
 
 
 def to_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> Any:
@@ -95,12 +95,12 @@ def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> An
     """
     layout, like = layout_of(tx), jax.eval_shape(tx.init, params)
     state = renamed(state, lambda kind: getattr(optax_types, kind.__name__, kind))
-    if layout == "":  # a transformation of gradtx.optax has Optax's form itself
-        made = _as_layout(like, state, "")
-    else:
-        made = _shaped(like, read(layout, _as_layout(layout, state, "")))
+    is_own = layout == ""  # a transformation of gradtx.optax has Optax's form itself
+    made = _as_layout(like, state, "") if is_own else _shaped(like, read(layout, _as_layout(layout, state, "")))
     _expect_like(like, made, "from_optax_state")
-    return jax.tree.map(lambda x, kind: jnp.asarray(x, kind.dtype) if hasattr(kind, "dtype") else x, made, like)
+    found = _by_path(made)  # a checkpoint may have other containers
+    leaves = [x if kind is None else jnp.asarray(x, kind.dtype) for x, kind in _pairs(like, found)]
+    return trees.flatten(like)[1].unflatten(leaves)
 
 
 def renamed(state: Any, kind: Callable[[type], type]) -> Any:
@@ -116,26 +116,26 @@ def renamed(state: Any, kind: Callable[[type], type]) -> Any:
 
 def _of_optax(kind: type) -> type:
     import optax
-    from optax._src import transform
+    from optax._src import linesearch, transform
     from optax.schedules import _inject
     from optax.transforms import _adding
 
     if kind.__module__ != optax_types.__name__:
         return kind
-    places = (optax, optax.contrib, transform, _adding, _inject)
+    places = (optax, optax.contrib, transform, linesearch, _adding, _inject)
     return next(getattr(place, kind.__name__) for place in places if hasattr(place, kind.__name__))
 
 
 def _as_layout(layout: Any, state: Any, path: str) -> Any:
     """A restored state in the containers of the layout: dictionaries and lists in place of named tuples are read."""
-    if isinstance(layout, tuple) and not hasattr(layout, "_fields"):
+    names = _fields_of(layout)
+    if isinstance(layout, tuple) and names is None:
         return _as_chain(layout, state, path)
-    if isinstance(layout, tuple):
-        names = layout._fields
+    if names is not None:
         parts = _parts(state, names)
         if parts is None:
             raise TransformationError(f"from_optax_state: {_at(path)}expected {_kind(layout)}, found {_kind(state)}")
-        made = [_as_layout(own, x, f"{path}.{name}") for own, x, name in zip(layout, parts, names, strict=True)]
+        made = [_as_layout(getattr(layout, name), x, f"{path}.{name}") for name, x in zip(names, parts, strict=True)]
         return type(layout)(*made)
     if isinstance(layout, OrderedDict) and _elements(state) is not None:  # a chain of the same links without names
         return OrderedDict(zip(layout, _as_chain(tuple(layout.values()), state, path), strict=True))
@@ -156,7 +156,7 @@ def _as_chain(layout: Any, state: Any, path: str) -> Any:
     size = len(rest)
 
     def filled(own: Any, path: str) -> Any:
-        if isinstance(own, tuple) and not hasattr(own, "_fields"):
+        if isinstance(own, tuple) and _fields_of(own) is None:
             return tuple(filled(part, f"{path}.{n}") for n, part in enumerate(own))
         while rest and isinstance(own, tuple | dict) and (within := _elements(rest[0])) is not None:
             rest.popleft()
@@ -178,20 +178,25 @@ def _elements(state: Any) -> list[Any] | None:
         return (
             [state[name] for name in sorted(state, key=int)] if state and all(str(n).isdigit() for n in state) else None
         )
-    return list(state) if isinstance(state, list | tuple) and not hasattr(state, "_fields") else None
+    return list(state) if isinstance(state, list | tuple) and _fields_of(state) is None else None
+
+
+def _fields_of(x: Any) -> tuple[str, ...] | None:
+    """The fields of a named tuple; None for anything else."""
+    return getattr(x, "_fields", None) if isinstance(x, tuple) else None
 
 
 def _parts(state: Any, names: tuple[str, ...]) -> list[Any] | None:
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return list(state) if state._fields == names else None
+    if _fields_of(state) is not None:
+        return list(state) if _fields_of(state) == names else None
     if isinstance(state, Mapping):
         return [state[name] for name in names] if set(map(str, state)) == set(names) else None
     return [] if not names and (state is None or state == {} or state == ()) else None
 
 
 def _kind(x: Any) -> str:
-    if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return f"{type(x).__name__}({', '.join(x._fields)})"
+    if (fields := _fields_of(x)) is not None:
+        return f"{type(x).__name__}({', '.join(fields)})"
     return f"a {type(x).__name__} of {len(x)}" if isinstance(x, tuple | list | Mapping) else type(x).__name__
 
 
@@ -200,24 +205,35 @@ def _at(path: str) -> str:
 
 
 def _shaped(like: Any, made: Any) -> Any:
-    """The entries in the containers of our own state."""
+    """The entries in the containers of our own state; a count that nothing here depends on is left out."""
     if isinstance(like, dict) and isinstance(made, dict):
-        return {name: _shaped(x, made[name]) if name in made else x for name, x in like.items()}
-    if isinstance(like, tuple) and hasattr(like, "_fields") and isinstance(made, dict):
-        return type(like)(*(_shaped(x, made[name]) for name, x in zip(like._fields, like, strict=True)))
+        known = {name: _shaped(x, made[name]) if name in made else x for name, x in like.items()}
+        return known | {name: x for name, x in made.items() if name not in like and name != "count"}
+    if like is None and isinstance(made, Mapping) and not made:  # what Flax makes of a leaf behind a mask
+        return None
+    if (fields := _fields_of(like)) is not None and isinstance(made, dict):
+        return type(like)(*(_shaped(getattr(like, name), made.get(name, getattr(like, name))) for name in fields))
     return made
 
 
 def _expect_like(like: Any, state: Any, who: str) -> None:
     """Raise `TransformationError` unless a state has the structure and the shapes of ``like``."""
-    expected, found = (dict(zip(trees.paths(x), trees.flatten(x)[0], strict=True)) for x in (like, state))
+    expected, found = _by_path(like), _by_path(state)
     for path in [*expected, *found]:
-        if path not in found or isinstance(found[path], jax.ShapeDtypeStruct):
-            raise TransformationError(
-                f"{who}: state leaf {path}: expected shape {jnp.shape(expected[path])}, found none"
-            )
-        if path not in expected:
-            raise TransformationError(f"{who}: state leaf {path}: expected none, found shape {jnp.shape(found[path])}")
-        shapes = [None if x is None else jnp.shape(x) for x in (expected[path], found[path])]
-        if shapes[0] != shapes[1]:
-            raise TransformationError(f"{who}: state leaf {path}: expected shape {shapes[0]}, found {shapes[1]}")
+        absent = path not in found or isinstance(found[path], jax.ShapeDtypeStruct)
+        right = _form(expected[path]) if path in expected else "none"
+        wrong = "none" if absent else _form(found[path])
+        if right != wrong:
+            raise TransformationError(f"{who}: state leaf {path}: expected {right}, found {wrong}")
+
+
+def _by_path(tree: Tree) -> dict[str, Any]:
+    return dict(zip(trees.paths(tree), trees.flatten(tree)[0], strict=True))
+
+
+def _pairs(like: Tree, found: dict[str, Any]) -> list[tuple[Any, Any]]:
+    return [(found[path], kind) for path, kind in zip(trees.paths(like), trees.flatten(like)[0], strict=True)]
+
+
+def _form(x: Any) -> str:
+    return "None" if x is None else f"shape {jnp.shape(x)}"

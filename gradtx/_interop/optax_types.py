@@ -51,9 +51,8 @@ ScaleByAmsgradState = namedtuple("ScaleByAmsgradState", "count mu nu nu_max")
 ScaleByBacktrackingLinesearchState = namedtuple("ScaleByBacktrackingLinesearchState", "learning_rate value grad info")
 BacktrackingLinesearchInfo = namedtuple("BacktrackingLinesearchInfo", "num_linesearch_steps decrease_error")
 ScaleByBeliefState = namedtuple("ScaleByBeliefState", "count mu nu")
-ScaleByLBFGSState = namedtuple(  # the last field is ours: how many pairs are kept
-    "ScaleByLBFGSState",
-    "count params updates diff_params_memory diff_updates_memory weights_memory pairs",
+ScaleByLBFGSState = namedtuple(
+    "ScaleByLBFGSState", "count params updates diff_params_memory diff_updates_memory weights_memory"
 )
 ScaleByLionState = namedtuple("ScaleByLionState", "count mu")
 ScaleByNovogradState = namedtuple("ScaleByNovogradState", "count mu nu")

@@ -214,6 +214,8 @@ def _path_to(state: Any, part: Any) -> Path | None:
 def _field(name: str, state: State, field: str) -> Path:
     if "." in field:
         return tuple(field.split("."))
+    if field in state:  # the field of a link of that name
+        return (field,)
     for link, entry in state.items():
         if isinstance(entry, Mapping) and field in entry:
             return link, field

@@ -58,7 +58,7 @@ def _nadam(link: Any) -> Kind:
 
 
 def _rmsprop(link: Any) -> Kind:
-    steps = Slot("momentum_buffer", "momentum.trace.trace", lambda rate: -1 / rate)  # theirs has no rate in it
+    steps = Slot("momentum_buffer", "momentum.trace", lambda rate: -1 / rate)  # theirs has no rate in it
     averaged = [Slot("grad_avg", "mu")] if link.centered else []
     return Kind("RMSprop", (Slot("square_avg", "nu"), *averaged, *([] if link.momentum is None else [steps])))
 
@@ -132,7 +132,7 @@ def from_torch_state(
     >>> group = {"params": [0], "nesterov": False, "dampening": 0}
     >>> saved = {"state": {0: {"momentum_buffer": np.array([2.0])}}, "param_groups": [group]}
     >>> from_torch_state(sgd(0.1, 0.9), jnp.zeros(1), saved)
-    {'trace': {'trace': Array([2.], dtype=float32)}}
+    {'trace': Array([2.], dtype=float32)}
     """
     return within("from_torch_state", _from)(tx, params, state_dict, names, transpose, step)
 
@@ -184,7 +184,7 @@ def to_torch_state(
     another transformation; no ``step``.
 
     >>> from gradtx import sgd
-    >>> to_torch_state(sgd(0.1, 0.9), jnp.zeros(1), {"trace": {"trace": jnp.array([2.0])}})
+    >>> to_torch_state(sgd(0.1, 0.9), jnp.zeros(1), {"trace": jnp.array([2.0])})
     {'state': {0: {'momentum_buffer': array([2.], dtype=float32)}}}
     """
     return {"state": within("to_torch_state", _to)(tx, params, state, names, transpose, step, tensor)}

@@ -22,7 +22,7 @@ def adabelief(learning_rate: OfStep, b1=0.9, b2=0.999, eps=1e-16, eps_root=1e-16
 def adadelta(
     learning_rate: OfStep = None, rho=0.9, eps=1e-06, weight_decay: OfStep = 0.0, weight_decay_mask: Static = None
 ) -> Any:
-    """AdaGrad over a moving window, with the size of past updates in place of a rate: without one, 1 (Optax ascends)."""
+    """AdaGrad over a moving window, with the size of past updates in place of a rate; None is 1 (Optax ascends)."""
     return gx.adadelta(
         1.0 if learning_rate is None else learning_rate, rho, eps, weight_decay, weight_decay_mask=weight_decay_mask
     )

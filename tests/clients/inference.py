@@ -39,7 +39,7 @@ def netket(optax):
 
 
 def ferminet(optax):
-    """A rate that is a function, Adam's direction, the schedule, the sign; on a leading axis of devices, with `pmean`."""
+    """A rate that is a function, Adam's direction, the schedule, the sign; a leading axis of devices, and `pmean`."""
 
     def rate(t):
         return 0.1 * jnp.power(1.0 / (1.0 + jnp.asarray(t, float) / 4.0), 1.5)
@@ -129,7 +129,7 @@ def blackjax(optax):
         start, update = optimizer
 
         def init(position):
-            mu, rho = (jax.tree.map(lambda x: jnp.full_like(x, to), position) for to in (0.0, -1.0))
+            mu, rho = (jax.tree.map(lambda x, to=to: jnp.full_like(x, to), position) for to in (0.0, -1.0))
             return VIState(mu, rho, start((mu, rho)))
 
         def step(state, n):
@@ -154,7 +154,7 @@ def blackjax(optax):
 
 
 def line_search(optax):
-    """L-BFGS as Optax' documentation has it: the value and the gradient that the search leaves in the state are used."""
+    """L-BFGS as Optax documents it: the value and the gradient that the search leaves in the state are used."""
 
     def objective(params):
         return loss(params, 0.0) ** 2 / 100 + loss(params, 0.0)

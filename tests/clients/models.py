@@ -227,7 +227,7 @@ def levanter(optax):
 
 
 def muon_labels(optax):
-    """Groups by a function that labels leaves: matrices are orthogonalized, in the project's own link; the rest Adam."""
+    """Groups by a function that labels leaves: matrices are orthogonalized, in a link of the project; the rest Adam."""
 
     def orthogonalize():
         def init(params):

@@ -87,7 +87,7 @@ def equinox(optax):
 
     for _ in range(STEPS):
         layers, state = step(layers, state)
-    assert layers[0].bias is None and layers[0].scale == 2.0
+    assert (layers[0].bias, layers[0].scale) == (None, 2.0)
     return {"params": eqx.filter(layers, eqx.is_array), "state": optax.tree.get(state, "count")}
 
 
