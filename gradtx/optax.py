@@ -15,7 +15,6 @@ from gradtx import curvature as _curvature
 from gradtx import incremental_update as incremental_update
 from gradtx import join_schedules as join_schedules
 from gradtx import linear_onecycle_schedule as linear_onecycle_schedule
-from gradtx import linear_schedule as linear_schedule
 from gradtx import matrix_inverse_pth_root as matrix_inverse_pth_root
 from gradtx import monitor as monitor
 from gradtx import multi_normal as multi_normal
@@ -25,7 +24,6 @@ from gradtx import per_example_layer_norm_clip as per_example_layer_norm_clip
 from gradtx import periodic_update as periodic_update
 from gradtx import piecewise_constant_schedule as piecewise_constant_schedule
 from gradtx import piecewise_interpolate_schedule as piecewise_interpolate_schedule
-from gradtx import polynomial_schedule as polynomial_schedule
 from gradtx import power_iteration as power_iteration
 from gradtx import projections as projections
 from gradtx import safe_increment as safe_increment
@@ -187,7 +185,9 @@ from gradtx._optax.functions import apply_updates as apply_updates
 from gradtx._optax.functions import exponential_decay as exponential_decay
 from gradtx._optax.functions import global_norm as global_norm
 from gradtx._optax.functions import hvp as hvp
+from gradtx._optax.functions import linear_schedule as linear_schedule
 from gradtx._optax.functions import measure_with_ema as measure_with_ema
+from gradtx._optax.functions import polynomial_schedule as polynomial_schedule
 from gradtx._optax.functions import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx._optax.injection import WrappedSchedule as WrappedSchedule
 from gradtx._optax.injection import inject_hyperparams as inject_hyperparams

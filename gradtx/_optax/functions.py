@@ -69,3 +69,18 @@ def hvp(loss: Any, v: Any, params: Any, inputs: Any, targets: Any) -> Any:
     """The Hessian of ``loss(params, inputs, targets)`` times a flat vector, flat: `gradtx.curvature.hvp` on vectors."""
     flat, unravel = ravel_pytree(params)
     return gx.curvature.hvp(lambda x: loss(unravel(x), inputs, targets), flat, v)
+
+
+def linear_schedule(init_value: Any, end_value: Any, transition_steps: Any, transition_begin: Any = 0) -> Any:
+    """`gradtx.linear_schedule`; without steps it is constant."""
+    return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
+
+
+def polynomial_schedule(
+    init_value: Any, end_value: Any, power: Any, transition_steps: Any, transition_begin: Any = 0
+) -> Any:
+    """`gradtx.polynomial_schedule`; without steps it is constant."""
+    if _never(transition_steps):
+        return gx.constant_schedule(init_value)
+    begin = max(transition_begin, 0) if isinstance(transition_begin, int | float) else transition_begin
+    return gx.polynomial_schedule(init_value, end_value, power, transition_steps, begin)
