@@ -35,9 +35,6 @@ from gradtx import schedule_free_eval_params as schedule_free_eval_params
 from gradtx import sgdr_schedule as sgdr_schedule
 from gradtx import skip_large_updates as skip_large_updates
 from gradtx import skip_not_finite as skip_not_finite
-from gradtx import snapshot as snapshot
-from gradtx import stateless as stateless
-from gradtx import stateless_with_tree_map as stateless_with_tree_map
 from gradtx import tree as _tree
 from gradtx import tree_map_params as tree_map_params
 from gradtx import unitwise_clip as unitwise_clip
@@ -274,6 +271,9 @@ from gradtx._optax.wrappers import apply_if_finite as apply_if_finite
 from gradtx._optax.wrappers import conditionally_mask as conditionally_mask
 from gradtx._optax.wrappers import conditionally_transform as conditionally_transform
 from gradtx._optax.wrappers import lookahead as lookahead
+from gradtx._optax.wrappers import snapshot as snapshot
+from gradtx._optax.wrappers import stateless as stateless
+from gradtx._optax.wrappers import stateless_with_tree_map as stateless_with_tree_map
 
 __version__ = "0.2.8"
 bias_correction = _tree.bias_correction
