@@ -8,7 +8,6 @@ from gradtx._value.errors import suggest
 OPTAX = {
     "GradientTransformationExtraArgs": "GradientTransformation, whose update takes extra keywords",
     "contrib": "gradtx itself",
-    "inject_stateful_hyperparams": "inject_hyperparams",
     "schedules": "gradtx itself",
     "second_order": "curvature",
     "transforms": "gradtx itself",
