@@ -31,7 +31,6 @@ from gradtx import safe_int32_increment as safe_int32_increment
 from gradtx import safe_norm as safe_norm
 from gradtx import safe_root_mean_squares as safe_root_mean_squares
 from gradtx import scale_gradient as scale_gradient
-from gradtx import schedule_free_eval_params as schedule_free_eval_params
 from gradtx import sgdr_schedule as sgdr_schedule
 from gradtx import skip_large_updates as skip_large_updates
 from gradtx import skip_not_finite as skip_not_finite
@@ -185,6 +184,7 @@ from gradtx._optax.functions import hvp as hvp
 from gradtx._optax.functions import linear_schedule as linear_schedule
 from gradtx._optax.functions import measure_with_ema as measure_with_ema
 from gradtx._optax.functions import polynomial_schedule as polynomial_schedule
+from gradtx._optax.functions import schedule_free_eval_params as schedule_free_eval_params
 from gradtx._optax.functions import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx._optax.injection import WrappedSchedule as WrappedSchedule
 from gradtx._optax.injection import inject_hyperparams as inject_hyperparams

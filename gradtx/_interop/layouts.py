@@ -247,13 +247,17 @@ def _search(tx: GradientTransformation) -> Layout:
 
 def _sm3(tx: GradientTransformation) -> Layout:
     """Optax calls the momentum ν, and the covers of each axis, in a list, μ."""
-    is_cover = lambda x: isinstance(x, tuple)  # noqa: E731
-    covers = Piece(
-        ("nu",),
-        lambda nu: jax.tree.map(list, nu, is_leaf=is_cover),
-        lambda mu: (jax.tree.map(tuple, mu, is_leaf=lambda x: isinstance(x, list)),),
-    )
-    return T.ScaleBySM3State(covers, "mu")
+
+    def out(covers: Any, momentum: Any) -> Any:
+        leaves, treedef = jax.tree.flatten(momentum)
+        kept = treedef.unflatten([list(each) for each in treedef.flatten_up_to(covers)])
+        return T.ScaleBySM3State(kept, treedef.unflatten(leaves))
+
+    def back(state: Any) -> tuple[Any, Any]:
+        treedef = jax.tree.structure(state.nu)
+        return treedef.unflatten([tuple(each) for each in treedef.flatten_up_to(state.mu)]), state.nu
+
+    return Piece(("nu", "mu"), out, back)
 
 
 def _is_split(x: Any) -> bool:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 import gradtx as gx
+from gradtx._interop.optax_types import ScheduleFreeState
 
 
 def exponential_decay(
@@ -84,3 +85,10 @@ def polynomial_schedule(
         return gx.constant_schedule(init_value)
     begin = max(transition_begin, 0) if isinstance(transition_begin, int | float) else transition_begin
     return gx.polynomial_schedule(init_value, end_value, power, transition_steps, begin)
+
+
+def schedule_free_eval_params(state: Any, params: Any) -> Any:
+    """The parameters to deploy, from a state in which there is one of ``schedule_free``."""
+    is_one = lambda x: isinstance(x, ScheduleFreeState)  # noqa: E731
+    found = [x for x in jax.tree.leaves(state, is_leaf=is_one) if is_one(x)]
+    return gx.tree.cast_like(found[0].x, params) if found else gx.schedule_free_eval_params(state, params)

@@ -4,6 +4,7 @@ Each is the factory of gradtx of that name with the signature of Optax: structur
 have any value, and the state has Optax's form.
 """
 
+import warnings
 from typing import Any
 
 import gradtx as gx
@@ -246,7 +247,7 @@ def novograd(learning_rate: OfStep, b1=0.9, b2=0.25, eps=1e-06, eps_root=0.0, we
 
 
 @like_optax
-def optimistic_adam(
+def _optimistic_adam(
     learning_rate: OfStep,
     optimism=None,
     b1=0.9,
@@ -257,8 +258,23 @@ def optimistic_adam(
     *,
     nesterov: Static = True,
 ) -> Any:
-    """Adam, or Nadam, that expects the newest change of its direction once more."""
     return gx.optimistic_adam(learning_rate, optimism, b1, b2, eps, eps_root, mu_dtype=mu_dtype, nesterov=nesterov)
+
+
+def optimistic_adam(
+    learning_rate: Any,
+    optimism=None,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-08,
+    eps_root=0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: Any = True,
+) -> Any:
+    """`gradtx.optimistic_adam`, which Optax has deprecated for ``optimistic_adam_v2``."""
+    warnings.warn("optimistic_adam is deprecated: use `optimistic_adam_v2` instead", DeprecationWarning, stacklevel=2)
+    return _optimistic_adam(learning_rate, optimism, b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov)
 
 
 @like_optax
