@@ -55,15 +55,12 @@ def double_multi_steps(library):
 
 RUNS = {
     "sgd": same(lambda o: o.sgd(0.1)),
-    "sgd, scheduled": same(lambda o: o.sgd(falling)),
     "sgd, momentum": same(lambda o: o.sgd(0.1, momentum=0.9)),
     "sgd, nesterov, scheduled": same(lambda o: o.sgd(falling, momentum=0.9, nesterov=True)),
-    "adam": same(lambda o: o.adam(0.1)),
     "adam, scheduled": same(lambda o: o.adam(falling, b1=0.5, eps_root=1e-4)),
     "adamw, mask": same(lambda o: o.adamw(falling, weight_decay=0.1, mask=MASK)),
     "adamw, scheduled decay": same(lambda o: o.adamw(0.1, weight_decay=falling)),
     "nadam": same(lambda o: o.nadam(0.1)),
-    "nadamw": same(lambda o: o.nadamw(0.1, weight_decay=0.1)),
     "amsgrad": same(lambda o: o.amsgrad(falling)),
     "adamax": same(lambda o: o.adamax(0.1)),
     "adamaxw": same(lambda o: o.adamaxw(0.1, weight_decay=0.1)),
@@ -92,7 +89,6 @@ RUNS = {
     ),
     "fromage": same(lambda o: o.fromage(0.1)),
     "optimistic gradient descent": same(lambda o: o.optimistic_gradient_descent(0.1)),
-    "optimistic adam": same(lambda o: o.optimistic_adam_v2(0.1)),
     "signum": same(lambda o: o.signum(0.1)),
     "chain with a clip": same(lambda o: o.chain(o.clip_by_global_norm(1.0), o.adamw(falling))),
     "chain of chains": same(lambda o: o.chain(o.chain(o.clip(1.0)), o.zero_nans(), o.chain(o.adam(0.1)), o.scale(0.5))),
