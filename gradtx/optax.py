@@ -8,7 +8,6 @@ mean what its own documentation says.
 
 from typing import Any
 
-from gradtx import apply_updates as apply_updates
 from gradtx import constant_schedule as constant_schedule
 from gradtx import cosine_decay_schedule as cosine_decay_schedule
 from gradtx import cosine_onecycle_schedule as cosine_onecycle_schedule
@@ -16,7 +15,6 @@ from gradtx import curvature as _curvature
 from gradtx import incremental_update as incremental_update
 from gradtx import join_schedules as join_schedules
 from gradtx import linear_onecycle_schedule as linear_onecycle_schedule
-from gradtx import linear_schedule as linear_schedule
 from gradtx import matrix_inverse_pth_root as matrix_inverse_pth_root
 from gradtx import monitor as monitor
 from gradtx import multi_normal as multi_normal
@@ -26,7 +24,6 @@ from gradtx import per_example_layer_norm_clip as per_example_layer_norm_clip
 from gradtx import periodic_update as periodic_update
 from gradtx import piecewise_constant_schedule as piecewise_constant_schedule
 from gradtx import piecewise_interpolate_schedule as piecewise_interpolate_schedule
-from gradtx import polynomial_schedule as polynomial_schedule
 from gradtx import power_iteration as power_iteration
 from gradtx import projections as projections
 from gradtx import safe_increment as safe_increment
@@ -38,9 +35,6 @@ from gradtx import schedule_free_eval_params as schedule_free_eval_params
 from gradtx import sgdr_schedule as sgdr_schedule
 from gradtx import skip_large_updates as skip_large_updates
 from gradtx import skip_not_finite as skip_not_finite
-from gradtx import snapshot as snapshot
-from gradtx import stateless as stateless
-from gradtx import stateless_with_tree_map as stateless_with_tree_map
 from gradtx import tree as _tree
 from gradtx import tree_map_params as tree_map_params
 from gradtx import unitwise_clip as unitwise_clip
@@ -122,6 +116,7 @@ from gradtx._interop.optax_types import SnapshotState as SnapshotState
 from gradtx._interop.optax_types import SophiaState as SophiaState
 from gradtx._interop.optax_types import SplitRealAndImaginaryState as SplitRealAndImaginaryState
 from gradtx._interop.optax_types import TraceState as TraceState
+from gradtx._interop.optax_types import WeightDecaySchedule as WeightDecaySchedule
 from gradtx._interop.optax_types import WrappedScheduleState as WrappedScheduleState
 from gradtx._interop.optax_types import ZeroNansState as ZeroNansState
 from gradtx._interop.optax_types import ZoomLinesearchInfo as ZoomLinesearchInfo
@@ -142,6 +137,7 @@ from gradtx._optax.base import TransformUpdateExtraArgsFn as TransformUpdateExtr
 from gradtx._optax.base import TransformUpdateFn as TransformUpdateFn
 from gradtx._optax.base import Updates as Updates
 from gradtx._optax.base import init_empty_state as init_empty_state
+from gradtx._optax.base import is_placeholder as is_placeholder
 from gradtx._optax.base import with_extra_args_support as with_extra_args_support
 from gradtx._optax.combining import chain as chain
 from gradtx._optax.combining import masked as masked
@@ -182,10 +178,13 @@ from gradtx._optax.contrib_wrappers import schedule_free_adamw as schedule_free_
 from gradtx._optax.contrib_wrappers import schedule_free_sgd as schedule_free_sgd
 from gradtx._optax.contrib_wrappers import sophia as sophia
 from gradtx._optax.contrib_wrappers import split_real_and_imaginary as split_real_and_imaginary
+from gradtx._optax.functions import apply_updates as apply_updates
 from gradtx._optax.functions import exponential_decay as exponential_decay
 from gradtx._optax.functions import global_norm as global_norm
 from gradtx._optax.functions import hvp as hvp
+from gradtx._optax.functions import linear_schedule as linear_schedule
 from gradtx._optax.functions import measure_with_ema as measure_with_ema
+from gradtx._optax.functions import polynomial_schedule as polynomial_schedule
 from gradtx._optax.functions import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx._optax.injection import WrappedSchedule as WrappedSchedule
 from gradtx._optax.injection import inject_hyperparams as inject_hyperparams
@@ -272,6 +271,9 @@ from gradtx._optax.wrappers import apply_if_finite as apply_if_finite
 from gradtx._optax.wrappers import conditionally_mask as conditionally_mask
 from gradtx._optax.wrappers import conditionally_transform as conditionally_transform
 from gradtx._optax.wrappers import lookahead as lookahead
+from gradtx._optax.wrappers import snapshot as snapshot
+from gradtx._optax.wrappers import stateless as stateless
+from gradtx._optax.wrappers import stateless_with_tree_map as stateless_with_tree_map
 
 __version__ = "0.2.8"
 bias_correction = _tree.bias_correction

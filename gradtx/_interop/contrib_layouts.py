@@ -29,7 +29,9 @@ def _dog(tx: Any, inside: Any) -> Layout:
 
 
 def _galore(tx: Any, inside: Any) -> Layout:
-    return T.GaLoreState("count", inside(tx.given["base_optimizer"]), "projector")
+    base = inside(tx.given["base_optimizer"])
+    of_one = isinstance(base, tuple) and len(base) == 1
+    return T.GaLoreState("count", base[0] if of_one else base, "projector")
 
 
 def _mechanic(tx: Any, inside: Any) -> Layout:
@@ -43,7 +45,7 @@ def _muon(tx: Any, inside: Any) -> Layout:
 
 def _schedule_free(tx: Any, inside: Any) -> Layout:
     base = inside(tx.given["base_optimizer"])
-    return T.ScheduleFreeState(said(tx.b1), "weight_sum", "count", "max_lr", base, "z", "x")
+    return T.ScheduleFreeState(said(jnp.float32(tx.b1)), "weight_sum", "count", "max_lr", base, "z", "x")
 
 
 STATES = {

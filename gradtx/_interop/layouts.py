@@ -194,10 +194,14 @@ def _one(layout: Layout) -> Callable[[GradientTransformation], Layout]:
     return lambda tx: layout
 
 
-def _sgd(tx: GradientTransformation) -> Layout:
-    """Optax keeps a place for the momentum."""
-    made = layout_of(opened(tx))
-    return (T.EmptyState(), *made) if tx.given["momentum"] is None else made
+def _place_for(number: str) -> Callable[[GradientTransformation], Layout]:
+    """Where a number is not given, Optax has an empty state in the first place."""
+
+    def made(tx: GradientTransformation) -> Layout:
+        layout = layout_of(opened(tx))
+        return (T.EmptyState(), *layout) if tx.given[number] is None else layout
+
+    return made
 
 
 def _rmsprop(tx: GradientTransformation) -> Layout:
@@ -307,6 +311,8 @@ LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     "chain": _chain,
     "conditionally_mask": lambda tx: T.ConditionallyMaskState("count", inside(tx.given["inner"])),
     "conditionally_transform": lambda tx: T.ConditionallyTransformState(inside(tx.given["inner"]), "count"),
+    "dog": _place_for("weight_decay"),
+    "dowg": _place_for("weight_decay"),
     "ema": _one(T.EmaState("count", "mu")),
     "fromage": _fromage,
     "masked": _masked,
@@ -337,7 +343,7 @@ LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     ),
     "scale_by_yogi": _one(T.ScaleByAdamState("count", "mu", "nu")),
     "scale_by_zoom_linesearch": _search,
-    "sgd": _sgd,
+    "sgd": _place_for("momentum"),
     "trace": _one(T.TraceState("trace")),
     "with_hyperparams": _with_hyperparams,
     "zero_nans": _one(T.ZeroNansState("found_nan")),

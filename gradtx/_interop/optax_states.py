@@ -106,7 +106,9 @@ def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> An
 def renamed(state: Any, kind: Callable[[type], type]) -> Any:
     """The state with its named tuples exchanged, however deep."""
     if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return kind(type(state))(*(renamed(part, kind) for part in state))
+        own = kind(type(state))
+        known = {name: renamed(part, kind) for name, part in zip(type(state)._fields, state, strict=True)}
+        return own(**{name: known.get(name) for name in own._fields})
     if isinstance(state, list | tuple):
         return type(state)(renamed(part, kind) for part in state)
     if isinstance(state, dict):

@@ -71,6 +71,7 @@ ScaleByScheduleState = namedtuple("ScaleByScheduleState", "count")
 ScaleByZoomLinesearchState = namedtuple("ScaleByZoomLinesearchState", "learning_rate value grad info")
 SnapshotState = namedtuple("SnapshotState", "measurement")
 TraceState = namedtuple("TraceState", "trace")
+WeightDecaySchedule = namedtuple("WeightDecaySchedule", "count")
 ZeroNansState = namedtuple("ZeroNansState", "found_nan")
 ZoomLinesearchInfo = namedtuple("ZoomLinesearchInfo", "num_linesearch_steps decrease_error curvature_error")
 

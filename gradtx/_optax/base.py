@@ -92,6 +92,11 @@ def with_extra_args_support(tx: Any) -> Any:
     return GradientTransformationExtraArgs(tx.init, update)
 
 
+def is_placeholder(params: Any) -> bool:
+    """Whether it only stands for parameters, as ``tree_map_params`` lets it: an object of its own without leaves."""
+    return params is not None and not isinstance(params, dict | list | tuple) and not jax.tree.leaves(params)
+
+
 def init_empty_state(params: Params) -> EmptyState:
     """The state of what keeps none."""
     del params

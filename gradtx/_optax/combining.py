@@ -4,10 +4,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._interop.optax_types import MaskedNode, MaskedState, PartitionState
+from gradtx._optax.base import is_placeholder
 from gradtx._rules import clock
 from gradtx._rules.foreign import takes_keywords
 from gradtx._rules.protocol import Context, Late, Make, Points, Rule, Signals, State, Tree
@@ -118,7 +120,7 @@ def masked(inner: Link, mask: Static, *, mask_compatible_extra_args: bool = Fals
 
 def _masked(part: Part, mask: Any, split: bool) -> Rule:
     def init(params: Tree, context: Context) -> Any:
-        if _is_placeholder(params):
+        if is_placeholder(params):
             return MaskedState(part.init(params, context))
         return MaskedState(_hide(part.init(_kept(params, _chosen(mask, params)), context)))
 
@@ -149,20 +151,12 @@ def _kept(tree: Tree, chosen: Tree) -> Tree:
     return keep(tree, chosen)
 
 
-def _is_placeholder(params: Any) -> bool:
-    return type(params).__name__ == "_ParamsPlaceholder"
-
-
 def _hide(state: Any) -> Any:
     """None, as we leave leaves out, as the node that Optax puts there."""
-    import jax
-
     return jax.tree.map(lambda x: MaskedNode() if x is None else x, state, is_leaf=lambda x: x is None)
 
 
 def _show(state: Any) -> Any:
-    import jax
-
     stands = lambda x: isinstance(x, MaskedNode)  # noqa: E731
     return jax.tree.map(lambda x: None if stands(x) else x, state, is_leaf=stands)
 

@@ -108,7 +108,7 @@ def sophia(
     gamma=0.01,
     clip_threshold=1.0,
     update_interval=10,
-    hessian_diagonal_fn: Link = gx.hutchinson_estimator_diag_hessian(),
+    hessian_diagonal_fn: Link = gx.hutchinson_estimator_diag_hessian(),  # noqa: B008  it is a value
     mu_dtype: Static = None,
     verbose: Static = False,
     print_win_rate_every_n_steps: Static = 0,

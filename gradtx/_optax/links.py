@@ -4,7 +4,7 @@ Each is the factory of gradtx of that name with the signature of Optax: structur
 have any value, and the state has Optax's form.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -230,7 +230,9 @@ def scale_by_learning_rate(learning_rate: OfStep = None, *, flip_sign: Static = 
 
 
 @like_optax
-def scale_by_lion(b1=0.9, b2=0.99, mu_dtype: Static = None, *, mode: Static = "hard", smooth_beta=1.0) -> Any:
+def scale_by_lion(
+    b1=0.9, b2=0.99, mu_dtype: Static = None, *, mode: Literal["hard", "smooth", "refined"] = "hard", smooth_beta=1.0
+) -> Any:
     """Lion's direction: the sign of an interpolation between the average and the newest update."""
     return gx.scale_by_lion(b1, b2, mu_dtype=mu_dtype, mode=mode, smooth_beta=smooth_beta)
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gradtx._interop.layouts import layout_of
 from gradtx._interop.optax_states import read, written
 from gradtx._interop.pieces import Layout, Piece
+from gradtx._optax.base import is_placeholder
 from gradtx._rules import clock
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation
@@ -56,14 +57,15 @@ def shaped(link: GradientTransformation) -> Late:
         beside = [] if whole else [name for name, kept, own in _clocks(started, counted, keyed) if kept and not own]
 
         def init(params: Tree, context: Context) -> Any:
+            params = params if is_placeholder(params) else in_floating_point(params)
             state = within(link.link_name, clock.start)(started, params, context, nested=True)
             return _out(layout, state, beside)
 
         def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
             own = _back(layout, state, beside)
             step = clock.count_of(own)
-            u = signals.updates
-            here = context._replace(path=(), followed=False)
+            u = in_floating_point(signals.updates)
+            here = context._replace(path=(), followed=False, params=in_floating_point(context.params))
             after, new = within(link.link_name, clock.tick)(at(step), Signals(u, u), own, here, step)
             return signals.then(after.updates, conditions=after.updates is after.gradient), _out(layout, new, beside)
 
@@ -83,6 +85,12 @@ def shaped(link: GradientTransformation) -> Late:
         return Rule(init, update, points=points, places=places, foreign=True, own_form=True)
 
     return Late(rule)
+
+
+def in_floating_point(tree: Tree) -> Tree:
+    """The tree with whole numbers as floating-point ones, which Optax takes, too."""
+    whole = lambda x: hasattr(x, "dtype") and (jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool)  # noqa: E731
+    return jax.tree.map(lambda x: x.astype(float) if whole(x) else x, tree)
 
 
 def _clocks(rule: Rule, counted: bool, keyed: bool) -> list[tuple[str, bool, bool]]:

@@ -6,21 +6,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+import gradtx as gx
 from gradtx import tree as trees
 from gradtx._interop.optax_types import LookaheadParams, LookaheadState
-from gradtx._optax.base import GradientTransformationExtraArgs
+from gradtx._optax.base import GradientTransformationExtraArgs, is_placeholder
 from gradtx._optax.shaped import like_optax
 from gradtx._rules.foreign import takes_keywords
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.marks import Link, OfStep, Static
-from gradtx._wrappers import accumulate as accumulation
-from gradtx._wrappers import conditions, guard
 
 
 @like_optax
 def _multi_steps(opt: Link, every_k_schedule: OfStep, *, use_grad_mean=True, should_skip_update_fn: Any = None):
     given = {"use_grad_mean": use_grad_mean, "should_skip_update_fn": should_skip_update_fn}
-    return accumulation.MultiSteps(opt, every_k_schedule, **given)
+    return gx.MultiSteps(opt, every_k_schedule, **given)
 
 
 class MultiSteps:
@@ -64,19 +63,19 @@ class MultiSteps:
 @like_optax
 def apply_if_finite(inner: Link, max_consecutive_errors):
     """A guard that skips gradients that are not finite, unless there are too many in a row."""
-    return guard.apply_if_finite(inner, max_consecutive_errors)
+    return gx.apply_if_finite(inner, max_consecutive_errors)
 
 
 @like_optax
 def conditionally_transform(inner: Link, should_transform_fn: Static, forward_extra_args: Static = False):
     """A transformation of the updates at which a function says so; the others pass through."""
-    return conditions.conditionally_transform(inner, should_transform_fn, forward_extra_args)
+    return gx.conditionally_transform(inner, should_transform_fn, forward_extra_args)
 
 
 @like_optax
 def conditionally_mask(inner: Link, should_transform_fn: Static, forward_extra_args: Static = False):
     """A transformation of the updates at which a function says so; elsewhere there is no update."""
-    return conditions.conditionally_mask(inner, should_transform_fn, forward_extra_args)
+    return gx.conditionally_mask(inner, should_transform_fn, forward_extra_args)
 
 
 def lookahead(fast_optimizer: Any, sync_period: Any, slow_step_size: Any, reset_state: bool = False) -> Any:
@@ -86,7 +85,7 @@ def lookahead(fast_optimizer: Any, sync_period: Any, slow_step_size: Any, reset_
     extra = takes_keywords(fast_optimizer.update)
 
     def init(params: Any) -> Any:
-        fast = getattr(params, "fast", None)
+        fast = params if is_placeholder(params) else getattr(params, "fast", None)
         if fast is None:
             raise ValueError("lookahead: expected a pair of parameters: optax.LookaheadParams.init_synced(params)")
         return LookaheadState(fast_optimizer.init(fast), jnp.zeros([], jnp.int32))
@@ -105,3 +104,21 @@ def lookahead(fast_optimizer: Any, sync_period: Any, slow_step_size: Any, reset_
         return LookaheadParams(fast, slow), LookaheadState(inner, (state.steps_since_sync + 1) % sync_period)
 
     return GradientTransformationExtraArgs(init, update)
+
+
+@like_optax
+def snapshot(measure_name: Static, measure: Static):
+    """A measurement of every update, kept in the state under a name."""
+    return gx.snapshot(measure_name, measure)
+
+
+@like_optax
+def stateless(f: Static):
+    """A function of updates and parameters as a transformation."""
+    return gx.stateless(f)
+
+
+@like_optax
+def stateless_with_tree_map(f: Static):
+    """A function of an array and its parameter as a transformation, leaf by leaf."""
+    return gx.stateless_with_tree_map(f)

@@ -69,13 +69,14 @@ def scale_by_galore(
         if axes is None:
             return param
         x, _ = as_matrices(param, axes)
-        return x[..., :most, :] if on_the_left(x) else x[..., :most]
+        kept = min(most, *x.shape[-2:])
+        return x[..., :kept, :] if on_the_left(x) else x[..., :kept]
 
     def start(param: jax.Array, axes: Any) -> Any:
         if axes is None:
             return None
         x, _ = as_matrices(param, axes)
-        return zeros((x if on_the_left(x) else jnp.swapaxes(x, -1, -2))[..., :most])
+        return zeros((x if on_the_left(x) else jnp.swapaxes(x, -1, -2))[..., : min(most, *x.shape[-2:])])
 
     def found(u: jax.Array, axes: Any) -> Any:
         if axes is None:

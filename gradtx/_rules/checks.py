@@ -113,8 +113,8 @@ def _as_array(leaf: Any) -> Any:
 
 
 def as_state(state: Any) -> Any:
-    """The state with JAX arrays in place of NumPy arrays."""
-    return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray | np.generic) else x, state)
+    """The state with JAX arrays in place of NumPy arrays and Python numbers."""
+    return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray | np.generic | int | float) else x, state)
 
 
 def as_mapping(state: Any) -> Any:

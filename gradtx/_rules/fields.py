@@ -23,12 +23,17 @@ def zeros(param: Any, dtype: Any = None) -> jax.Array:
     """Zeros shaped and sharded like ``param``, in ``dtype`` or in float32 at least; complex if ``param`` is."""
     if dtype is not None and jnp.iscomplexobj(param):
         dtype = jnp.complex128 if jnp.finfo(dtype).bits == 64 else jnp.complex64
-    return full(param, 0, dtype)
+    return full(param, 0, dtype if jnp.iscomplexobj(param) else real_of(dtype))
 
 
 def real_zeros(param: Any, dtype: Any = None) -> jax.Array:
     """Zeros like ``param``, real even if it is complex: the start of a second moment."""
-    return full(param, 0, real_dtype(param.dtype) if dtype is None else dtype)
+    return full(param, 0, real_dtype(param.dtype) if dtype is None else real_of(dtype))
+
+
+def real_of(dtype: Any) -> Any:
+    """The dtype, or that of its parts if it is complex."""
+    return jnp.finfo(dtype).dtype if dtype is not None and jnp.issubdtype(dtype, jnp.complexfloating) else dtype
 
 
 def copied(param: Any) -> jax.Array:

@@ -223,7 +223,8 @@ def lift(leaf: LeafRule) -> Rule:
 
     def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
         there = {"gradient", "t", "key", *context.extra}
-        there |= {"param", "params"} if context.params is not None else set()
+        known = context.params is not None or signals.updates is None  # a single leaf, which a mask leaves out
+        there |= {"param", "params"} if known else set()
         for asked, path in leaf.needs.items():
             if asked not in there:
                 raise TransformationError(": ".join([*path, str(missing(asked))]))

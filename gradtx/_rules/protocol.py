@@ -307,11 +307,12 @@ def asked_of(names: Names, signals: Signals, context: Context, updates: Tree) ->
         given["t"] = context.t
     if "key" in names.all:
         given["key"] = context.own_key()
-    absent = [name for name in names.needed if given.get(name) is None]
+    left_out = {"params"} if signals.updates is None else set()  # a single leaf, which a mask leaves out
+    absent = [name for name in names.needed if given.get(name) is None and name not in left_out]
     if absent:
         raise missing(absent[0])
     rest = {name: x for name, x in context.extra.items() if name not in names.all} if names.rest else {}
-    return {name: given[name] for name in names.all if given.get(name) is not None} | rest
+    return {name: given[name] for name in names.all if given.get(name) is not None or name in left_out} | rest
 
 
 def combined(links: Iterable[NamedRule]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _one_of(choices: tuple[Any, ...], x: Any) -> None:
 
 def _floating(x: Any) -> None:
     try:
-        right = x is None or jnp.issubdtype(jnp.dtype(x), jnp.floating)
+        right = x is None or jnp.issubdtype(jnp.dtype(x), jnp.inexact)
     except TypeError:
         right = False
     if not right:

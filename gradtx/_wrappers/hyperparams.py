@@ -24,7 +24,7 @@ class InjectHyperparamsState(NamedTuple):
 
     hyperparams: dict[str, Any]
     inner_state: Any
-    hyperparams_states: dict[str, Any] = {}
+    hyperparams_states: dict[str, Any]
 
 
 @transformation
@@ -34,12 +34,13 @@ def with_hyperparams(inner: Link, names: Static = None, *, stateful: Any = None,
         u ← inner(uₜ), with the numbers of ``state.hyperparams``
 
     A number that is set there holds from the next update on. A schedule writes its value of every update there, so what
-    is set in its place does not last. ``names`` chooses some of the numbers. ``stateful`` maps names to schedules that
-    depend on more than the step: ``schedule.init()``, ``schedule.update(state, **extra)`` and the value
-    ``schedule(state, **extra)``, with the extra keywords of ``update``. ``dtype`` is that of the numbers in the state. In gradtx this is seldom needed: a
-    transformation may itself be an argument of a compiled step, and `gradtx.GradientTransformation.replace` exchanges
-    its numbers. State: a named tuple with ``hyperparams``, a dictionary, ``inner_state`` and ``hyperparams_states``. Raises
-    `TransformationError`: a name that is no number of ``inner``.
+    is set in its place does not last. ``names`` chooses some of the numbers; ``dtype`` is the one they have in the
+    state. ``stateful`` maps names to schedules that depend on more than the step: ``schedule.init()``,
+    ``schedule.update(state, **extra)`` and the value ``schedule(state, **extra)``, with the extra keywords of
+    ``update``. In gradtx this is seldom needed: a transformation may itself be an argument of a compiled step, and
+    `gradtx.GradientTransformation.replace` exchanges its numbers. State: a named tuple with ``hyperparams``, a
+    dictionary, ``inner_state`` and ``hyperparams_states``. Raises `TransformationError`: a name that is no number of
+    ``inner``.
 
     >>> from gradtx import sgd
     >>> tx = with_hyperparams(sgd(0.5))
