@@ -36,6 +36,7 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_training.progress": {"rich"},
     "plot": {"matplotlib"},
     "_interop.optax": {"optax"},
+    "_interop.optax_states": {"optax"},
     "_report.page": {"plotly"},
     "_report.tensorboard": {"tensorboardX"},
     "_cli": {"click", "rich"},

@@ -324,6 +324,12 @@ def test_a_state_goes_on_in_the_module_with_the_calls_of_optax(keep, tmp_path):
     assert jax.tree.structure(back) == jax.tree.structure(last)
 
 
+def test_a_state_of_optax_itself_has_to_be_read_first():
+    params = {"w": jnp.ones((4, 3))}
+    with pytest.raises(gx.TransformationError, match=r"adam: .*from_optax_state reads the states of Optax itself"):
+        gx.optax.adam(0.1).update(params, optax.adam(0.1).init(params), params)
+
+
 # What does not fit ----------------------------------------------------------------------------------------------------
 
 WRONG = {
