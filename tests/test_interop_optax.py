@@ -55,15 +55,12 @@ def double_multi_steps(library):
 
 RUNS = {
     "sgd": same(lambda o: o.sgd(0.1)),
-    "sgd, scheduled": same(lambda o: o.sgd(falling)),
     "sgd, momentum": same(lambda o: o.sgd(0.1, momentum=0.9)),
     "sgd, nesterov, scheduled": same(lambda o: o.sgd(falling, momentum=0.9, nesterov=True)),
-    "adam": same(lambda o: o.adam(0.1)),
     "adam, scheduled": same(lambda o: o.adam(falling, b1=0.5, eps_root=1e-4)),
     "adamw, mask": same(lambda o: o.adamw(falling, weight_decay=0.1, mask=MASK)),
     "adamw, scheduled decay": same(lambda o: o.adamw(0.1, weight_decay=falling)),
     "nadam": same(lambda o: o.nadam(0.1)),
-    "nadamw": same(lambda o: o.nadamw(0.1, weight_decay=0.1)),
     "amsgrad": same(lambda o: o.amsgrad(falling)),
     "adamax": same(lambda o: o.adamax(0.1)),
     "adamaxw": same(lambda o: o.adamaxw(0.1, weight_decay=0.1)),
@@ -92,7 +89,6 @@ RUNS = {
     ),
     "fromage": same(lambda o: o.fromage(0.1)),
     "optimistic gradient descent": same(lambda o: o.optimistic_gradient_descent(0.1)),
-    "optimistic adam": same(lambda o: o.optimistic_adam_v2(0.1)),
     "signum": same(lambda o: o.signum(0.1)),
     "chain with a clip": same(lambda o: o.chain(o.clip_by_global_norm(1.0), o.adamw(falling))),
     "chain of chains": same(lambda o: o.chain(o.chain(o.clip(1.0)), o.zero_nans(), o.chain(o.adam(0.1)), o.scale(0.5))),
@@ -262,6 +258,14 @@ KEPT = ["adamw, mask", "chain with a clip", "partition", "integer labels, one fr
 KEPT += ["rmsprop, momentum", "MultiSteps", "named chain", "chain of chains", "apply_if_finite", "sgd, momentum"]
 
 
+def later(x):
+    """An array of a state as it may be some steps later."""
+    made = np.asarray(x)
+    return jnp.asarray(
+        made if made.dtype == bool else made + np.arange(3, 3 + made.size, dtype=made.dtype).reshape(made.shape)
+    )
+
+
 def by_pickle(state, folder):
     return pickle.loads(pickle.dumps(state))
 
@@ -285,18 +289,16 @@ def by_orbax(state, folder):
 @pytest.mark.parametrize("keep", [by_pickle, by_flax, by_msgpack, by_orbax], ids=lambda f: f.__name__)
 def test_a_state_comes_back_from_a_checkpoint(keep, tmp_path):
     with double_precision():
-        params, gradients = start()
+        params, _ = start()
         for n, name in enumerate(KEPT):
             if keep is by_msgpack and name == "named chain":
                 continue  # Flax does not write Optax's OrderedDict
             ours, theirs = RUNS[name].ours(), RUNS[name].theirs()
-            state = theirs.init(params)
-            for gradient in gradients[:2]:
-                _, state = theirs.update(gradient, state, params)
+            state = jax.tree.map(later, theirs.init(params))
             folder = tmp_path / str(n)
             folder.mkdir()
             expected = from_optax_state(ours, params, state)
-            found = from_optax_state(ours, params, keep(jax.tree.map(jnp.asarray, state), folder))
+            found = from_optax_state(ours, params, keep(state, folder))
             assert jax.tree.structure(found) == jax.tree.structure(expected), name
             assert farthest(found, expected) == 0, name
             assert farthest(expected, ours.init(params)) > 0, name
@@ -311,14 +313,21 @@ def test_a_state_goes_on_in_the_module_with_the_calls_of_optax(keep, tmp_path):
 
     theirs, ours = make(optax), make(gx.optax)
     with jax.numpy_dtype_promotion("standard"):
-        _, state = theirs.update(gradients[0], theirs.init(params), params)
+        update = jax.jit(theirs.update)
+        _, state = update(gradients[0], theirs.init(params), params)
         moved = from_optax_state(ours, params, keep(state, tmp_path))
         assert jax.tree.structure(moved) == jax.tree.structure(ours.init(params))
-        expected, last = theirs.update(gradients[1], state, params)
+        expected, last = update(gradients[1], state, params)
         updates, moved = ours.update(gradients[1], moved, params)
         back = to_optax_state(ours, params, moved)
     assert farthest(updates, expected) <= 1e-6
     assert jax.tree.structure(back) == jax.tree.structure(last)
+
+
+def test_a_state_of_optax_itself_has_to_be_read_first():
+    params = {"w": jnp.ones((4, 3))}
+    with pytest.raises(gx.TransformationError, match=r"adam: .*from_optax_state reads the states of Optax itself"):
+        gx.optax.adam(0.1).update(params, optax.adam(0.1).init(params), params)
 
 
 # What does not fit ----------------------------------------------------------------------------------------------------

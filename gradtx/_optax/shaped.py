@@ -14,7 +14,7 @@ from gradtx._optax.base import is_placeholder
 from gradtx._rules import clock
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation
-from gradtx._value.errors import within
+from gradtx._value.errors import TransformationError, within
 
 
 class WithClock(NamedTuple):
@@ -105,4 +105,10 @@ def _out(layout: Layout, state: Any, beside: list[str]) -> Any:
 def _back(layout: Layout, state: Any, beside: list[str]) -> Any:
     if not beside and not jax.tree.leaves(layout):  # of any empty form
         return {}
-    return read(layout, state.state) | state.clock if beside else read(layout, state)
+    try:
+        return read(layout, state.state) | state.clock if beside else read(layout, state)
+    except ValueError:
+        raise TransformationError(
+            f"it was given the state of something else, {type(state).__name__}: gradtx.interop.from_optax_state reads "
+            "the states of Optax itself"
+        ) from None

@@ -97,9 +97,9 @@ def set_by_hand(optax):
         log.append(float(state[1].hyperparams["learning_rate"]))
         params, state = step(params, state, n)
         if n == 1:
-            state[1].hyperparams["learning_rate"] = jnp.asarray(0.03)
+            state[1].hyperparams["learning_rate"] = jnp.asarray(0.03, float)
         if n == 2:
-            hyperparams = {**state[1].hyperparams, "learning_rate": 0.01 * jnp.ones([]), "b1": jnp.asarray(0.5)}
+            hyperparams = {**state[1].hyperparams, "learning_rate": 0.01 * jnp.ones([]), "b1": jnp.asarray(0.5, float)}
             state = (state[0], state[1]._replace(hyperparams=hyperparams))
     return {"params": params, "state": (log, state[1].hyperparams["b1"], state[1].hyperparams["weight_decay"])}
 

@@ -25,7 +25,7 @@ def easylm_adamw(optax):
         optax.adamw(learning_rate=schedule, weight_decay=0.1, b1=0.9, b2=0.95, mask=decays),
     )
     params, state = train(optax, optax.MultiSteps(optimizer, 2), model(), steps=7)
-    return {"params": params, "state": (state.mini_step, state.gradient_step, schedule(state.gradient_step))}
+    return {"params": params, "state": (state.mini_step, state.gradient_step, jax.jit(schedule)(state.gradient_step))}
 
 
 class ScheduledDecay(NamedTuple):
@@ -196,7 +196,7 @@ def octo(optax):
     schedule = optax.join_schedules(
         [optax.linear_schedule(0.0, 0.1, 3), lambda step: 0.1 / jnp.sqrt(1.0 + step)], boundaries=[3]
     )
-    frozen = ("embed/*", "*/scale")
+    frozen = ("embed/*", "*/scale", "rope/*")
     still = lambda path: any(re.fullmatch(p.replace("*", ".*"), path) for p in frozen)  # noqa: E731
     partition = lambda params: by_path(lambda path: "frozen" if still(path) else "trainable", params)  # noqa: E731
     trained = optax.chain(

@@ -43,7 +43,7 @@ def flax_linen(optax):
     """`TrainState` of a network, with parameters that Flax has boxed in nothing, and one group that stands still."""
     x, y = normal(8, 3), jnp.sin(normal(8, 1, seed=4))
     network = nn.Sequential([nn.Dense(4, param_dtype=float), nn.tanh, nn.Dense(1, param_dtype=float)])
-    params = network.init(jax.random.key(0), x)["params"]
+    params = jax.eval_shape(network.init, jax.random.key(0), x)["params"]
     params = jax.tree.map(lambda x: normal(*x.shape), params)  # the same in either precision
     labels = {"layers_0": "slow", "layers_2": "fast"}
     tx = optax.multi_transform({"fast": optax.nadam(0.1), "slow": optax.adabelief(0.01)}, labels)

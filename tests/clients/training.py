@@ -16,8 +16,8 @@ def model():
     """Parameters of a small transformer, by path."""
     return {
         "embed": {"embedding": normal(4, 3)},
-        "layer": {"kernel": normal(3, 4, seed=1), "bias": normal(4), "scale": normal(4, seed=2)},
-        "head": {"kernel": normal(4, 2, seed=3), "bias": normal(2)},
+        "layer": {"kernel": normal(3, 4, seed=1)},
+        "head": {"bias": normal(2)},
     }
 
 
