@@ -161,7 +161,7 @@ from gradtx._value.marks import (
     Static,
 )
 from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
-from gradtx._wrappers.average import average_params, ema_params
+from gradtx._wrappers.average import average_params, ema_params, swa_params
 from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity, named_chain
 from gradtx._wrappers.clocks import own_clock
@@ -231,8 +231,8 @@ __all__ = [
     "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule", "schedule_free", "schedule_free_adamw",
     "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
     "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
-    "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "sweep", "testing", "trace",
-    "transformation", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
+    "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
+    "trace", "transformation", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
     "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
     "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree",
     "with_extra_args_support", "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",

@@ -298,7 +298,7 @@ for _name in ("assignment", "experimental", "losses", "microbatching", "perturba
 _src = _spaces.opened("_src")
 for _name in _SRC:
     setattr(_src, _name, _spaces.opened(f"_src.{_name}", _here))
-_src.loss = _spaces.opened("losses")
+setattr(_src, "loss", _spaces.opened("losses"))  # noqa: B010  a module has no such attribute by itself
 
 
 def __getattr__(name: str) -> Any:

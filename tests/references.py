@@ -53,6 +53,17 @@ def averaged(gradients, theta, t0):
     return list(gradients), {"average": average}
 
 
+def swa(gradients, theta, start, every):
+    """Izmailov et al. 2018, Algorithm 1, of parameters that move by the updates."""
+    taken, average = [], theta
+    for t, u in enumerate(gradients, 1):
+        theta = theta + u
+        if t > start and (t - start) % every == 0:
+            taken.append(theta)
+        average = sum(taken) / len(taken) if taken else theta
+    return list(gradients), {"average": average}
+
+
 def bias_correction(gradients, theta, decay):
     """Kingma & Ba 2015, section 3."""
     return [g / (1 - decay**t) for t, g in enumerate(gradients, 1)], {}

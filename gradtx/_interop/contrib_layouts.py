@@ -35,7 +35,7 @@ def _galore(tx: Any, inside: Any) -> Layout:
 
 
 def _mechanic(tx: Any, inside: Any) -> Layout:
-    return T.MechanicState(inside(tx.given["base_optimizer"]), "count", *"rmvs", "x0")
+    return T.MechanicState(inside(tx.given["base_optimizer"]), "count", "r", "m", "v", "s", "x0")
 
 
 def _muon(tx: Any, inside: Any) -> Layout:

@@ -106,8 +106,8 @@ def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> An
 def renamed(state: Any, kind: Callable[[type], type]) -> Any:
     """The state with its named tuples exchanged, however deep."""
     if isinstance(state, tuple) and hasattr(state, "_fields"):
-        own = kind(type(state))
-        known = {name: renamed(part, kind) for name, part in zip(type(state)._fields, state, strict=True)}
+        own: Any = kind(type(state))
+        known = {name: renamed(part, kind) for name, part in zip(state._fields, state, strict=True)}
         return own(**{name: known.get(name) for name in own._fields})
     if isinstance(state, list | tuple):
         return type(state)(renamed(part, kind) for part in state)

@@ -7,6 +7,7 @@ have any value, and the state has Optax's form.
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 
 import gradtx as gx
 from gradtx._optax.shaped import like_optax
@@ -21,7 +22,7 @@ def _placed(eps: Any, eps_in_sqrt: bool) -> tuple[Any, Any]:
 def seed_of(key: Any, seed: Any) -> Any:
     """The seed of random draws: a number as it is, and one that is made of a key."""
     given = seed if key is None else key
-    if isinstance(given, jax.Array) and (given.ndim or jax.dtypes.issubdtype(given.dtype, jax.dtypes.prng_key)):
+    if isinstance(given, jax.Array) and (given.ndim or jnp.issubdtype(given.dtype, jax.dtypes.prng_key)):
         return jax.random.randint(given, (), 0, 2**24)
     return 0 if given is None else given
 

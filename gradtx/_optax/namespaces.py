@@ -1,6 +1,7 @@
 """Optax's namespaces: ours where we have a name, and Optax's own where it is installed."""
 
 import importlib
+import importlib.util
 import sys
 import types
 from collections.abc import Callable

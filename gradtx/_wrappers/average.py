@@ -51,3 +51,33 @@ def ema_params(decay: Decay = 0.999) -> Rule:
         return u, ewma(decay, average, param + u)
 
     return per_leaf(formula, eval_params=lambda param, average: average, average=copied)
+
+
+@transformation
+def swa_params(start: NonNegative = 0.0, every: NonNegative = 1.0) -> Rule:
+    """The equal average of the parameters at every k-th step after the start, for deployment; the update passes through.
+
+        aₙ = aₙ₋₁ + (θₜ − aₙ₋₁)/n  at t = s + nk, n = 1, 2 ...;   θₜ = θₜ₋₁ + uₜ;   before the first of them a is θₜ
+
+    s is ``start``, k ``every``, such as the steps of an epoch, or of a cycle of the rate. It stands last in its chain;
+    `gradtx.eval_params` returns a. Source: Izmailov et al. 2018, Algorithm 1. State: ``average``, like the parameters.
+    Raises `TransformationError`: no ``params``.
+
+    >>> tx, x = swa_params(every=2), jnp.zeros(1)
+    >>> state = tx.init(x)
+    >>> for _ in range(4):
+    ...     u, state = tx.update(jnp.array([1.0]), state, x)
+    ...     x = x + u
+    >>> state["average"]  # of 2 and 4
+    Array([3.], dtype=float32)
+    """
+
+    def formula(u, average, *, param, t):
+        theta, past = param + u, t - start
+        period = jnp.maximum(jnp.asarray(every).astype(t.dtype), 1)
+        n = jnp.floor(past / period)
+        due = (n >= 1) & (past == n * period)
+        taken = jnp.where(due, average + (theta - average) / jnp.maximum(n, 1).astype(jnp.real(u).dtype), average)
+        return u, jnp.where(n < 1, theta, taken)
+
+    return per_leaf(formula, eval_params=lambda param, average: average, average=copied)

@@ -93,6 +93,7 @@ LINKS = [
     Row("lookahead_trace", gx.lookahead_trace(0.8), reference=of(R.trace, decay=0.8)),
     Row("add_noise", gx.add_noise(0.1, 0.55, 3)),
     Row("ema_params", gx.ema_params(0.9)),
+    Row("swa_params", gx.swa_params(4.0, 3.0), reference=of(R.swa, start=4, every=3)),
     Row("average_params", gx.average_params(7.0), reference=of(R.averaged, t0=7.0)),
     Row("bias_correction", gx.bias_correction(0.99), reference=of(R.bias_correction, decay=0.99)),
     Row("nesterov_lookahead", gx.nesterov_lookahead(0.9)),
