@@ -103,11 +103,12 @@ def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> An
     return trees.flatten(like)[1].unflatten(leaves)
 
 
-def renamed(state: Any, kind: Callable[[type], type]) -> Any:
+def renamed(state: Any, kind: Callable[[type], Any]) -> Any:
     """The state with its named tuples exchanged, however deep."""
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        own: Any = kind(type(state))
-        known = {name: renamed(part, kind) for name, part in zip(state._fields, state, strict=True)}
+    fields = _fields_of(state)
+    if fields is not None:
+        own = kind(type(state))
+        known = {name: renamed(part, kind) for name, part in zip(fields, state, strict=True)}
         return own(**{name: known.get(name) for name in own._fields})
     if isinstance(state, list | tuple):
         return type(state)(renamed(part, kind) for part in state)

@@ -55,7 +55,7 @@ def ema_params(decay: Decay = 0.999) -> Rule:
 
 @transformation
 def swa_params(start: NonNegative = 0.0, every: NonNegative = 1.0) -> Rule:
-    """The equal average of the parameters at every k-th step after the start, for deployment; the update passes through.
+    """The equal average of the parameters at every k-th step, for deployment; the update passes through.
 
         aₙ = aₙ₋₁ + (θₜ − aₙ₋₁)/n  at t = s + nk, n = 1, 2 ...;   θₜ = θₜ₋₁ + uₜ;   before the first of them a is θₜ
 
