@@ -56,7 +56,7 @@ REASONS = {  # patterns of the tests that fail, and why they may
     "test_tree_vdot": "as above",
     "test_nnls": "bfloat16 is computed, and returned, in float32",
     "test_value_and_grad_from_state": "looks for Optax's own text of an error",
-    "test_against_plain_implementation": "the first direction is no longer than 1, and pairs of negative curvature are left",
+    "test_against_plain_implementation": "the first direction is no longer than 1; pairs of negative curvature go",
     "test_tree_get": "numbers of the test itself are compared by dtype",
     "test_tree_set": "as above",
     "test_per_example_global_norm_clip": "integers are widened",
@@ -74,7 +74,7 @@ def main(checkout: Path) -> int:
         Path(folder, "conftest.py").write_text(CONFTEST, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-rf", "-p", "no:cacheprovider", folder]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
-    failed = {name for name in re.findall(r"^(?:SUB)?FAILED.*?::(\S+(?:::\S+)?)", run.stdout, re.MULTILINE)}
+    failed = set(re.findall(r"^(?:SUB)?FAILED.*?::(\S+(?:::\S+)?)", run.stdout, re.MULTILINE))
     unexplained = sorted(name for name in failed if not any(pattern in name for pattern in REASONS))
     print(run.stdout.splitlines()[-1])
     print(f"{len(failed)} tests fail, {len(failed) - len(unexplained)} of them for a reason that is listed")

@@ -82,6 +82,7 @@ def test_scar_02_moments_of_bfloat16_parameters_reach_the_truth():
     state = trained(gx.adam(1e-3))[1]
     assert state["scale_by_rms"]["nu"].dtype == jnp.float32
     np.testing.assert_allclose(state["scale_by_rms"]["nu"], 1 - 0.999**2000, rtol=1e-5)
+    assert abs(float(trained(gx.master_weights(gx.adam(1e-3)))[0][0]) + 1) < 1e-2  # 2,000 steps of −0.001 from 1
 
 
 def test_scar_03_numbers_and_states_keep_their_precision_beside_bfloat16():
@@ -226,6 +227,22 @@ def test_scar_15_parameters_to_deploy_are_found_inside_a_chain_and_without_momen
         updates, state = tx.update(P, tx.init(P), P)
         found = gx.eval_params(tx, gx.apply_updates(P, updates), state)
         np.testing.assert_allclose(found["a"], 2.9, rtol=1e-6)
+
+
+def test_scar_16_a_plateau_of_negative_losses_is_one_and_its_factor_traces():
+    def scale_after(module, value, factor=0.5):
+        tx = module.reduce_on_plateau(factor=factor, patience=2)
+        state = tx.init(jnp.ones(1))
+        for _ in range(6):
+            updates, state = tx.update(jnp.ones(1), state, value=jnp.asarray(value))
+        return updates[0]
+
+    assert float(scale_after(optax.contrib, 1.0)) < 1
+    assert float(scale_after(optax.contrib, -1.0)) == 1
+    assert float(scale_after(gx, 1.0)) == float(scale_after(gx, -1.0)) == 0.25
+    with pytest.raises(jax.errors.ConcretizationTypeError):
+        jax.jit(lambda factor: scale_after(optax.contrib, 1.0, factor))(0.5)
+    assert float(jax.jit(lambda factor: scale_after(gx, 1.0, factor))(0.5)) == 0.25
 
 
 def test_scar_17_adam_in_float32_is_exact_to_rounding():
