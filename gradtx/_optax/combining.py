@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._interop.optax_types import MaskedNode, MaskedState, PartitionState
+from gradtx._interop.optax_types import EmptyState, MaskedNode, MaskedState, PartitionState
 from gradtx._optax.base import is_placeholder
 from gradtx._rules import clock
+from gradtx._rules.checks import still
 from gradtx._rules.foreign import takes_keywords
 from gradtx._rules.protocol import Context, Late, Make, Points, Rule, Signals, State, Tree
 from gradtx._rules.restrict import keep, of_some
@@ -116,6 +117,31 @@ def _chosen(mask: Any, tree: Tree) -> Tree:
 def masked(inner: Link, mask: Static, *, mask_compatible_extra_args: bool = False) -> Late:
     """A transformation of the leaves where ``mask`` is true; the others pass through, whatever they are."""
     return Late(lambda make: _masked(Part(inner, make), mask, mask_compatible_extra_args))
+
+
+@transformation
+def set_to_zero() -> Rule:
+    """No update: zeros of the dtypes that come in. What has no zero, a random key or a float0, stays as it is."""
+
+    def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+        return signals.then(trees.map(lambda u: still(u, u), signals.updates), conditions=True), state
+
+    return Rule(lambda params, context: EmptyState(), update, foreign=True, own_form=True)
+
+
+@transformation
+def freeze(mask: Static) -> GradientTransformation:
+    """No update of the leaves that a mask chooses; the others pass through."""
+    return masked(set_to_zero(), mask)
+
+
+def selective_transform(optimizer: Any, *, freeze_mask: Any) -> GradientTransformation:
+    """A transformation of all leaves but those that a mask freezes."""
+
+    def labels(tree: Tree) -> Tree:
+        return trees.map(lambda frozen: "freeze" if frozen else "train", _chosen(freeze_mask, tree))
+
+    return partition({"train": optimizer, "freeze": set_to_zero()}, labels)
 
 
 def _masked(part: Part, mask: Any, split: bool) -> Rule:
