@@ -69,3 +69,23 @@ def test_a_filter_finds_fields_by_the_class_that_the_namespace_has():
 
     state = optax.inject_hyperparams(optax.adam)(0.1).init(jnp.ones(2))
     assert optax.tree_utils.tree_get(state, "count", filtering=of_adam) == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "number"),
+    [
+        (lambda x: optax.contrib.ademamix(0.1, b3=x), 0.5),
+        (lambda x: optax.contrib.simplified_ademamix(0.1, alpha=x), 2.0),
+        (lambda x: optax.adafactor(0.1, weight_decay_rate=x), 0.25),
+        (lambda x: optax.clip_by_global_norm(x), 0.5),
+    ],
+    ids=["ademamix", "simplified_ademamix", "adafactor", "clip_by_global_norm"],
+)
+def test_every_number_may_be_a_schedule(make, number):
+    params = jnp.array([1.0, -2.0])
+    constant, scheduled = make(number), make(lambda step: number)
+    before, state = constant.init(params), scheduled.init(params)
+    for _ in range(2):
+        expected, before = constant.update(params, before, params)
+        out, state = scheduled.update(params, state, params)
+        np.testing.assert_allclose(out, expected, rtol=1e-6)
