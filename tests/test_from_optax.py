@@ -89,3 +89,19 @@ def test_every_number_may_be_a_schedule(make, number):
         expected, before = constant.update(params, before, params)
         out, state = scheduled.update(params, state, params)
         np.testing.assert_allclose(out, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda tx: optax.chain(optax.clip(1.0), optax.chain(tx)),
+        lambda tx: optax.named_chain(("inner", tx)),
+        lambda tx: optax.masked(tx, True),
+        lambda tx: optax.partition({"all": tx}, "all"),
+    ],
+    ids=["chain", "named_chain", "masked", "partition"],
+)
+def test_the_numbers_inside_are_read_with_the_state(wrap):
+    tx, params = wrap(optax.add_noise(1.0, 0.5, seed=0)), jnp.ones(2)
+    found = gradtx.hyperparameters(tx, tx.init(params))
+    assert [float(x) for name, x in found.items() if name.endswith(".eta")] == [1.0]
