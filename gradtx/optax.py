@@ -139,10 +139,13 @@ from gradtx._optax.base import init_empty_state as init_empty_state
 from gradtx._optax.base import is_placeholder as is_placeholder
 from gradtx._optax.base import with_extra_args_support as with_extra_args_support
 from gradtx._optax.combining import chain as chain
+from gradtx._optax.combining import freeze as freeze
 from gradtx._optax.combining import masked as masked
 from gradtx._optax.combining import multi_transform as multi_transform
 from gradtx._optax.combining import named_chain as named_chain
 from gradtx._optax.combining import partition as partition
+from gradtx._optax.combining import selective_transform as selective_transform
+from gradtx._optax.combining import set_to_zero as set_to_zero
 from gradtx._optax.contrib import acprop as acprop
 from gradtx._optax.contrib import ademamix as ademamix
 from gradtx._optax.contrib import adopt as adopt
@@ -198,7 +201,6 @@ from gradtx._optax.links import clip as clip
 from gradtx._optax.links import clip_by_block_rms as clip_by_block_rms
 from gradtx._optax.links import clip_by_global_norm as clip_by_global_norm
 from gradtx._optax.links import ema as ema
-from gradtx._optax.links import freeze as freeze
 from gradtx._optax.links import identity as identity
 from gradtx._optax.links import keep_params_nonnegative as keep_params_nonnegative
 from gradtx._optax.links import normalize_by_update_norm as normalize_by_update_norm
@@ -231,8 +233,6 @@ from gradtx._optax.links import scale_by_stddev as scale_by_stddev
 from gradtx._optax.links import scale_by_trust_ratio as scale_by_trust_ratio
 from gradtx._optax.links import scale_by_yogi as scale_by_yogi
 from gradtx._optax.links import scale_by_zoom_linesearch as scale_by_zoom_linesearch
-from gradtx._optax.links import selective_transform as selective_transform
-from gradtx._optax.links import set_to_zero as set_to_zero
 from gradtx._optax.links import trace as trace
 from gradtx._optax.links import zero_nans as zero_nans
 from gradtx._optax.recipes import adabelief as adabelief

@@ -1,18 +1,19 @@
 """Several transformations, put together as Optax does: states in tuples, one signal, a count for each."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._interop.optax_types import MaskedNode, MaskedState, PartitionState
+from gradtx._interop.optax_types import EmptyState, MaskedNode, MaskedState, PartitionState
 from gradtx._optax.base import is_placeholder
 from gradtx._rules import clock
+from gradtx._rules.checks import still
 from gradtx._rules.foreign import takes_keywords
-from gradtx._rules.protocol import Context, Late, Make, Points, Rule, Signals, State, Tree
+from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.restrict import keep, of_some
 from gradtx._rules.transformation import GradientTransformation, foreign, transformation
 from gradtx._value.errors import TransformationError, within
@@ -46,6 +47,13 @@ class Part:
         after, new = within(self.link.link_name, clock.tick)(self.rule(step), signals, state, here, step)
         return after.updates, new
 
+    def places(self, state: Any) -> Iterator[Place]:
+        """Where its links are, and at which steps."""
+        if self.pair is None:
+            step = clock.count_of(state)
+            yield Place(self.link, state, step)
+            yield from self.rule(step).places(state, step)
+
     def point(self, which: str, params: Tree, state: Any) -> Tree:
         """Where it wants the gradient, or which parameters it deploys."""
         points = None if self.pair is not None else self.rule(clock.count_of(state)).points
@@ -72,6 +80,10 @@ def serial(links: Mapping[str, GradientTransformation] | tuple[Any, ...], kind: 
                 updates, new[name] = part.update(updates, state[name], context)
             return signals.then(updates, conditions=False), kind(new)
 
+        def places(state: Any, step: Any) -> Iterator[Place]:
+            for name, part in parts.items():
+                yield from part.places(state[name])
+
         def moved(which: str) -> Callable[[Tree, State], Tree]:
             def point(params: Tree, state: Any) -> Tree:
                 for name, part in parts.items():
@@ -80,7 +92,8 @@ def serial(links: Mapping[str, GradientTransformation] | tuple[Any, ...], kind: 
 
             return point
 
-        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True, own_form=True)
+        points = Points(*map(moved, Points._fields))
+        return Rule(init, update, points=points, places=places, foreign=True, own_form=True)
 
     return Late(rule)
 
@@ -118,6 +131,31 @@ def masked(inner: Link, mask: Static, *, mask_compatible_extra_args: bool = Fals
     return Late(lambda make: _masked(Part(inner, make), mask, mask_compatible_extra_args))
 
 
+@transformation
+def set_to_zero() -> Rule:
+    """No update: zeros of the dtypes that come in. What has no zero, a random key or a float0, stays as it is."""
+
+    def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
+        return signals.then(trees.map(lambda u: still(u, u), signals.updates), conditions=True), state
+
+    return Rule(lambda params, context: EmptyState(), update, foreign=True, own_form=True)
+
+
+@transformation
+def freeze(mask: Static) -> GradientTransformation:
+    """No update of the leaves that a mask chooses; the others pass through."""
+    return masked(set_to_zero(), mask)
+
+
+def selective_transform(optimizer: Any, *, freeze_mask: Any) -> GradientTransformation:
+    """A transformation of all leaves but those that a mask freezes."""
+
+    def labels(tree: Tree) -> Tree:
+        return trees.map(lambda frozen: "freeze" if frozen else "train", _chosen(freeze_mask, tree))
+
+    return partition({"train": optimizer, "freeze": set_to_zero()}, labels)
+
+
 def _masked(part: Part, mask: Any, split: bool) -> Rule:
     def init(params: Tree, context: Context) -> Any:
         if is_placeholder(params):
@@ -136,6 +174,9 @@ def _masked(part: Part, mask: Any, split: bool) -> Rule:
         made = treedef.unflatten([d if c else u for u, d, c in zip(leaves, done, own, strict=True)])
         return signals.then(made, conditions=False), MaskedState(_hide(after))
 
+    def places(state: Any, step: Any) -> Iterator[Place]:
+        return part.places(_show(state.inner_state))
+
     def moved(which: str) -> Callable[[Tree, State], Tree]:
         def point(params: Tree, state: Any) -> Tree:
             chosen = _chosen(mask, params)
@@ -144,7 +185,8 @@ def _masked(part: Part, mask: Any, split: bool) -> Rule:
 
         return point
 
-    return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True, own_form=True)
+    points = Points(*map(moved, Points._fields))
+    return Rule(init, update, points=points, places=places, foreign=True, own_form=True)
 
 
 def _kept(tree: Tree, chosen: Tree) -> Tree:
@@ -195,6 +237,10 @@ def _grouped(
                 result = trees.map(lambda c, x, y: y if c else x, group(label)(result), result, made.updates)
             return signals.then(result, conditions=False), PartitionState(new)
 
+        def places(state: Any, step: Any) -> Iterator[Place]:
+            for label, part in parts.items():
+                yield from part.places(state.inner_states[label], step)
+
         def moved(which: str) -> Callable[[Tree, State], Tree]:
             def point(params: Tree, state: Any) -> Tree:
                 for label, part in parts.items():
@@ -203,7 +249,8 @@ def _grouped(
 
             return point
 
-        return Rule(init, update, points=Points(*map(moved, Points._fields)), foreign=True, own_form=True)
+        points = Points(*map(moved, Points._fields))
+        return Rule(init, update, points=points, places=places, foreign=True, own_form=True)
 
     return Late(rule)
 

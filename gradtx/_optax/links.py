@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 import gradtx as gx
 from gradtx._optax.shaped import like_optax
-from gradtx._value.marks import Link, OfStep, Static
+from gradtx._value.marks import OfStep, Static
 
 
 def _placed(eps: Any, eps_in_sqrt: bool) -> tuple[Any, Any]:
@@ -79,12 +79,6 @@ def clip_by_global_norm(max_norm) -> Any:
 def ema(decay, debias: Static = True, accumulator_dtype: Static = None) -> Any:
     """The moving average of the updates, corrected at once: `scale_by_ewma` and `bias_correction` in one."""
     return gx.ema(decay, debias=debias, accumulator_dtype=accumulator_dtype)
-
-
-@like_optax
-def freeze(mask: Static) -> Any:
-    """No update of the leaves that a mask chooses; the others pass through."""
-    return gx.freeze(mask=mask)
 
 
 @like_optax
@@ -359,18 +353,6 @@ def scale_by_zoom_linesearch(
         stepsize_precision=stepsize_precision,
         initial_guess_strategy=initial_guess_strategy,
     )
-
-
-@like_optax
-def selective_transform(optimizer: Link, *, freeze_mask: Static) -> Any:
-    """A transformation of all leaves but those that a mask freezes."""
-    return gx.selective_transform(optimizer, freeze_mask=freeze_mask)
-
-
-@like_optax
-def set_to_zero() -> Any:
-    """No update: zeros."""
-    return gx.set_to_zero()
 
 
 @like_optax

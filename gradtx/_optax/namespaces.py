@@ -62,7 +62,7 @@ def among(place: Any, prefix: str = "", **others: str) -> Find:
     """Looks up in a module or a mapping, without a prefix that the names have, and under other names."""
 
     def find(name: str) -> Any:
-        if not name.startswith(prefix):
+        if name not in others and not name.startswith(prefix):
             return MISSING
         own = others.get(name, name.removeprefix(prefix))
         return place.get(own, MISSING) if isinstance(place, dict) else getattr(place, own, MISSING)

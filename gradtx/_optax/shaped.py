@@ -1,6 +1,7 @@
 """A transformation of gradtx with its state in the form that Optax's counterpart has."""
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from gradtx._rules import clock
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.errors import TransformationError, within
+from gradtx._value.marks import OfStep
 
 
 class WithClock(NamedTuple):
@@ -28,12 +30,16 @@ def like_optax(body: Callable[..., Any]) -> Any:
     """A factory with Optax's signature: ``body`` returns the transformation of gradtx that computes it.
 
     Its state has the form of Optax's, it sees one signal (the update is the gradient), and its numbers are not checked.
+    Every number may be a schedule, which is read at the clock of that transformation.
     """
 
     @functools.wraps(body)
     def shaped_body(**given: Any) -> Any:
         return shaped(body(**{name: _free(x) for name, x in given.items()}))
 
+    signature = inspect.signature(body)
+    late = [p.replace(annotation=OfStep) if p.annotation is p.empty else p for p in signature.parameters.values()]
+    shaped_body.__signature__ = signature.replace(parameters=late)  # pyright: ignore[reportAttributeAccessIssue]
     return transformation(shaped_body)
 
 

@@ -64,9 +64,9 @@ def check_like(updates: Tree, params: Tree) -> None:
     check_structure(updates, params)
     pairs = zip(trees.flatten(updates)[0], trees.flatten(params)[0], strict=True)
     for n, (update, param) in enumerate(pairs):
-        if (update is None) != (param is None) or (update is not None and jnp.shape(update) != jnp.shape(param)):
+        if (update is None) != (param is None) or (update is not None and np.shape(update) != np.shape(param)):
             raise leaf_error(trees.paths(updates)[n], param, update)
-        if jnp.iscomplexobj(update) and not jnp.iscomplexobj(param):
+        if is_floating(update) and jnp.iscomplexobj(update) and not jnp.iscomplexobj(param):
             raise complex_error(trees.paths(updates)[n], update)
 
 
@@ -134,23 +134,29 @@ def in_wider_dtype(updates: Tree, gradients: Tree, params: Tree) -> Tree:
 
 
 def _wider(u: Any, gradient: Any, param: Any) -> Any:
-    if u is None or not hasattr(u, "dtype"):
+    if u is None or not hasattr(u, "dtype") or any(map(_is_no_number, (u, gradient, param))):
         return u
     with jax.numpy_dtype_promotion("standard"):
         wanted = jax.dtypes.canonicalize_dtype(jnp.promote_types(gradient.dtype, param.dtype))
     if jnp.issubdtype(wanted, jnp.complexfloating) and not jnp.iscomplexobj(u):
         wanted = jnp.finfo(wanted).dtype
-    return u if u.dtype == wanted else u.astype(wanted)
+    cut = jnp.issubdtype(u.dtype, jnp.inexact) and not jnp.issubdtype(wanted, jnp.inexact)  # steps of whole numbers
+    return u if cut or u.dtype == wanted else u.astype(wanted)
 
 
 def still(update: Any, param: Any) -> Any:
     """The update of a frozen leaf, whatever its gradient is: zeros; a float0 or a random key stays as it is."""
-    dtype = getattr(update, "dtype", None)
-    if dtype is not None and (dtype == jax.dtypes.float0 or jnp.issubdtype(dtype, jax.dtypes.extended)):
+    if _is_no_number(update):
         return update
     zero = jnp.zeros_like(update, dtype=jnp.result_type(update))  # a dtype that is given is not a weak one
     floating = jnp.issubdtype(zero.dtype, jnp.inexact) and hasattr(param, "dtype")
     return _wider(zero, zero, param) if floating and jnp.issubdtype(param.dtype, jnp.inexact) else zero
+
+
+def _is_no_number(x: Any) -> bool:
+    """Whether it is an array that has no zero: random keys, float0."""
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and (dtype == jax.dtypes.float0 or jnp.issubdtype(dtype, jax.dtypes.extended))
 
 
 def check_state(state: Any, known: Any, path: str = "") -> None:
