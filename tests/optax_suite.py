@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 LEFT_TO_OPTAX = ("losses", "perturbations", "assignment", "microbatching", "experimental")
-CONFTEST = '''
+CONFTEST = """
 import importlib, pkgutil, sys, types, warnings
 warnings.simplefilter("ignore")
 import optax, optax.contrib
@@ -36,7 +36,7 @@ for place, module in [(n, m) for n, m in sys.modules.items() if n.split(".")[0] 
         if callable(x) and (getattr(x, "__module__", None) or "").startswith("optax") and not name.startswith("__"):
             if ours(place, name) is not None:
                 setattr(module, name, ours(place, name))
-'''
+"""
 REASONS = {  # patterns of the tests that fail, and why they may
     "test_explicit_dtype": "moments of bfloat16 and of real parameters are in float32, unless a real dtype is given",
     "test_hyperparam_default_dtype_bf16": "injected numbers are not rounded to bfloat16 (scar 3)",
