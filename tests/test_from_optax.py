@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax as original
 import pytest
 
 import gradtx
@@ -105,3 +106,27 @@ def test_the_numbers_inside_are_read_with_the_state(wrap):
     tx, params = wrap(optax.add_noise(1.0, 0.5, seed=0)), jnp.ones(2)
     found = gradtx.hyperparameters(tx, tx.init(params))
     assert [float(x) for name, x in found.items() if name.endswith(".eta")] == [1.0]
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_a_schedule_is_restarted_by_its_own_count(name):
+    rate, gradient, params = original.linear_schedule(0.1, 0.0, 6), jnp.array([0.3, -2.0]), jnp.ones(2)
+
+    def after_a_restart(module):
+        tx = getattr(module, name)(rate)
+        state = tx.init(params)
+        for _ in range(4):
+            updates, state = tx.update(gradient, state, params)
+        state = (*state[:-1], state[-1]._replace(count=jnp.zeros([], jnp.int32)))
+        return tx.update(gradient, state, params)[0]
+
+    with jax.numpy_dtype_promotion("standard"):
+        theirs = after_a_restart(original)
+    np.testing.assert_allclose(after_a_restart(optax), theirs, rtol=2e-5)
+
+
+def test_parameters_without_leaves_have_states_without_leaves():
+    tx = optax.adam(0.1)
+    updates, state = tx.update({}, tx.init({}), {})
+    assert updates == {}
+    assert state[0].mu == {}

@@ -6,7 +6,7 @@ path, or a `Piece` where the two differ in form. So one description serves both 
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from gradtx._interop.pieces import Layout, Piece, moved
 from gradtx._rules.transformation import GradientTransformation, opened
 from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
+from gradtx._wrappers.chain import chain, identity
 
 CLOCK = ("count", "key")
 
@@ -76,15 +77,33 @@ def _chain(tx: GradientTransformation) -> Layout:
 
 
 def _serial(tx: GradientTransformation) -> Layout:
-    found: list[Layout] = []
+    return tuple(_alone(*run[0]) if len(run) == 1 else _pattern(run) for run in _runs(tx))
+
+
+def _runs(tx: GradientTransformation) -> Iterator[list[Any]]:
+    """The links of a chain, in runs that are one state of Optax each."""
     rest = tx.given["links"].triples()
     while rest:
         run = next(run for run in range(len(rest), 0, -1) if run == 1 or _pattern(rest[:run]) is not None)
-        pattern = _pattern(rest[:run])
-        found.append(_alone(*rest[0]) if pattern is None else pattern)
+        yield rest[:run]
         rest = rest[run:]
 
-    return tuple(found)
+
+def separated(tx: GradientTransformation) -> list[GradientTransformation] | None:
+    """The parts of a recipe that have a state of their own in Optax; None where it is no chain of such parts."""
+    name = _known_as(tx)
+    if name != "chain" and name not in PLACES and name in (*LAYOUTS, *WRAPPED):
+        return None
+    made = tx if name == "chain" else opened(tx)
+    if not isinstance(made, GradientTransformation):
+        return None
+    if _known_as(made) != "chain":
+        return separated(made)
+    parts = [run[0][2] if len(run) == 1 else chain(*(link for _, _, link in run)) for run in _runs(made)]
+    number, first = PLACES.get(name, (None, True))
+    if number is None or tx.given[number] is not None:
+        return parts
+    return [identity(), *parts] if first else [*parts, identity()]
 
 
 def _alone(name: str, given: str | None, link: GradientTransformation) -> Layout:
@@ -122,7 +141,7 @@ def hidden(layout: Layout) -> Layout:
     def under(leaf: Any) -> Piece:
         piece = Piece.of(leaf)
         back = lambda x: jax.tree.map(lambda y: None if is_node(y) else y, x, is_leaf=is_node)  # noqa: E731
-        return Piece(piece.paths, lambda *x: out(piece.out(*x)), lambda x: piece.back(back(x)))
+        return Piece(piece.paths, lambda *x: out(piece.out(*x)), lambda x: piece.back(back(x)), whole=piece.whole)
 
     return jax.tree.map(under, layout)
 
@@ -194,19 +213,20 @@ def _one(layout: Layout) -> Callable[[GradientTransformation], Layout]:
     return lambda tx: layout
 
 
-def _place_for(number: str) -> Callable[[GradientTransformation], Layout]:
-    """Where a number is not given, Optax has an empty state in the first place."""
+# Where a number is not given, Optax has an empty state all the same: in the first place, or else in the last.
+PLACES = {
+    "dog": ("weight_decay", True),
+    "dowg": ("weight_decay", True),
+    "rmsprop": ("momentum", False),
+    "sgd": ("momentum", True),
+}
 
-    def made(tx: GradientTransformation) -> Layout:
-        layout = layout_of(opened(tx))
-        return (T.EmptyState(), *layout) if tx.given[number] is None else layout
 
-    return made
-
-
-def _rmsprop(tx: GradientTransformation) -> Layout:
-    made = layout_of(opened(tx))
-    return (*made, T.EmptyState()) if tx.given["momentum"] is None else made
+def _with_place(tx: GradientTransformation) -> Layout:
+    made, (number, first) = layout_of(opened(tx)), PLACES[tx.call.name]
+    if tx.given[number] is not None:
+        return made
+    return (T.EmptyState(), *made) if first else (*made, T.EmptyState())
 
 
 def _fromage(tx: GradientTransformation) -> Layout:
@@ -306,6 +326,7 @@ STATELESS = (
 )  # fmt: skip
 LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     **{name: _one(T.EmptyState()) for name in STATELESS},
+    **dict.fromkeys(PLACES, _with_place),
     "MultiSteps": lambda tx: _steps(tx, "opt"),
     "accumulate": lambda tx: _steps(tx, "inner"),
     "add_decayed_weights": _decay,
@@ -315,14 +336,11 @@ LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     "chain": _chain,
     "conditionally_mask": lambda tx: T.ConditionallyMaskState("count", inside(tx.given["inner"])),
     "conditionally_transform": lambda tx: T.ConditionallyTransformState(inside(tx.given["inner"]), "count"),
-    "dog": _place_for("weight_decay"),
-    "dowg": _place_for("weight_decay"),
     "ema": _one(T.EmaState("count", "mu")),
     "fromage": _fromage,
     "masked": _masked,
     "partition": _partition,
     "polyak_sgd": lambda tx: ((T.EmptyState(), T.EmptyState()), T.EmptyState()),
-    "rmsprop": _rmsprop,
     "scale_by_adadelta": _one(T.ScaleByAdaDeltaState("e_g", "e_x")),
     "scale_by_adan": _one(T.ScaleByAdanState("m", "v", "n", "g", "count")),
     "scale_by_belief": _one(T.ScaleByBeliefState("count", "mu", "nu")),
@@ -347,7 +365,6 @@ LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     ),
     "scale_by_yogi": _one(T.ScaleByAdamState("count", "mu", "nu")),
     "scale_by_zoom_linesearch": _search,
-    "sgd": _place_for("momentum"),
     "trace": _one(T.TraceState("trace")),
     "with_hyperparams": _with_hyperparams,
     "zero_nans": _one(T.ZeroNansState("found_nan")),

@@ -42,7 +42,8 @@ def read(layout: Layout, state: Any) -> dict[str, Any]:
     for leaf, part in zip(leaves, treedef.flatten_up_to(state), strict=True):
         piece = Piece.of(leaf)
         for path, entry in zip(piece.paths, piece.back(part), strict=True):
-            _put(made, path.split(".") if path else [], entry)
+            if not (piece.whole and isinstance(entry, dict) and not entry):
+                _put(made, path.split(".") if path else [], entry)
     return made
 
 
@@ -55,7 +56,7 @@ def _put(top: dict[str, Any], path: list[str], entry: Any) -> None:
         made = made.setdefault(name, {})
     if path[-1] == "count" and "count" in made:  # links that count together here count each for itself there,
         made["count"] = jnp.maximum(made["count"], entry)  # and some of them not far
-    elif not (isinstance(entry, dict) and not entry):
+    else:
         made.setdefault(path[-1], entry)
 
 

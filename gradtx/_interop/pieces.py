@@ -9,19 +9,29 @@ Layout = Any
 
 
 class Piece:
-    """A part of Optax's state that is made of entries of ours: ``out(*entries)``, and ``back(part) -> entries``."""
+    """A part of Optax's state that is made of entries of ours: ``out(*entries)``, and ``back(part) -> entries``.
 
-    def __init__(self, paths: tuple[str, ...], out: Callable[..., Any], back: Callable[[Any], tuple[Any, ...]]):
-        self.paths, self.out, self.back = paths, out, back
+    ``whole``: it is all that a link keeps, as it is, and has no entry if the link keeps nothing.
+    """
+
+    def __init__(
+        self,
+        paths: tuple[str, ...],
+        out: Callable[..., Any],
+        back: Callable[[Any], tuple[Any, ...]],
+        *,
+        whole: bool = False,
+    ):
+        self.paths, self.out, self.back, self.whole = paths, out, back, whole
 
     @classmethod
     def of(cls, leaf: Any) -> "Piece":
         """A leaf of a layout as a piece."""
-        return leaf if isinstance(leaf, Piece) else cls((leaf,), lambda x: x, lambda x: (x,))
+        return leaf if isinstance(leaf, Piece) else cls((leaf,), lambda x: x, lambda x: (x,), whole=not leaf)
 
     def moved(self, where: Callable[[str], str]) -> "Piece":
         """The same piece at other paths."""
-        return Piece(tuple(map(where, self.paths)), self.out, self.back)
+        return Piece(tuple(map(where, self.paths)), self.out, self.back, whole=self.whole)
 
 
 def moved(layout: Layout, where: Callable[[str], str]) -> Layout:

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx._interop.layouts import layout_of
+from gradtx._interop.layouts import layout_of, separated
 from gradtx._interop.optax_states import read, written
 from gradtx._interop.pieces import Layout, Piece
 from gradtx._optax.base import is_placeholder
+from gradtx._optax.combining import serial
 from gradtx._rules import clock
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.errors import TransformationError, within
-from gradtx._value.marks import OfStep
+from gradtx._value.marks import Link, OfStep
 
 
 class WithClock(NamedTuple):
@@ -49,8 +50,23 @@ def _free(x: Any) -> Any:
 
 
 def shaped(link: GradientTransformation) -> Late:
-    """The rule of a link, with its state in Optax's form and a clock of its own."""
+    """The rule of a link, with its state in Optax's form; where Optax keeps several counts, each is a clock."""
     layout = layout_of(link)
+    paths = [path for leaf in jax.tree.leaves(layout) for path in Piece.of(leaf).paths]
+    parts = separated(link) if paths.count("count") > 1 else None
+    if parts is None:
+        return _alone(link, layout)
+    return serial(tuple(in_form(part) for part in parts), lambda states: tuple(states.values()))
+
+
+@transformation
+def in_form(inner: Link) -> Late:
+    """A transformation of gradtx with its state in Optax's form; several links may be one of Optax's."""
+    layout = layout_of(inner)
+    return _alone(inner, layout[0] if inner.call.associative and len(layout) == 1 else layout)
+
+
+def _alone(link: GradientTransformation, layout: Layout) -> Late:
     paths = {path for leaf in jax.tree.leaves(layout) for path in Piece.of(leaf).paths}
     counted, keyed, whole = "count" in paths, "key" in paths, "" in paths
 

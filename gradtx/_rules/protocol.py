@@ -138,8 +138,8 @@ class Rule(NamedTuple):
     of its own.
     """
 
-    init: Callable[[Tree, Context], State]
-    update: Callable[[Signals, State, Context], tuple[Signals, State]]
+    init: Callable[[Tree, Context], Any]
+    update: Callable[[Signals, Any, Context], tuple[Signals, Any]]
     timed: bool = False
     leaf: "LeafRule | None" = None
     frozen: Callable[[Tree], Tree] | None = None
