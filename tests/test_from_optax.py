@@ -116,7 +116,7 @@ def test_a_schedule_is_restarted_by_its_own_count(name):
         tx = getattr(module, name)(rate)
         state = tx.init(params)
         for _ in range(4):
-            updates, state = tx.update(gradient, state, params)
+            state = tx.update(gradient, state, params)[1]
         state = (*state[:-1], state[-1]._replace(count=jnp.zeros([], jnp.int32)))
         return tx.update(gradient, state, params)[0]
 
