@@ -325,7 +325,7 @@ def test_any_state_in_eight_bits_is_read_decoded_everywhere():
     exact = gx.chain(gx.trace(0.9), gx.scale(fall), gx.ema_params(0.5))
     params, gradients = drawn()
     (path, state, last), (theirs, kept, _) = (trajectory(x, params, gradients) for x in (tx, exact))
-    assert state["inner"]["trace"]["trace"]["w"].codes.dtype == np.int8
+    assert state["inner"]["trace"]["w"].codes.dtype == np.int8
     assert_same_path(path, theirs, 0.1)  # 12 steps of at most 1/254 of the largest number each
     with jax.enable_x64(True):
         averages = (gx.eval_params(tx, last, state), gx.eval_params(exact, last, kept))

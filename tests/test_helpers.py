@@ -482,9 +482,9 @@ def test_flattened_links_see_one_vector():
     updates, _ = gx.flatten(whole).update(params, {}, params)
     assert updates["w"].dtype == jnp.bfloat16
     np.testing.assert_allclose(float(updates["b"]), 3 - 7 / 5)
-    assert tx.init(params)["trace"]["trace"].shape == (5,)
+    assert tx.init(params)["trace"].shape == (5,)
     spread = gx.tree.map_params(tx, lambda x: "vector", tx.init(params))
-    assert spread == {"trace": {"trace": "vector"}}
+    assert spread == {"trace": "vector"}
     with pytest.raises(TransformationError, match="flatten: leaf b: expected"):
         tx.update(params | {"b": None}, tx.init(params), params)
 

@@ -101,8 +101,8 @@ def compiled():
     return jax.jit(run)
 
 
-@pytest.mark.parametrize("case", REFERRED, ids=lambda case: case.name)
-def test_equals_its_reference(case):
+@pytest.mark.parametrize("case", [case for case in REFERRED if case.peer is None], ids=lambda case: case.name)
+def test_equals_its_reference(case):  # rows with a peer are compiled with their numbers in test_optax
     params, gradients = drawn(1)
     run_it = jax.jit(functools.partial(run, case.tx, **case.extra))
     check(case, run_it(stacked(gradients), jax.tree.map(jnp.asarray, params)), gradients, params)

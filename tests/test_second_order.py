@@ -493,7 +493,7 @@ def test_lbfgs_without_a_search_needs_the_parameters_alone():
     tx, x = lbfgs(0.5, gx.identity()), jnp.array([3.0])
     updates, state = tx.update(4 * x, tx.init(x), x)
     close(updates, [-0.5])
-    assert set(state) == {"scale_by_lbfgs"}
+    assert set(state) == {"count", "scale_by_lbfgs"}
 
 
 def test_the_numbers_of_the_search_are_numbers_of_the_recipe():

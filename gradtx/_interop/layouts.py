@@ -230,7 +230,9 @@ def _with_place(tx: GradientTransformation) -> Layout:
 
 
 def _fromage(tx: GradientTransformation) -> Layout:
-    return (T.EmptyState(), *[_scheduled("learning_rate")(tx)] * 2)
+    if not is_scheduled(tx.given["learning_rate"]):
+        return (T.EmptyState(),) * 3
+    return T.EmptyState(), T.ScaleByScheduleState("count"), T.WeightDecaySchedule("count")
 
 
 def _optimistic(tx: GradientTransformation) -> Layout:

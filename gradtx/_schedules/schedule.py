@@ -81,6 +81,9 @@ class Schedule(Value):
     def __rtruediv__(self, other: Any) -> "Schedule":
         return _divide(other, self)
 
+    def __pow__(self, other: Any) -> "Schedule":
+        return _power(self, other)
+
     def __neg__(self) -> "Schedule":
         return _multiply(-1.0, self)
 
@@ -220,3 +223,8 @@ def _multiply(left, right):
 @_operator("/")
 def _divide(left, right):
     return lambda step: jnp.asarray(left / right)
+
+
+@_operator("**")
+def _power(left, right):
+    return lambda step: jnp.asarray(left**right)
