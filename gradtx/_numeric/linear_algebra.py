@@ -132,6 +132,7 @@ def nnls(A: Any, b: Any, iters: int, unroll: int | bool = 1, L: Any = None) -> j
     >>> nnls(jnp.eye(2), jnp.array([3.0, -1.0]), 10)
     Array([3., 0.], dtype=float32)
     """
+    kinds = {x.dtype for x in (jnp.asarray(A), jnp.asarray(b)) if jnp.issubdtype(x.dtype, jnp.inexact)}
     A, b = (wide(jnp.asarray(x)) for x in (A, b))
     if A.ndim != 2 or b.ndim not in (1, 2) or b.shape[0] != A.shape[0]:
         raise TransformationError(f"nnls: expected A (m, n) and b (m,) or (m, k), found {A.shape} and {b.shape}")
@@ -149,4 +150,4 @@ def nnls(A: Any, b: Any, iters: int, unroll: int | bool = 1, L: Any = None) -> j
 
     start = jnp.zeros((A.shape[1], *b.shape[1:]), squares.dtype)
     (x, _, _), _ = scan(step, (start, start, jnp.ones([], squares.dtype)), length=iters, unroll=unroll)
-    return x
+    return x.astype(kinds.pop()) if len(kinds) == 1 else x  # the dtype that came in
