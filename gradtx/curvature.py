@@ -17,9 +17,9 @@ import numpy as np
 
 from gradtx import tree as trees
 from gradtx._curvature.diagonals import fisher_diag, hessian_diag
-from gradtx._curvature.flat import like, no_tracers, place, prepare, product, ravel, unravel, unravel_rows
+from gradtx._curvature.flat import like, no_tracers, place, prepare, product, unravel_rows
 from gradtx._curvature.lanczos import extremes
-from gradtx._rules.vectors import dot, matmul, precision
+from gradtx._rules.vectors import dot, matmul, precision, raveled, unraveled
 from gradtx._testing.assertions import expect
 from gradtx._value.errors import TransformationError
 from gradtx._value.whole import whole_number
@@ -92,7 +92,7 @@ def hessian(loss: Loss, params: Tree, *args: Any) -> jax.Array:
 @functools.partial(jax.jit, static_argnames="loss")
 def _hessian(loss: Loss, params: Tree, args: Any) -> jax.Array:
     identity = jnp.eye(trees.size(params), dtype=precision(params))
-    rows = jax.vmap(lambda row: ravel(product(loss, params, unravel(row, params), args)))(identity)
+    rows = jax.vmap(lambda row: raveled(product(loss, params, unraveled(row, params), args)))(identity)
     return (rows + rows.T) / 2
 
 
@@ -196,7 +196,7 @@ def _dense(loss: Loss, params: Tree, args: Any, *, k: int | None) -> Spectrum:
 @functools.partial(jax.jit, static_argnames=("loss", "k", "most"))
 def _lanczos(loss: Loss, params: Tree, args: Any, key: Any, tol: Any, *, k: int, most: int) -> Spectrum:
     def operator(v: jax.Array) -> jax.Array:
-        return ravel(product(loss, params, unravel(v, params), args))
+        return raveled(product(loss, params, unraveled(v, params), args))
 
     found = extremes(operator, trees.size(params), precision(params), key, tol, k=k, most=most)
     return Spectrum(found.values, unravel_rows(found.vectors, params), found.errors, found.steps)
@@ -271,8 +271,8 @@ def best_step(loss: Loss, params: Tree, *args: Any) -> jax.Array:
 def _along(loss: Loss, params: Tree, direction: Tree, args: Any) -> tuple[jax.Array, jax.Array]:
     """dᵀd and dᵀHd, d the gradient where no direction is given."""
     direction = jax.grad(loss)(params, *args) if direction is None else direction
-    d = ravel(direction)
-    return dot(d, d), dot(d, ravel(product(loss, params, direction, args)))
+    d = raveled(direction)
+    return dot(d, d), dot(d, raveled(product(loss, params, direction, args)))
 
 
 # Critical points ------------------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def check_gradient(
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         params, args = (jax.tree.map(_double, tree) for tree in (params, args))
         tree = (jax.grad(loss) if gradient is None else gradient)(params, *args)
-        found = np.asarray(ravel(like("check_gradient", "gradient", tree, params)))
+        found = np.asarray(raveled(like("check_gradient", "gradient", tree, params)))
         expected, noise = (np.asarray(x) for x in _differences(loss, params, args))
     apart = np.abs(found - expected)
     size = max(np.max(np.abs(found), initial=0), np.max(np.abs(expected), initial=0))
@@ -380,12 +380,12 @@ def check_gradient(
 @functools.partial(jax.jit, static_argnames="loss")
 def _differences(loss: Loss, params: Tree, args: Any) -> tuple[jax.Array, jax.Array]:
     """Central differences, and how far off rounding and the third derivative may make them."""
-    x, eps = ravel(params), float(np.finfo(np.float64).eps)
+    x, eps = raveled(params), float(np.finfo(np.float64).eps)
     h = eps ** (1 / 3) * jnp.maximum(1, jnp.abs(x))
 
     def difference(i: jax.Array) -> tuple[jax.Array, jax.Array]:
         up, down = x.at[i].add(h[i]), x.at[i].add(-h[i])
-        above, below = (loss(unravel(point, params), *args).astype(x.dtype) for point in (up, down))
+        above, below = (loss(unraveled(point, params), *args).astype(x.dtype) for point in (up, down))
         noise = 4 * eps * jnp.maximum(jnp.abs(above), jnp.abs(below)) / h[i] + eps ** (2 / 3)
         return (above - below) / (up[i] - down[i]), noise
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._curvature.flat import Loss, Tree, prepare, product, ravel, unravel
-from gradtx._rules.vectors import precision
+from gradtx._curvature.flat import Loss, Tree, prepare, product
+from gradtx._rules.vectors import precision, raveled, unraveled
 
 AT_ONCE = 64  # products in one batch: memory for so many copies of the parameters
 
@@ -36,7 +36,7 @@ def _hessian_diag(loss: Loss, params: Tree, args: Any) -> jax.Array:
 
     def entry(i: jax.Array) -> jax.Array:
         unit = (jnp.arange(size) == i).astype(real)
-        return ravel(product(loss, params, unravel(unit, params), args))[i]
+        return raveled(product(loss, params, unraveled(unit, params), args))[i]
 
     return jax.lax.map(entry, jnp.arange(size), batch_size=min(size, AT_ONCE))
 
@@ -55,4 +55,4 @@ def fisher_diag(negative_log_likelihood: Loss, params: Tree, *args: Any) -> jax.
     Array([4., 1.], dtype=float32)
     """
     params, args = prepare("fisher_diag", negative_log_likelihood, params, args)
-    return ravel(jax.grad(negative_log_likelihood)(params, *args)) ** 2
+    return raveled(jax.grad(negative_log_likelihood)(params, *args)) ** 2

@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx import tree as trees
-from gradtx._rules.vectors import precision
+from gradtx._rules.vectors import unraveled
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
@@ -22,23 +22,9 @@ def product(loss: Loss, params: Tree, vector: Tree, args: Any) -> Tree:
     return jax.jvp(lambda x: jax.grad(loss)(x, *args), (params,), (vector,))[1]
 
 
-def ravel(tree: Tree) -> jax.Array:
-    """All leaves as one vector."""
-    real = precision(tree)
-    return jnp.concatenate([x.astype(real).ravel() for x in jax.tree.leaves(tree)])
-
-
-def unravel(vector: jax.Array, like: Tree) -> Tree:
-    """A vector as a tree with the structure, shapes and dtypes of ``like``."""
-    leaves, treedef = jax.tree.flatten(like)
-    ends = np.cumsum([x.size for x in leaves]).tolist()
-    parts = [vector[end - x.size : end].reshape(x.shape).astype(x.dtype) for x, end in zip(leaves, ends, strict=True)]
-    return treedef.unflatten(parts)
-
-
 def unravel_rows(rows: jax.Array, like: Tree) -> Tree:
     """The rows of a matrix as trees, stacked."""
-    return jax.vmap(lambda row: unravel(row, like))(rows)
+    return jax.vmap(lambda row: unraveled(row, like))(rows)
 
 
 def prepare(who: str, loss: Loss, params: Tree, args: tuple[Any, ...]) -> tuple[Tree, tuple[Any, ...]]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from gradtx._interop import optax_types as T
 from gradtx._interop.contrib_layouts import WRAPPED
-from gradtx._interop.pieces import Layout, Piece, moved
+from gradtx._interop.pieces import Layout, Piece, moved, with_nodes, without_nodes
 from gradtx._rules.transformation import GradientTransformation, opened
 from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
@@ -132,16 +132,10 @@ def _masked(tx: GradientTransformation) -> Layout:
 def hidden(layout: Layout) -> Layout:
     """The layout under a mask: where we keep None, Optax keeps a node of its own."""
 
-    def out(x: Any) -> Any:
-        return jax.tree.map(lambda y: T.MaskedNode() if y is None else y, x, is_leaf=lambda y: y is None)
-
-    def is_node(x: Any) -> bool:
-        return isinstance(x, T.MaskedNode)
-
     def under(leaf: Any) -> Piece:
         piece = Piece.of(leaf)
-        back = lambda x: jax.tree.map(lambda y: None if is_node(y) else y, x, is_leaf=is_node)  # noqa: E731
-        return Piece(piece.paths, lambda *x: out(piece.out(*x)), lambda x: piece.back(back(x)), whole=piece.whole)
+        out, back = (lambda *x: with_nodes(piece.out(*x))), (lambda x: piece.back(without_nodes(x)))
+        return Piece(piece.paths, out, back, whole=piece.whole)
 
     return jax.tree.map(under, layout)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from gradtx._interop.optax_types import MaskedNode
+
 Layout = Any
 
 
@@ -37,3 +39,17 @@ class Piece:
 def moved(layout: Layout, where: Callable[[str], str]) -> Layout:
     """The layout with other paths."""
     return jax.tree.map(lambda leaf: Piece.of(leaf).moved(where), layout)
+
+
+def with_nodes(state: Any) -> Any:
+    """None, as we leave leaves out, as the node that Optax puts there."""
+    return jax.tree.map(lambda x: MaskedNode() if x is None else x, state, is_leaf=lambda x: x is None)
+
+
+def without_nodes(state: Any) -> Any:
+    """The way back from `with_nodes`."""
+    return jax.tree.map(lambda x: None if _is_node(x) else x, state, is_leaf=_is_node)
+
+
+def _is_node(x: Any) -> bool:
+    return isinstance(x, MaskedNode)

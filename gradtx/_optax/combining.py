@@ -4,11 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._interop.optax_types import EmptyState, MaskedNode, MaskedState, PartitionState
+from gradtx._interop.optax_types import EmptyState, MaskedState, PartitionState
+from gradtx._interop.pieces import with_nodes, without_nodes
 from gradtx._optax.base import is_placeholder
 from gradtx._rules import clock
 from gradtx._rules.checks import still
@@ -121,8 +121,7 @@ def named_chain(*args: tuple[str, Any]) -> GradientTransformation:
 
 
 def _chosen(mask: Any, tree: Tree) -> Tree:
-    found = trees.labels(mask, tree)
-    return trees.map(bool, found)
+    return trees.map(bool, trees.labels(mask, tree))
 
 
 @transformation
@@ -160,47 +159,33 @@ def _masked(part: Part, mask: Any, split: bool) -> Rule:
     def init(params: Tree, context: Context) -> Any:
         if is_placeholder(params):
             return MaskedState(part.init(params, context))
-        return MaskedState(_hide(part.init(_kept(params, _chosen(mask, params)), context)))
+        return MaskedState(with_nodes(part.init(keep(params, _chosen(mask, params)), context)))
 
     def update(signals: Signals, state: Any, context: Context) -> tuple[Signals, Any]:
         updates = signals.updates
         chosen = _chosen(mask, updates if context.params is None or not callable(mask) else context.params)
         extra = of_some(context.extra, chosen, context.params) if split else context.extra
-        params = None if context.params is None else _kept(context.params, chosen)
+        params = None if context.params is None else keep(context.params, chosen)
         here = context._replace(params=params, extra=extra)
-        new, after = part.update(_kept(updates, chosen), _show(state.inner_state), here)
+        new, after = part.update(keep(updates, chosen), without_nodes(state.inner_state), here)
         leaves, treedef = trees.flatten(updates)
         done, own = trees.flatten(new)[0], trees.flatten(chosen)[0]
         made = treedef.unflatten([d if c else u for u, d, c in zip(leaves, done, own, strict=True)])
-        return signals.then(made, conditions=False), MaskedState(_hide(after))
+        return signals.then(made, conditions=False), MaskedState(with_nodes(after))
 
     def places(state: Any, step: Any) -> Iterator[Place]:
-        return part.places(_show(state.inner_state))
+        return part.places(without_nodes(state.inner_state))
 
     def moved(which: str) -> Callable[[Tree, State], Tree]:
         def point(params: Tree, state: Any) -> Tree:
             chosen = _chosen(mask, params)
-            at = part.point(which, _kept(params, chosen), _show(state.inner_state))
+            at = part.point(which, keep(params, chosen), without_nodes(state.inner_state))
             return trees.map(lambda c, x, y: y if c else x, chosen, params, at)
 
         return point
 
     points = Points(*map(moved, Points._fields))
     return Rule(init, update, points=points, places=places, foreign=True, own_form=True)
-
-
-def _kept(tree: Tree, chosen: Tree) -> Tree:
-    return keep(tree, chosen)
-
-
-def _hide(state: Any) -> Any:
-    """None, as we leave leaves out, as the node that Optax puts there."""
-    return jax.tree.map(lambda x: MaskedNode() if x is None else x, state, is_leaf=lambda x: x is None)
-
-
-def _show(state: Any) -> Any:
-    stands = lambda x: isinstance(x, MaskedNode)  # noqa: E731
-    return jax.tree.map(lambda x: None if stands(x) else x, state, is_leaf=stands)
 
 
 @transformation

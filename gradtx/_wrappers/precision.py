@@ -32,7 +32,7 @@ def with_state_dtype(inner: Link, *, state_dtype: Dtype) -> Late:
     """
 
     def narrow(x: Any) -> Any:
-        return fitted(x, state_dtype).astype(state_dtype) if _is_moment(x) else x
+        return fitted(x, state_dtype).astype(state_dtype) if state_dtype is not None and _is_moment(x) else x
 
     def encode(state: State) -> State:
         return jax.tree.map(narrow, state)
@@ -44,8 +44,6 @@ def with_state_dtype(inner: Link, *, state_dtype: Dtype) -> Late:
         new, after = step(updates)
         return new, {"inner": after}
 
-    if state_dtype is None:
-        encode = decode = _as_it_is
     return around(inner, update, every_step=True, packs=True, encode=encode, decode=decode)
 
 
@@ -86,7 +84,3 @@ def master_weights(inner: Link) -> Late:
 
 def _is_moment(x: Any) -> bool:
     return hasattr(x, "dtype") and x.ndim > 0 and jnp.issubdtype(x.dtype, jnp.floating)
-
-
-def _as_it_is(state: State) -> State:
-    return state
