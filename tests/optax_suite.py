@@ -77,7 +77,10 @@ def main(checkout: Path) -> int:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     failed = set(re.findall(r"^(?:SUB)?FAILED.*?::(\S+(?:::\S+)?)", run.stdout, re.MULTILINE))
     unexplained = sorted(name for name in failed if not any(pattern in name for pattern in REASONS))
+    passed = re.search(r"(\d+) passed", run.stdout)
+    share = 1 - len(failed) / (len(failed) + int(passed[1])) if passed else 0.0
     print(run.stdout.splitlines()[-1])
+    print(f"{share:.1%} of the tests pass")
     print(f"{len(failed)} tests fail, {len(failed) - len(unexplained)} of them for a reason that is listed")
     print(*unexplained, sep="\n")
     return len(unexplained)

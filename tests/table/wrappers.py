@@ -17,7 +17,7 @@ def odd(step):
     return step % 2 == 1
 
 
-OF_BFLOAT16 = 1e-2  # where two ways of rounding the last place of float32 fall on either side of a half
+OF_BFLOAT16 = 2.0**-7  # its last place, where two roundings of float32 fall on either side of a half
 
 
 WRAPPERS = [
