@@ -8,12 +8,11 @@ in bfloat16.
 import json
 import pathlib
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gradtx as gx
+from tests.recorded import trajectory
 
 ORACLE = json.loads((pathlib.Path(__file__).parent / "oracles" / "torch_contrib.json").read_text())
 
@@ -68,20 +67,7 @@ def test_every_recorded_optimizer_has_one_of_ours():
 
 @pytest.mark.parametrize("case", ORACLE["cases"], ids=title)
 def test_reproduces_the_trajectory_of(case):
-    tx = OURS[title(case)]
-
-    def step(carry, gradient):
-        params, state = carry
-        updates, state = tx.update(gradient, state, params)
-        params = gx.apply_updates(params, updates)
-        return (params, state), (params, gx.eval_params(tx, params, state))
-
-    with jax.enable_x64(True):
-        init = {name: jnp.asarray(value) for name, value in ORACLE["init"].items()}
-        gradients = {name: jnp.asarray([row[name] for row in ORACLE["gradients"]]) for name in init}
-        assert all(x.dtype == jnp.float64 for x in jax.tree.leaves((init, gradients)))
-        made = jax.jit(lambda p, g: jax.lax.scan(step, (p, tx.init(p)), g)[1])(init, gradients)
-        trained, deployed = jax.tree.map(np.asarray, made)
+    trained, deployed = trajectory(OURS[title(case)], ORACLE)
     for found, recorded in ((trained, case["params"]), (deployed, case.get("eval_params", {}))):
         for n, expected in recorded.items():
             for leaf, values in expected.items():

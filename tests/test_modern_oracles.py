@@ -9,12 +9,12 @@ we have for it into `OURS`.
 import json
 import pathlib
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gradtx as gx
+from tests.recorded import trajectory
 
 ORACLE = json.loads((pathlib.Path(__file__).parent / "oracles" / "torch_modern.json").read_text())
 RATE = gx.scale_by_learning_rate(0.001)
@@ -78,19 +78,7 @@ def test_every_recorded_case_has_one_of_ours():
 
 @pytest.mark.parametrize("case", ORACLE["cases"], ids=title)
 def test_reproduces_the_trajectory_of(case):
-    tx = OURS[title(case)]
-
-    def step(carry, gradient):
-        params, state = carry
-        updates, state = tx.update(gradient, state, params)
-        params = gx.apply_updates(params, updates)
-        return (params, state), params
-
-    with jax.enable_x64(True):
-        init = {name: jnp.asarray(value) for name, value in ORACLE["init"].items()}
-        gradients = {name: jnp.asarray([row[name] for row in ORACLE["gradients"]]) for name in init}
-        path = jax.jit(lambda: jax.lax.scan(step, (init, tx.init(init)), gradients)[1])()
-        path = jax.tree.map(np.asarray, path)
+    path, _ = trajectory(OURS[title(case)], ORACLE)
     assert list(case["params"]) == ["1", "2", "3", "11", "40"]
     for after, params in case["params"].items():
         for name, value in params.items():

@@ -3,12 +3,10 @@
 import json
 import pathlib
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import gradtx as gx
+from tests.recorded import trajectory
 from tests.table import ROWS
 
 ORACLE = json.loads((pathlib.Path(__file__).parent / "oracles" / "torch_trajectories.json").read_text())
@@ -46,19 +44,7 @@ def test_every_recorded_optimizer_has_one_of_ours():
 
 @pytest.mark.parametrize("case", ORACLE["cases"], ids=row)
 def test_reproduces_the_trajectory_of(case):
-    tx = OURS[title(case)]
-
-    def step(carry, gradient):
-        params, state = carry
-        updates, state = tx.update(gradient, state, params)
-        params = gx.apply_updates(params, updates)
-        return (params, state), params
-
-    with jax.enable_x64(True):
-        init = {name: jnp.asarray(value) for name, value in ORACLE["init"].items()}
-        gradients = {name: jnp.asarray([row[name] for row in ORACLE["gradients"]]) for name in init}
-        assert all(x.dtype == jnp.float64 for x in jax.tree.leaves((init, gradients)))
-        path = jax.jit(lambda: jax.lax.scan(step, (init, tx.init(init)), gradients)[1])()
+    path, _ = trajectory(OURS[title(case)], ORACLE)
     assert list(case["params"]) == ["1", "2", "3", "10", "30"]
     for after, params in case["params"].items():
         for name, value in params.items():
