@@ -8,6 +8,8 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+if not os.environ.get("GRADTX_TESTS_OPTIMIZED"):  # compilation is most of the time: leave out what LLVM makes of it
+    os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("MPLBACKEND", "agg")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers, and programs that tests start, share what is compiled
     shared = tempfile.TemporaryDirectory(prefix="gradtx-compiled-")

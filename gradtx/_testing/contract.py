@@ -1,6 +1,7 @@
 """What contracts have in common: the table where they are registered, and the run that they compare."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,19 +20,36 @@ Tree = Any
 Extra = Mapping[str, Any]
 
 CONTRACTS: dict[str, Callable[..., None]] = {}
+compilations: Counter[str] = Counter()  # how often each compiled function was traced
 
 
-def run(tx: GradientTransformation, params: Tree, gradients: list[Tree], extra: Extra) -> dict[str, Any]:
+def update(tx: GradientTransformation, gradient: Tree, state: Tree, params: Tree, extra: Extra) -> Any:
+    """One update, and the state after it."""
+    return tx.update(gradient, state, params, **extra)
+
+
+@jax.jit
+def jitted_update(tx: GradientTransformation, gradient: Tree, state: Tree, params: Tree, extra: Extra) -> Any:
+    """The same, compiled once for each structure, whatever the numbers; shared by all contracts."""
+    compilations["update"] += 1
+    return update(tx, gradient, state, params, extra)
+
+
+def run(
+    tx: GradientTransformation,
+    params: Tree,
+    gradients: list[Tree],
+    extra: Extra,
+    update: Callable[..., Any] = update,
+    init: Callable[[Any, Tree], Tree] = lambda tx, params: tx.init(params),
+) -> dict[str, Any]:
     """A few updates from the initial state: every update, and the last state and parameters."""
-    state, updates = tx.init(params), []
+    state, updates = init(tx, params), []
     for gradient in gradients:
-        update, state = tx.update(gradient, state, params, **extra)
-        params = apply_updates(params, update)
-        updates.append(update)
+        made, state = update(tx, gradient, state, params, extra)
+        params = apply_updates(params, made)
+        updates.append(made)
     return {"updates": updates, "state": state, "params": params}
-
-
-jitted_run = jax.jit(run)  # shared by all contracts: one compilation per structure, whatever the numbers
 
 
 def contract(body: Callable[..., None]) -> Callable[..., None]:
