@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx import tree as trees
+from gradtx._tree.paths import path_name
 from gradtx._value.errors import TransformationError
 
 Tree = Any
@@ -59,6 +59,16 @@ class Feed:
         self.like = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, self.held[0]))
         self.pool = ThreadPoolExecutor(1, "gradtx-feed")
         self.next: Future[Stride] | None = None
+
+    @property
+    def described(self) -> str:
+        """What the batches are, in words."""
+        shapes = [f"{path_name(path)} {x.dtype}{list(x.shape)}" for path, x in jax.tree_util.tree_leaves_with_path(self.like)]
+        return f"batches of {_name(self.source)}: {', '.join(shapes)}"
+
+    def stacked(self, many: int) -> Tree:
+        """The shapes of so many batches."""
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((many, *x.shape), x.dtype), self.like)
 
     # Where it stands --------------------------------------------------------------------------------------------------
 
@@ -143,11 +153,11 @@ class Feed:
                 f"{where}: expected the structure of the first, {jax.tree.structure(self.like)}, "
                 f"found {jax.tree.structure(batch)}"
             )
-        pairs = zip(trees.paths(batch), jax.tree.leaves(batch), jax.tree.leaves(self.like), strict=True)
-        for path, x, like in pairs:
+        pairs = zip(jax.tree_util.tree_leaves_with_path(batch), jax.tree.leaves(self.like), strict=True)
+        for (path, x), like in pairs:
             if x.shape != like.shape or jax.dtypes.canonicalize_dtype(x.dtype) != like.dtype:
                 raise TransformationError(
-                    f"{where}: leaf {path}: expected {like.dtype}{list(like.shape)}, like the first, "
+                    f"{where}: leaf {path_name(path)}: expected {like.dtype}{list(like.shape)}, like the first, "
                     f"found {x.dtype}{list(x.shape)}; batches are of one size (drop a last one that is not full)"
                 )
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradtx import tree as trees
 from gradtx._value.errors import TransformationError
@@ -64,7 +65,13 @@ def opened(who: str, model: Any) -> Opened:
     return opened_tree(f"{who}: params", model)
 
 
-def row(model: Any, n: Any) -> Any:
+def checked(who: str, model: Any) -> Any:
+    """The model, its leaves as arrays if it is a tree of arrays. Raises what `opened` raises."""
+    params, _, form = opened(who, model)
+    return params if type(form) is Form else model
+
+
+def member(model: Any, n: Any) -> Any:
     """One of stacked models."""
     nodes = _nnx_nodes()
     if nodes and _has(model, nodes):
@@ -78,6 +85,8 @@ def rebuilt(opened: Opened) -> Any:
     params, carried, form = opened
     if type(form) is Form:
         return params
+    if isinstance(form, Mixed):  # constants are NumPy's, or they would train where the model is opened again
+        carried = jax.tree.map(lambda x: x if isinstance(x, Tracer) else np.asarray(x), carried)
     return form.close(jax.tree.map(jnp.asarray, params), carried)
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from gradtx._rules.functions import eval_params
 from gradtx._training.model import Form, opened_tree
 from gradtx._training.step import advance
 
@@ -76,6 +77,18 @@ class Objective:
         """One step: parameters, state, what is carried, and the value of the loss."""
         made = advance(lambda params: self(params, carried, *batch, **more), tx, params, state)
         return made.params, made.state, made.extras.carried, made.value
+
+    def computed(self, *args: Any, **more: Any) -> Any:
+        """What the loss computes, whatever is made of it."""
+        return self(*args, **more)
+
+    def init_rows(self, tx: Any, params: Tree) -> Tree:
+        """The states of stacked transformations for stacked parameters."""
+        return jax.vmap(lambda tx, params: tx.init(params))(tx, params)
+
+    def deployed(self, tx: Any, params: Tree, state: Tree) -> Tree:
+        """The parameters to deploy."""
+        return eval_params(tx, params, state)
 
     def model(self, params: Tree, carried: Carried) -> Any:
         """The user's model."""

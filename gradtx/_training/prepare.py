@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import tree as trees
 from gradtx._training.asked import asks_for, parameter_of, takes_any
+from gradtx._tree.paths import path_name
 from gradtx._training.model import Form, Opened, is_initializer, made_of, opened, opened_tree
 from gradtx._training.objective import Carried, Loss, Objective
 from gradtx._value.errors import TransformationError, within
@@ -51,6 +51,20 @@ class Prepared(NamedTuple):
         return params, Carried(own, None if self.maker.state else self.carried.given)
 
 
+def arrays_of(who: str, params: Any, model_state: Any = None) -> tuple[Opened, Opened, Maker | None]:
+    """A model and a ``model_state``, opened, and what makes them where they are functions of a key."""
+    state, key = f"{who}: model_state", jax.random.key(0)
+    makers = [x if is_initializer(x) else None for x in (params, model_state)]
+    found = [
+        open_(x) if maker is None else made_of(open_, maker, key)
+        for x, maker, open_ in (
+            (params, makers[0], lambda x: opened(who, x)),
+            (model_state, makers[1], lambda x: opened_tree(state, x)),
+        )
+    ]
+    return *found, None if makers == [None, None] else Maker(who, *makers)
+
+
 def prepared(
     who: str,
     loss: Loss,
@@ -64,45 +78,32 @@ def prepared(
     """Open the model, and say how the loss is to be called. Raises `TransformationError` where that cannot be."""
     if not callable(loss):
         raise TransformationError(f"{who}: loss: expected a function, found {loss!r}")
-    key = jax.random.key(0)
-    model = params if is_initializer(params) else None
-    found = opened(who, params) if model is None else made_of(lambda x: opened(who, x), model, key)
-    state = model_state if is_initializer(model_state) else None
-    states = Opened(None, None, Form())
-    if model_state is not None:
-        _check_model_state(who, loss, found.form)
-        within_state = f"{who}: model_state"
-        states = (
-            opened_tree(within_state, model_state)
-            if state is None
-            else made_of(lambda x: opened_tree(within_state, x), state, key)
-        )
-    elif (asked := parameter_of(loss, "model_state", 1)) is not None and asked.default is asked.empty:
-        raise TransformationError(f"{who}: loss: it takes model_state, and none is given: give {who}(model_state=...)")
-    objective = Objective(
-        loss,
-        found.form,
-        None if model_state is None else states.form,
-        has_aux,
-        keyed and "key" not in numbers and asks_for(loss, "key"),
-    )
+    check_hash(f"{who}: loss: expected a function that hashes, found {loss!r}", loss)
+    model, state, maker = arrays_of(who, params, model_state)
+    _check_model_state(who, loss, model.form, model_state is not None)
+    keyed = keyed and "key" not in numbers and asks_for(loss, "key")
+    objective = Objective(loss, model.form, None if model_state is None else state.form, has_aux, keyed)
+    check_hash(f"{who}: params: a static part of the model does not hash", model.form)
+    return Prepared(objective, model.params, Carried(model.carried, state.params), maker)
+
+
+def check_hash(message: str, x: Any) -> None:
+    """Raise `TransformationError` for what does not hash."""
     try:
-        hash(loss)
+        hash(x)
     except TypeError:
-        raise TransformationError(f"{who}: loss: expected a function that hashes, found {loss!r}") from None
-    try:
-        hash(objective)
-    except TypeError as error:
-        raise TransformationError(f"{who}: params: what is static in the model does not hash: {error}") from None
-    maker = None if model is None and state is None else Maker(who, model, state)
-    return Prepared(objective, found.params, Carried(found.carried, states.params), maker)
+        raise TransformationError(message) from None
 
 
-def _check_model_state(who: str, loss: Loss, form: Form) -> None:
-    """Raise where a ``model_state`` was given that nobody takes."""
-    if form.told:
-        raise TransformationError(f"{who}: model_state: the variables have collections already: give params alone")
-    if not takes_any(loss) and not asks_for(loss, "model_state"):
+def _check_model_state(who: str, loss: Loss, form: Form, given: bool) -> None:
+    """Raise where a ``model_state`` was given that nobody takes, or is missing."""
+    asked = parameter_of(loss, "model_state", 1)
+    if not given:
+        if asked is not None and asked.default is asked.empty:
+            raise TransformationError(f"{who}: loss: it takes model_state, and none is given: give model_state=")
+    elif form.told:
+        raise TransformationError(f"{who}: model_state: the variables have collections of their own: give params alone")
+    elif asked is None and not takes_any(loss):
         raise TransformationError(f"{who}: loss: expected it to take model_state=, as model_state is given")
 
 
@@ -165,9 +166,9 @@ def _check_same(who: str, before: Carried, after: Carried) -> None:
                 f"{who}: {name}: expected the structure that was given, {jax.tree.structure(old)}, "
                 f"found {jax.tree.structure(new)}"
             )
-        for path, x, y in zip(trees.paths(old), *map(jax.tree.leaves, (old, new)), strict=True):
+        for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True):
             if (x.shape, x.dtype) != (y.shape, y.dtype):
                 raise TransformationError(
-                    f"{who}: {name}: leaf {path}: expected {x.dtype}{list(x.shape)}, as given, "
+                    f"{who}: {name}: leaf {path_name(path)}: expected {x.dtype}{list(x.shape)}, as given, "
                     f"found {y.dtype}{list(y.shape)}"
                 )
