@@ -101,7 +101,9 @@ def rows_of(seed, first, steps, batch_size, rows):
     carry, key = (jnp.zeros(1), {}, Carried()), jax.random.key(seed)
     options = {"steps": steps, "every": 1, "batch_size": batch_size}
     run = jax.jit(
-        lambda carry: fit_steps(Objective(loss), gradtx.sgd(0.0), jnp.arange(rows), key, carry, jnp.asarray(first), **options)
+        lambda carry: fit_steps(
+            Objective(loss), gradtx.sgd(0.0), jnp.arange(rows), key, carry, jnp.asarray(first), **options
+        )
     )
     jax.block_until_ready(run(carry))
     jax.effects_barrier()

@@ -101,7 +101,9 @@ class Clock:
         return records if self.longest is None else max(1, min(records, self.longest // self.every))
 
     def _until_evaluation(self, first: int, end: int) -> int:
-        return end if self.evaluate_every is None else min(end, (first // self.evaluate_every + 1) * self.evaluate_every)
+        return (
+            end if self.evaluate_every is None else min(end, (first // self.evaluate_every + 1) * self.evaluate_every)
+        )
 
     def strides(self, first: int, last: int) -> list[tuple[int, int]]:
         """Where each stride of a round begins, and its length. Only the ends of a round cut a record.

@@ -45,7 +45,9 @@ class Course:
         """Train to the end; what was trained, and the records."""
         if not isinstance(self.data, Feed):
             self.steps = self.clock.steps
-            return in_chunks("fit", functools.partial(self.run, self.data, self.key), carry, self.clock, show, self._done)
+            return in_chunks(
+                "fit", functools.partial(self.run, self.data, self.key), carry, self.clock, show, self._done
+            )
         try:
             self.data.begin([n for _, n in self.clock.chunks()], jax.device_put)
             return in_chunks("fit", self._fed, carry, self.clock, show, self._done)
@@ -118,7 +120,9 @@ class Course:
 
 
 @functools.partial(jax.jit, static_argnames=("objective",))
-def final_loss(objective: Objective, tx: Any, params: Tree, state: Tree, carried: Any, *batch: Tree, key: Any = None) -> Any:
+def final_loss(
+    objective: Objective, tx: Any, params: Tree, state: Tree, carried: Any, *batch: Tree, key: Any = None
+) -> Any:
     """The loss of the parameters to deploy, and its auxiliary output, None if it has none."""
     value, extras = objective(eval_params(tx, params, state), carried, *batch, key=key)
     return value, extras.aux

@@ -63,7 +63,9 @@ class Feed:
     @property
     def described(self) -> str:
         """What the batches are, in words."""
-        shapes = [f"{path_name(path)} {x.dtype}{list(x.shape)}" for path, x in jax.tree_util.tree_leaves_with_path(self.like)]
+        shapes = [
+            f"{path_name(path)} {x.dtype}{list(x.shape)}" for path, x in jax.tree_util.tree_leaves_with_path(self.like)
+        ]
         return f"batches of {_name(self.source)}: {', '.join(shapes)}"
 
     def stacked(self, many: int) -> Tree:
@@ -124,8 +126,8 @@ class Feed:
                 self.drawn += 1
         except StopIteration:
             error = TransformationError(
-                f"{self.who}: the iterator ended after {self.drawn} batches, before the last step. Give a longer one, or "
-                "what can be read again from its start; what was trained is the result of this error"
+                f"{self.who}: the iterator ended after {self.drawn} batches, before the last step. Give a longer one, "
+                "or what can be read again from its start; what was trained is the result of this error"
             )
         except Exception as wrong:
             error = wrong

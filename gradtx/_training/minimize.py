@@ -97,7 +97,14 @@ def minimize_steps(
             stopped = jnp.where(trees.norm(moving(gradient)) <= rules["gradient_tol"], GRADIENT, stopped)
         if "tol" in rules:
             stopped = jnp.where(trees.norm(moving(updates)) <= rules["tol"], STEP, stopped)
-        return made.params, made.state, made.extras.carried, taken + 1, stopped.astype(jnp.int32), value.astype(before.dtype)
+        return (
+            made.params,
+            made.state,
+            made.extras.carried,
+            taken + 1,
+            stopped.astype(jnp.int32),
+            value.astype(before.dtype),
+        )
 
     def body(carry: Any, _: None) -> Any:
         carry = jax.lax.cond(carry[4] > 0, lambda same: same, step, carry) if rules else step(carry)

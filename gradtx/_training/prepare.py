@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._training.asked import asks_for, parameter_of, takes_any
-from gradtx._tree.paths import path_name
 from gradtx._training.model import Form, Opened, is_initializer, made_of, opened, opened_tree
 from gradtx._training.objective import Carried, Loss, Objective
+from gradtx._tree.paths import path_name
 from gradtx._value.errors import TransformationError, within
 
 Tree = Any
@@ -62,7 +62,7 @@ def arrays_of(who: str, params: Any, model_state: Any = None) -> tuple[Opened, O
             (model_state, makers[1], lambda x: opened_tree(state, x)),
         )
     ]
-    return *found, None if makers == [None, None] else Maker(who, *makers)
+    return found[0], found[1], None if makers == [None, None] else Maker(who, *makers)
 
 
 def prepared(
@@ -160,7 +160,10 @@ def _two(made: Any) -> bool:
 
 def _check_same(who: str, before: Carried, after: Carried) -> None:
     """Raise unless what is carried keeps its structure, shapes and dtypes."""
-    for name, old, new in (("model_state", before.given, after.given), ("what the model carries", before.own, after.own)):
+    for name, old, new in (
+        ("model_state", before.given, after.given),
+        ("what the model carries", before.own, after.own),
+    ):
         if jax.tree.structure(old) != jax.tree.structure(new):
             raise TransformationError(
                 f"{who}: {name}: expected the structure that was given, {jax.tree.structure(old)}, "

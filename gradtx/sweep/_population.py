@@ -67,15 +67,16 @@ class Population:
         if _besides(self) != _besides(other) or self.has_transformations != other.has_transformations:
             raise TransformationError(
                 "sweep: populations add up where both have the same numbers of the loss, and both have seeds or none; "
-                f"found {', '.join(sorted(_besides(self))) or 'none'} and {', '.join(sorted(_besides(other))) or 'none'}"
+                f"found {' and '.join(', '.join(sorted(_besides(each))) or 'none' for each in (self, other))}"
             )
         made = [self.lane(n) for n in range(self.size)] + [other.lane(n) for n in range(other.size)]
         numbers = {name: np.concatenate([column, other.numbers[name]]) for name, column in self.numbers.items()}
-        seeds, sizes = (
-            None if mine is None else np.concatenate([mine, theirs])
-            for mine, theirs in ((self.seeds, other.seeds), (self.batch_sizes, other.batch_sizes))
-        )
+        seeds, sizes = _joined(self.seeds, other.seeds), _joined(self.batch_sizes, other.batch_sizes)
         return Population([*self.points, *other.points], grouped(made, (), sizes), numbers, seeds, sizes)
+
+
+def _joined(mine: np.ndarray | None, theirs: np.ndarray | None) -> np.ndarray | None:
+    return None if mine is None or theirs is None else np.concatenate([mine, theirs])
 
 
 def _besides(population: Population) -> set[str]:

@@ -220,7 +220,9 @@ class Request:
         parts = ready.objective, ready.params, ready.carried
         metrics = metrics_of("sweep.run", self.evaluate, *parts, self.evaluate_every)
         if isinstance(ready.objective, OwnStep) and not ready.objective.has_loss and self.metric == "final_loss":
-            raise TransformationError("sweep.run: metric: the step returns no loss to rank by: give evaluate= and metric=")
+            raise TransformationError(
+                "sweep.run: metric: the step returns no loss to rank by: give evaluate= and metric="
+            )
         own = {name: None for point in self.population.points for name in point}
         names = ["lane", *own, "final_loss", *metrics, "steps", "status"]
         twice = next((name for name in names if names.count(name) > 1), None)

@@ -160,5 +160,5 @@ def _progress(course: Course) -> Progress:
 
 def _lowest(course: Course) -> float:
     """The lowest loss that a course has seen, where it goes on from progress on disk."""
-    losses = losses(course) if course.spent else np.empty(0)
-    return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
+    found = losses(course) if course.spent else np.empty(0)
+    return float(np.min(found, initial=np.inf, where=np.isfinite(found)))

@@ -41,7 +41,7 @@ def identity(plan: Plan) -> dict[str, Any]:
 
 def question(plan: Plan) -> dict[str, Any]:
     """What all lanes share: the loss, the data, initial parameters, and how they are trained and ranked."""
-    program, population = plan.program, plan.population
+    program = plan.program
     made = plan.ready.params, plan.ready.carried
     if plan.ready.maker is not None:
         made = plan.ready.maker(jax.random.key(plan.seed), *plan.ready.given)

@@ -158,8 +158,10 @@ class Course:
 
     def _together_on_batches(self, end: int) -> Iterator[tuple[int, float]]:
         """A round in which all waves train on the batches of a stride before the next ones are drawn."""
+        feed = self.plan.feed
+        assert feed is not None
         for first, _ in self.plan.clock.strides(self.clock, end):
-            drawn = self.plan.feed.take()
+            drawn = feed.take()
             self.error, gone, best = drawn.error, 0, math.inf
             for wave in self.waves if drawn.count else []:
                 self.data = drawn.batches

@@ -19,7 +19,6 @@ from gradtx._training.batches import batch_rows, next_order, order_of
 from gradtx._training.evaluation import evaluated
 from gradtx._training.objective import Carried, Objective, key_of
 from gradtx._training.prepare import Maker
-from gradtx.sweep._engine.own_step import OwnStep
 
 Tree = Any
 ALL = -1  # a width: all slots of a device are one tile
@@ -36,7 +35,7 @@ class Program:
     returns.
     """
 
-    objective: Objective | OwnStep
+    objective: Objective
     evaluate: Callable[..., Any] | None
     batch_size: int | None
     every: int

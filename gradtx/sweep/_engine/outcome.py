@@ -10,7 +10,7 @@ from gradtx._training.model import Opened, rebuilt
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._engine.lanes import Lanes, Settings, auxiliary
 from gradtx.sweep._engine.processes import total
-from gradtx.sweep._engine.rows import at, join
+from gradtx.sweep._engine.rows import at, join, to_host
 from gradtx.sweep._engine.units import filled, rows_at, slots_for
 from gradtx.sweep._result import DIVERGED, FINISHED, STALLED, STOPPED, History, Sweep
 
@@ -124,5 +124,5 @@ def _auxiliary(course: Any, group: int, rows: Lanes, settings: Settings) -> Tree
         index = filled(list(range(first, min(first + width, lanes))), width)
         placed = jax.device_put((rows_at(settings, index), at(rows, index)), device)
         made = auxiliary(program, placed[0], data, placed[1])
-        found.append(at(jax.tree.map(np.asarray, made), slice(0, min(width, lanes - first))))
+        found.append(at(to_host(made), slice(0, min(width, lanes - first))))
     return join(found)

@@ -1,7 +1,6 @@
 """A train step of the user's own, in the place of a loss and a transformation."""
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._training.asked import asks_for
-from gradtx._training.model import Form, opened
-from gradtx._training.objective import Carried
+from gradtx._training.model import opened
+from gradtx._training.objective import Carried, Objective
 from gradtx._training.prepare import Prepared, arrays_of, check_hash
 from gradtx._tree.paths import path_name
 from gradtx._value.errors import TransformationError
@@ -19,28 +18,17 @@ Tree = Any
 
 
 @dataclass(frozen=True)
-class OwnStep:
-    """``step(carry, batch, **numbers) -> (carry, loss)``, or ``carry`` where there is no loss.
+class OwnStep(Objective):
+    """``step(carry, batch, **numbers) -> (carry, loss)``, or ``carry`` where there is no loss; it stands for ``loss``.
 
-    ``form`` puts the carry together. A step without a loss counts as zero, or NaN where the carry is not finite.
+    A step without a loss counts as zero, or NaN where the carry is not finite.
     """
 
-    step: Callable[..., Any]
-    form: Form
-    keyed: bool
     has_loss: bool = True
-    has_aux: bool = False
-    state_form: None = None
 
-    def called(self, params: Tree, carried: Carried, *batch: Tree, key: Any = None, **numbers: Any) -> Any:
-        """What the step returns."""
-        if self.keyed:
-            numbers["key"] = key
-        return self.step(self.model(params, carried), *batch, **numbers)
-
-    def advance(self, tx: None, params: Tree, state: None, carried: Carried, *batch: Tree, **more: Any) -> Any:
+    def advance(self, tx: Any, params: Tree, state: Tree, carried: Carried, *batch: Tree, **more: Any) -> Any:
         """One step: the arrays of the carry, no state, what is carried, and the loss."""
-        made = self.called(params, carried, *batch, **more)
+        made = self.called(params, carried, *batch, **more)[1]
         carry, value = made if self.has_loss else (made, None)
         params, own, _ = opened("sweep.run", carry)
         if value is None:
@@ -52,19 +40,12 @@ class OwnStep:
         """What the step computes."""
         return self.advance(None, params, None, *args, **more)
 
-    def init_rows(self, tx: None, params: Tree) -> None:
+    def init_rows(self, tx: Any, params: Tree) -> None:
         """There is no state."""
 
-    def deployed(self, tx: None, params: Tree, state: None) -> Tree:
+    def deployed(self, tx: Any, params: Tree, state: Tree) -> Tree:
         """The carry as it is."""
         return params
-
-    def model(self, params: Tree, carried: Carried) -> Any:
-        """The carry as the user knows it."""
-        return self.form.close(params, carried.own)
-
-    def state(self, carried: Carried) -> None:
-        """There is none."""
 
 
 def prepared_step(step: Any, carry: Any, batch: Tree, numbers: dict[str, Any]) -> Prepared:
@@ -72,11 +53,11 @@ def prepared_step(step: Any, carry: Any, batch: Tree, numbers: dict[str, Any]) -
     check_hash(f"sweep.run: step: expected a function that hashes, found {step!r}", step)
     model, _, maker = arrays_of("sweep.run", carry)
     check_hash("sweep.run: params: a static part of the carry does not hash", model.form)
-    own = OwnStep(step, model.form, "key" not in numbers and asks_for(step, "key"))
+    own = OwnStep(step, model.form, keyed="key" not in numbers and asks_for(step, "key"))
     carried, kinds = Carried(model.carried, None), []
 
     def tried(params: Tree, carried: Carried, batch: Tree, key: Any, numbers: Any) -> Any:
-        made = own.called(params, carried, batch, key=key, **numbers)
+        made = own.called(params, carried, batch, key=key, **numbers)[1]
         before = (params, carried.own)
         after, value = _like(made, before), None
         if after is None and isinstance(made, tuple) and len(made) == 2:
