@@ -94,7 +94,7 @@ class Feed:
             )
 
     def begin(self, counts: Iterable[int], place: Callable[[Tree], Any], pad: int = 0) -> None:
-        """Start to draw strides of so many batches; ``place`` moves them to where they train. ``pad``: to one length."""
+        """Start to draw strides of so many batches; ``place`` moves them to where they train, ``pad`` long."""
         self.counts, self.place, self.pad = iter(counts), place, pad
         self._ahead()
 

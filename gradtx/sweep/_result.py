@@ -252,7 +252,8 @@ class Sweep:
     ) -> list[Path]:
         """Write the sweep to a folder; return what was written.
 
-        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz``, ``curves.png``, for a grid
+        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz`` (the curves, those of
+        ``evaluate`` too), ``curves.png``, for a grid
         ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves it out).
         ``tensorboard=True`` adds a folder of that name (see `tensorboard`). What an earlier sweep left in the folder
         under these names is replaced or removed. ``metric`` and ``better`` change the ranking, as in `ranked_by`.
@@ -268,18 +269,20 @@ class Sweep:
             writer.writeheader()
             writer.writerows(rows)
         best = self.best
+        written_as = None if best.tx is None else repr(best.tx)
         summary = {
             "lanes": len(self.points),
             "steps": int(max(self.steps)),
             "steps_spent": self.steps_spent,
             "metric": self.metric,
             "better": self.better,
-            "best": {"lane": int(best), "point": best.point, "transformation": repr(best.tx)},
+            "best": {"lane": int(best), "point": best.point, "transformation": written_as},
             "table": rows,
         }
         text = json.dumps(_plain(summary), indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
         losses = {"loss": self.loss, "final_loss": self.final_loss, "record_every": self.record_every}
+        losses |= {f"curve.{name}": x for name, x in self.curves.items()} | {"evaluated": self.evaluated}
         np.savez_compressed(folder / "loss.npz", **losses)
         written = [folder / name for name in ("table.csv", "sweep.json", "loss.npz")]
         written += plot.save_sweep(self, folder)

@@ -28,9 +28,9 @@ Tree = Any
 
 def run(
     loss: Callable[..., Any],
-    params: Tree,
+    params: Any,
     population: Population,
-    data: Tree,
+    data: Any,
     *,
     steps: int,
     batch_size: int | None = None,
@@ -61,9 +61,20 @@ def run(
     ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every`` and ``progress`` are as in
     `gradtx.fit`: each lane is the fit of its own transformation, and all lanes see the same batches. Numbers of the
     population that belong to the loss come by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of
-    a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches and its own
+    a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches, keys and
     initial parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, which
     become columns of the table. ``metric`` and ``better`` choose the column that ranks the lanes.
+
+    *As in* `gradtx.fit`: ``params`` is any model, and ``params`` of the result is one too, whose arrays are stacked;
+    that of a lane can be called. ``model_state``, a loss that takes ``key``, ``has_aux``, ``held_out`` and
+    ``evaluate_every`` do for each lane what they do there; ``data`` may be an iterable of batches, which all lanes see,
+    whatever their seeds. The ``loss`` that the callback is told is one a lane; if it returns True, lanes that still
+    train are *stopped*, and with a folder the same call goes on from there.
+
+    *Your own step.* With a population that has no transformations, ``grid(None, learning_rate=[...])``, ``loss`` is a
+    train step: ``step(carry, batch, learning_rate=...)`` returns (carry, loss), or the carry where there is no loss
+    (then ``metric`` is one that ``evaluate(carry)`` returns), and ``params`` is the first carry. ``data`` may be None.
+    The final loss is the mean of the last fiftieth of the steps.
 
     *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops after that many
     records in a row without a new best mean loss. ``stop_diverged``: a lane stops where its loss is not finite, and
