@@ -36,10 +36,11 @@ class Course:
     data: Any
     run: Callable[..., Any]
     callback: Callback | None
+    names: list[str]
     steps: int = 0
     why: int = ALL_TAKEN
     error: Exception | None = None
-    curves: dict[str, list[Any]] = field(default_factory=dict)
+    found: list[dict[str, Any]] = field(default_factory=list)
 
     def go(self, carry: Tree, show: bool | None) -> tuple[Tree, jax.Array]:
         """Train to the end; what was trained, and the records."""
@@ -56,14 +57,13 @@ class Course:
 
     def _fed(self, carry: Tree, first: jax.Array, *, steps: int) -> tuple[Tree, jax.Array]:
         """Steps on the next batches of the feed, as many as there are."""
+        if any(isinstance(x, Tracer) for x in jax.tree.leaves((carry, first))):
+            raise TransformationError("fit: data: an iterable is read by the host, and nothing else here can be traced")
         stride = self.data.take()
         self.error, self.steps = stride.error, int(first) + stride.count
         if not stride.count:
             return carry, jnp.zeros(0)
-        carry, values = self.run(stride.batches, self.key, carry, first, steps=stride.count, fed=True)
-        if isinstance(values, Tracer):
-            raise TransformationError("fit: data: an iterable is read by the host, and nothing else here can be traced")
-        return carry, values
+        return self.run(stride.batches, self.key, carry, first, steps=stride.count, fed=True)
 
     def _done(self, carry: Tree, step: int, records: list[jax.Array]) -> bool:
         """After a chunk: evaluate where it is time, and ask the callback."""
@@ -71,8 +71,7 @@ class Course:
             self.why = DATA_ENDED
             return True
         if self.evaluate is not None and step in self.clock.evaluations:
-            for name, x in self._metrics(*carry).items():
-                self.curves.setdefault(name, []).append(x)
+            self.found.append(self._metrics(*carry))
         if isinstance(records[-1], Tracer) or not wants_to_stop(self.callback, lambda: self._progress(step, records)):
             return False
         if step < self.clock.steps:
@@ -80,8 +79,8 @@ class Course:
         return True
 
     def _progress(self, step: int, records: list[jax.Array]) -> Progress:
-        blank = len(self.clock.evaluations)
-        curves = {name: np.asarray([*found, *[np.nan] * (blank - len(found))]) for name, found in self.curves.items()}
+        left = [np.nan] * (len(self.clock.evaluations) - len(self.found))
+        curves = {name: np.asarray([*(found[name] for found in self.found), *left]) for name in self.names}
         return Progress(step, self.clock.steps, np.asarray(records[-1][-1]), None, curves)
 
     def _metrics(self, params: Tree, state: Tree, carried: Any) -> dict[str, jax.Array]:
@@ -99,7 +98,6 @@ class Course:
             span = -(-len(records) // CHUNKS)
             value, aux = jnp.mean(records[-span:]) if len(records) else jnp.asarray(jnp.nan), None
         why = ended(jnp.where(jnp.isfinite(value) | (self.why != ALL_TAKEN), self.why, NOT_FINITE), state)
-        when = self.clock.evaluations[: len(next(iter(self.curves.values()), []))]
         fit = Fit(
             rebuilt(Opened(params, carried.own, self.objective.form)),
             state,
@@ -109,8 +107,8 @@ class Course:
             why,
             aux,
             self._metrics(*carry),
-            {name: jnp.stack(found) for name, found in self.curves.items()},
-            np.asarray(when, int),
+            {name: jnp.stack([found[name] for found in self.found]) for name in self.names if self.found},
+            np.asarray(self.clock.evaluations[: len(self.found)], int),
             self.objective.state(carried),
         )
         if self.error is not None:

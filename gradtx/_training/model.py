@@ -6,8 +6,7 @@ All else is *static*: functions, strings, None, Python's whole numbers and bools
 of the compiled program.
 
 - A tree of arrays is itself.
-- Any other tree trains its arrays; its other leaves are static. In an Equinox module Python's floats are too, and NumPy
-  arrays are constants.
+- Any other tree trains its arrays; its other leaves are static. In an Equinox module Python's floats are too.
 - An nnx module, or a tree of them, trains its variables of type ``nnx.Param``; its other variables are carried.
 - Flax's variables with ``params`` and ``batch_stats`` train ``params``; their other collections are carried.
 """
@@ -20,7 +19,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from gradtx import tree as trees
 from gradtx._value.errors import TransformationError
@@ -85,8 +83,6 @@ def rebuilt(opened: Opened) -> Any:
     params, carried, form = opened
     if type(form) is Form:
         return params
-    if isinstance(form, Mixed):  # constants are NumPy's, or they would train where the model is opened again
-        carried = jax.tree.map(lambda x: x if isinstance(x, Tracer) else np.asarray(x), carried)
     return form.close(jax.tree.map(jnp.asarray, params), carried)
 
 
@@ -99,43 +95,38 @@ class Mixed(Form):
 
     structure: Any
     static: tuple[Any, ...]
+    kinds: tuple[type, ...]  # so that 1 is not True, nor 1.0
 
     def close(self, params: Tree, carried: Tree) -> Any:
-        kept = zip(trees.flatten(params)[0], trees.flatten(carried)[0], self.static, strict=True)
-        return self.structure.unflatten([next((x for x in each if x is not None), None) for each in kept])
+        pairs = zip(trees.flatten(params)[0], self.static, strict=True)
+        return self.structure.unflatten([fixed if x is None else x for x, fixed in pairs])
 
 
 def opened_tree(who: str, model: Any) -> Opened:
     """A tree in its three parts."""
     leaves, structure = trees.flatten(model)
     inside = _in_equinox(model)
-    kinds = [_kind(who, path, x, module) for path, x, module in zip(trees.paths(model), leaves, inside, strict=True)]
-    if "static" not in kinds and "constant" not in kinds:
+    each = zip(trees.paths(model), leaves, inside, strict=True)
+    fixed = [x is not None and _is_static(who, path, x, module) for path, x, module in each]
+    if not any(fixed):
         return Opened(trees.map(jnp.asarray, model), None, Form())
-    if "array" not in kinds:
+    if all(x is None or static for x, static in zip(leaves, fixed, strict=True)):
         raise TransformationError(f"{who}: expected at least one array, found {model!r}")
-
-    def only(kind: str) -> list[Any]:
-        return [x if own == kind else None for x, own in zip(leaves, kinds, strict=True)]
-
-    arrays, constants = (
-        structure.unflatten([None if x is None else jnp.asarray(x) for x in only(k)]) for k in ("array", "constant")
-    )
-    return Opened(arrays, constants, Mixed(structure, tuple(only("static"))))
+    arrays = [None if x is None or static else jnp.asarray(x) for x, static in zip(leaves, fixed, strict=True)]
+    constants = tuple(x if static else None for x, static in zip(leaves, fixed, strict=True))
+    return Opened(structure.unflatten(arrays), None, Mixed(structure, constants, tuple(map(type, constants))))
 
 
-def _kind(who: str, path: str, x: Any, module: bool) -> str:
-    """What a leaf is: an array, which trains; a constant array of an Equinox module; or static."""
-    if x is None:
-        return "none"
-    if isinstance(x, np.ndarray) and module and x.dtype != object:
-        return "constant"
-    if isinstance(x, float | complex | np.generic) and module:
-        return "static"
+def _is_static(who: str, path: str, x: Any, module: bool) -> bool:
+    """Whether a leaf is no array, but a constant. Raises for one that can be neither."""
+    if isinstance(x, jax.Array):
+        return False
+    if isinstance(x, float | complex) and module and not isinstance(x, np.generic):
+        return True
     if not isinstance(x, bool | int | str | bytes) and not callable(x):
         try:
             jax.eval_shape(lambda: jnp.asarray(x))
-            return "array"
+            return False
         except (TypeError, ValueError):
             pass
     try:
@@ -145,7 +136,7 @@ def _kind(who: str, path: str, x: Any, module: bool) -> str:
         raise TransformationError(
             f"{who}: {where}expected an array, or a constant that hashes, found {type(x).__name__}"
         ) from None
-    return "static"
+    return True
 
 
 def _in_equinox(model: Any) -> list[bool]:
