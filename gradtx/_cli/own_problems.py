@@ -223,7 +223,7 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
         if not isinstance(columns, dict):
             raise TransformationError(f"{where}: evaluate: expected a mapping from names to numbers, found {columns}")
     rows = sizes.pop()
-    many = sum(int(np.size(x)) for x in jax.tree.leaves(start))
+    many = sum(int(getattr(x, "size", 0)) for x in jax.tree.leaves(start))
     summary = f"{where}: {rows} rows to train on, {many} parameters"
     return Problem(loss, start, data, cast(Any, evaluate), summary, init=init, metric="final_loss", better="lower")
 

@@ -1,6 +1,7 @@
 """From what a user gives to what training takes: the model is opened, and the loss is tried on it."""
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -53,6 +54,9 @@ class Prepared(NamedTuple):
 
 def arrays_of(who: str, params: Any, model_state: Any = None) -> tuple[Opened, Opened, Maker | None]:
     """A model and a ``model_state``, opened, and what makes them where they are functions of a key."""
+    linen = getattr(sys.modules.get("flax.linen"), "Module", None)
+    if linen is not None and isinstance(params, linen):
+        raise TransformationError(f"{who}: params: a module of Flax's linen has none: give module.init(key, x)")
     state, key = f"{who}: model_state", jax.random.key(0)
     makers = [x if is_initializer(x) else None for x in (params, model_state)]
     found = [

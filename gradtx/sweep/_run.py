@@ -148,7 +148,8 @@ def _follow(course: Course, storage: Storage | None, request: Request) -> Sweep:
             if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
-            if agreed(wants_to_stop(request.callback, lambda: _progress(course))):
+            told = request.callback is not None
+            if told and agreed(wants_to_stop(request.callback, lambda: _progress(course))):
                 break
     if storage is not None and (course.round != began or course.clock != since):
         storage.save(*snapshot(course))
