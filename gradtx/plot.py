@@ -4,6 +4,7 @@ Colours are viridis, which a colour-blind reader can tell apart and which prints
 black.
 """
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -38,30 +39,40 @@ def _pyplot() -> Any:
 def sweep(result: Any, *, metric: str | None = None, better: str | None = None) -> Any:
     """A sweep as a figure: the curves of its lanes, and beside them a heat map where its points are a grid of two axes.
 
+    What was evaluated during training stands between them, one picture a metric.
+
     ``metric`` is what lanes are ranked by and the heat map shows, a column of the sweep's table, and ``better`` is
     "lower" or "higher": those of the sweep if not given.
     """
     result = result.ranked_by(metric, better)
     axes = axes_of(result)
     grid = grid_axes(axes, len(result.points))
+    draw = [lambda ax: curves(ax, result, axes)]
+    draw += [lambda ax, name=name: evaluations(ax, result, axes, name) for name in result.curves]
+    draw += [lambda ax: heat_map(ax, result, *grid)] if grid else []
     plt = _pyplot()
     with plt.rc_context(NEAT):
-        figure, places = plt.subplots(
-            1, 2 if grid else 1, figsize=(12.5 if grid else 6.5, 4.6), squeeze=False, layout="constrained"
-        )
-        curves(places[0, 0], result, axes)
-        if grid:
-            heat_map(places[0, 1], result, *grid)
+        size = (6.25 * len(draw) if len(draw) > 1 else 6.5, 4.6)
+        figure, places = plt.subplots(1, len(draw), figsize=size, squeeze=False, layout="constrained")
+        for ax, one in zip(places[0], draw, strict=True):
+            one(ax)
     return figure
 
 
 def save_sweep(result: Any, folder: Path, *, metric: str | None = None, better: str | None = None) -> list[Path]:
-    """Write ``curves.png`` and, for a grid of two axes, ``heatmap.png``; return what was written."""
+    """Write ``curves.png`` and, for a grid of two axes, ``heatmap.png``; return what was written.
+
+    ``curves_<metric>.png`` is of what was evaluated during training.
+    """
     plt = _pyplot()
     result = result.ranked_by(metric, better)
     axes = axes_of(result)
     grid = grid_axes(axes, len(result.points))
     pictures = {"curves.png": lambda ax: curves(ax, result, axes)}
+    for name in result.curves:
+        pictures[f"curves_{_file_name(name)}.png"] = lambda ax, name=name: evaluations(ax, result, axes, name)
+    for old in folder.glob("curves_*.png"):
+        old.unlink()
     if grid:
         pictures["heatmap.png"] = lambda ax: heat_map(ax, result, *grid)
     (folder / "heatmap.png").unlink(missing_ok=True)
@@ -82,12 +93,8 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     plt = _pyplot()
     steps, losses = smooth(result.loss, result.record_every)
     losses, positive = logarithmic(losses)
-    colour, axis, norm = plt.get_cmap("viridis"), axes[0] if axes else None, None
-    shades = [colour(0.5)] * len(losses)
-    if axis is not None:
-        norm = _norm(axis)
-        colour = colour.resampled(len(axis.labels)) if axis.labels else colour
-        shades = [colour(norm(x)) if np.isfinite(x) else "0.6" for x in axis.values]
+    axis = axes[0] if axes else None
+    shades, colour, norm = _shades(axis, len(losses))
     for shade, loss in zip(shades, losses, strict=True):
         ax.plot(steps, loss, _alone(loss), color=shade, lw=0.9, alpha=0.8)
     best = result.order[0]
@@ -112,6 +119,31 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
             few = np.unique(np.linspace(0, len(axis.labels) - 1, min(12, len(axis.labels))).astype(int))
             bar.set_ticks(few, labels=[_plain(_cut(axis.labels[n])) for n in few])
             bar.minorticks_off()
+
+
+def evaluations(ax: Any, result: Any, axes: list[Axis], name: str) -> None:
+    """What was evaluated during training, one curve a lane in the colours of `curves`, the best lane in black."""
+    column, steps, best = result.curves[name], result.evaluated, result.order[0]
+    shades, _, _ = _shades(axes[0] if axes else None, len(column))
+    for shade, values in zip(shades, column, strict=True):
+        ax.plot(steps, values, "." if np.sum(np.isfinite(values)) == 1 else "-", color=shade, lw=0.9, alpha=0.8)
+    if np.isfinite(result.score[best]):
+        ax.plot(steps, column[best], ".-", color="black", lw=2.2)
+    ax.set(xlabel="step", ylabel=_plain(title(name)), title=f"{_plain(title(name))} during training")
+
+
+def _shades(axis: Axis | None, lanes: int) -> tuple[list[Any], Any, Any]:
+    """The colour of each lane, by the axis that varies first; and the colour map and the scale of that axis."""
+    colour = _pyplot().get_cmap("viridis")
+    if axis is None:
+        return [colour(0.5)] * lanes, colour, None
+    norm = _norm(axis)
+    colour = colour.resampled(len(axis.labels)) if axis.labels else colour
+    return [colour(norm(x)) if np.isfinite(x) else "0.6" for x in axis.values], colour, norm
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def heat_map(ax: Any, result: Any, x: Axis, y: Axis) -> None:

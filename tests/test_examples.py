@@ -1,6 +1,8 @@
 """Every example runs, answers its question, and is short."""
 
 import ast
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +34,62 @@ def an_answer(printed, folder):
     assert printed.strip()
 
 
-ANSWERS = {"adagrad_to_adam": (["methods.png"], ten_methods)}
+def last_number(least=-math.inf, most=math.inf):
+    """The last line ends with a number between these."""
+
+    def check(printed, folder):
+        assert least < float(printed.split()[-1].rstrip("%")) < most
+
+    return check
+
+
+def below_the_table(printed, folder):
+    table, *_, best = printed.splitlines()
+    assert float(best.split()[-1]) < 2 / 3 * float(table.split()[-1])
+
+
+def the_same_bits(printed, folder):
+    stopped, finished, same = printed.splitlines()
+    assert stopped.startswith("stopped after 100 steps")
+    assert finished.startswith("finished after 200 steps, best [1.0, -2.0, 3.0, 0.5]")
+    assert same.endswith("True")
+
+
+def lowest_error(most, *, lines=1):
+    def check(printed, folder):
+        assert min(float(error) for error in re.findall(r"error ([0-9.]+)", printed)) < most
+        assert len(printed.splitlines()) >= lines
+
+    return check
+
+
+def means_of_two(printed, folder):
+    lowest_error(0.005, lines=3)(printed, folder)
+    assert all(1.9 < float(mean) < 2.1 for mean in re.findall(r"mean seen ([0-9.]+)", printed))
+
+
+def all_apart(printed, folder):
+    assert "accuracy 1.000, from a module with activation silu" in printed
+    assert printed.splitlines()[-1] == "stacked: (16, 24, 2)"
+
+
+def values_that_are_true(printed, folder):
+    pairs = re.findall(r"rate 0.[15] +value at the start ([0-9.]+), true ([0-9.]+)", printed)
+    assert len(pairs) == 4
+    assert all(abs(float(found) - float(true)) <= 0.002 for found, true in pairs)
+
+
+ANSWERS = {
+    "adagrad_to_adam": (["methods.png"], ten_methods),
+    "batches_from_grain": ([], the_same_bits),
+    "character_transformer": ([], below_the_table),
+    "convolutional_digits": ([], last_number(0.90, 1.0)),
+    "equinox_module": ([], all_apart),
+    "haiku_state": ([], means_of_two),
+    "linen_batch_norm": ([], last_number(0.92, 1.0)),
+    "nnx_module": ([], lowest_error(0.02, lines=8)),
+    "own_train_step": ([], values_that_are_true),
+}
 
 
 def test_there_are_examples():

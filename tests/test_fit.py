@@ -8,6 +8,7 @@ import pytest
 import gradtx
 from gradtx._training.chunks import Clock
 from gradtx._training.fit import fit_steps
+from gradtx._training.objective import Carried, Objective
 
 
 def squares(params, batch):
@@ -97,10 +98,12 @@ def rows_of(seed, first, steps, batch_size, rows):
         jax.debug.callback(lambda chosen: seen.append(np.asarray(chosen)), batch, ordered=True)
         return jnp.sum(params)
 
-    carry, key = (jnp.zeros(1), {}), jax.random.key(seed)
+    carry, key = (jnp.zeros(1), {}, Carried()), jax.random.key(seed)
     options = {"steps": steps, "every": 1, "batch_size": batch_size}
     run = jax.jit(
-        lambda carry: fit_steps(loss, gradtx.sgd(0.0), jnp.arange(rows), key, carry, jnp.asarray(first), **options)
+        lambda carry: fit_steps(
+            Objective(loss), gradtx.sgd(0.0), jnp.arange(rows), key, carry, jnp.asarray(first), **options
+        )
     )
     jax.block_until_ready(run(carry))
     jax.effects_barrier()

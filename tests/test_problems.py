@@ -216,7 +216,7 @@ HEAD = "import jax.numpy as jnp\nimport numpy as np\nloss = lambda p, b: jnp.sum
         (HEAD + "def make():\n    return lambda p: p, 0., np.ones(3)\n", "own.py: TypeError: "),
         (
             HEAD + "def make():\n    return loss, 'text', np.ones(3)\n",
-            "own.py:make: params: expected an array, found str",
+            "own.py:make: params: expected at least one array, found 'text'",
         ),
         (HEAD + "def make():\n    return loss, 0., np.ones(3), lambda p: p\n", "evaluate: expected a mapping"),
     ],
@@ -367,7 +367,13 @@ def make(seed):
     def loss(params, batch):
         return jnp.mean((jax.vmap(eqx.combine(params, static))(batch) - 1.0) ** 2)
     return loss, eqx.filter(model, eqx.is_array), jnp.ones((9, 2))
+def whole(seed):
+    model = eqx.nn.MLP(2, "scalar", 8, 1, key=jax.random.key(seed))
+    return lambda model, batch: jnp.mean((jax.vmap(model)(batch) - 1.0) ** 2), model, jnp.ones((9, 2))
 """
+    whole = function(tmp_path, source, "whole")
+    assert "33 parameters" in whole.summary
+    assert whole.params(jnp.ones(2)).shape == ()
     task = function(tmp_path, source, "make")
     assert task.init is None
     assert isinstance(task.params, eqx.nn.MLP)

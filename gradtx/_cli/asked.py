@@ -89,7 +89,8 @@ def _title(text: str) -> str:
 
 def _ranking(task: Problem, metric: str | None, better: Any) -> tuple[str, Any]:
     """By which column lanes are ranked, and which way."""
-    made = {} if task.evaluate is None else jax.eval_shape(task.evaluate, task.params)
+    evaluate = task.evaluate
+    made = {} if evaluate is None else jax.eval_shape(lambda: evaluate(task.params))
     known = ["final_loss", *made]
     if metric is not None and metric not in known:
         raise click.UsageError(

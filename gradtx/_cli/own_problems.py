@@ -19,8 +19,8 @@ import numpy as np
 from gradtx import tree as trees
 from gradtx._cli import problems
 from gradtx._cli.problems import Problem
+from gradtx._training.model import checked, is_initializer
 from gradtx._value.errors import TransformationError, suggest
-from gradtx.sweep._request import as_arrays, is_initializer
 
 MOST_CLASSES = 1000
 
@@ -214,16 +214,16 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
         found = ", ".join(str(np.shape(x)) for x in jax.tree.leaves(data)) or "none"
         raise TransformationError(f"{where}: data: expected arrays of as many rows each, found shapes {found}")
     init = params if is_initializer(params) else None
-    start = located(file, lambda: as_arrays(where, init(jax.random.key(seed)) if init else params))
-    found = located(file, lambda: jax.eval_shape(loss, start, data))
+    start = located(file, lambda: checked(where, init(jax.random.key(seed)) if init else params))
+    found = located(file, lambda: jax.eval_shape(lambda data: loss(start, data), data))
     if getattr(found, "shape", None) != () or not jnp.issubdtype(found.dtype, jnp.floating):
         raise TransformationError(f"{where}: loss: expected it to return one real number, found {found}")
     if evaluate is not None:
-        columns = located(file, lambda: jax.eval_shape(cast(Any, evaluate), start))
+        columns = located(file, lambda: jax.eval_shape(lambda: cast(Any, evaluate)(start)))
         if not isinstance(columns, dict):
             raise TransformationError(f"{where}: evaluate: expected a mapping from names to numbers, found {columns}")
     rows = sizes.pop()
-    many = sum(int(np.size(x)) for x in jax.tree.leaves(start))
+    many = sum(int(getattr(x, "size", 0)) for x in jax.tree.leaves(start))
     summary = f"{where}: {rows} rows to train on, {many} parameters"
     return Problem(loss, start, data, cast(Any, evaluate), summary, init=init, metric="final_loss", better="lower")
 

@@ -63,6 +63,8 @@ def transformations(result: Any) -> list[str]:
     words = [""] * len(result.points)
     for group in result.population.groups:
         tx = group.tx
+        if tx is None:
+            continue
         word = " → ".join(name for name, _ in tx.parts()) if tx.call.associative else tx.link_name
         for lane in group.lanes:
             words[lane] = word

@@ -23,6 +23,8 @@ ROUNDING = 2.0**-49  # the error of a decay that is kept as two float32
 def as_code(result: Any) -> str:
     """Imports, the transformation of the best lane, the numbers of its loss and its seed, and the run."""
     best = result.best
+    if best.tx is None:
+        return _own_step(result)
     tx, remarks = plain(best.tx), []
     if result.history is not None:
         tx, remarks = _as_found(result, tx)
@@ -36,10 +38,19 @@ def as_code(result: Any) -> str:
     if numbers:
         given = ", ".join(f"{name}={x!r}" for name, x in numbers.items())
         lines.append(f"loss = functools.partial(loss, {given})  # loss(params, batch, {', '.join(numbers)})")
-    given = {"steps": int(max(result.steps)), "batch_size": result.batch_size, "seed": best.seed}
+    given = {"steps": int(max(result.steps)), "batch_size": best.batch_size, "seed": best.seed}
     words = ", ".join(f"{name}={x}" for name, x in given.items() if x is not None)
     lines += ["", "# loss, params, data: those of the sweep", f"run = gradtx.fit(loss, params, tx, data, {words})"]
     return "\n".join(lines)
+
+
+def _own_step(result: Any) -> str:
+    """The best numbers of a train step."""
+    numbers = result.best.point
+    if result.history is not None:
+        numbers = numbers | {k: _shortest(float(x[-1, result.best])) for k, x in result.history.numbers.items()}
+    given = ", ".join(f"{name}={numbers[name]!r}" for name in result.population.numbers)
+    return f"# step: that of the sweep\ncarry, loss = step(carry, batch, {given})"
 
 
 def plain(tx: Any) -> Any:

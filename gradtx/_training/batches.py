@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._training.step import Loss, check_loss
 from gradtx._value.errors import TransformationError
 from gradtx._value.whole import whole_number
 
@@ -31,31 +30,30 @@ def batch_rows(order: jax.Array, step: Any, batch_size: int) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(order, step % per_epoch * batch_size, batch_size)
 
 
-def check_data(
-    who: str, loss: Loss, params: Tree, data: Tree, batch_size: int | None, *, has_aux: bool = False
-) -> Tree:
-    """The data as JAX arrays. Raises `TransformationError` where the loss cannot be trained on them."""
+def check_data(who: str, data: Tree, batch_size: int | None, what: str = "data") -> Tree:
+    """The data as JAX arrays. Raises `TransformationError` where they are no rows, or too few for a batch."""
     leaves = {path: x for path, x in zip(trees.paths(data), trees.flatten(data)[0], strict=True) if x is not None}
     if not leaves:
-        raise TransformationError(f"{who}: data: expected a tree of arrays, found {data!r}")
+        raise TransformationError(f"{who}: {what}: expected a tree of arrays, found {data!r}")
     for path, x in leaves.items():
         if not hasattr(x, "__len__") or isinstance(x, str | bytes) or jnp.ndim(x) == 0:
             found = "a scalar" if hasattr(x, "dtype") or isinstance(x, int | float) else repr(x)
-            raise TransformationError(f"{who}: data: leaf {path}: expected a leading axis of rows, found {found}")
+            raise TransformationError(f"{who}: {what}: leaf {path}: expected a leading axis of rows, found {found}")
     first, size = next((path, len(x)) for path, x in leaves.items())
     for path, x in leaves.items():
         if len(x) != size:
             raise TransformationError(
-                f"{who}: data: leaf {path}: expected {size} rows, like leaf {first}, found {len(x)}"
+                f"{who}: {what}: leaf {path}: expected {size} rows, like leaf {first}, found {len(x)}"
             )
     if size < 1:
-        raise TransformationError(f"{who}: data: expected at least one row, found none")
+        raise TransformationError(f"{who}: {what}: expected at least one row, found none")
     if batch_size is not None and whole_number(f"{who}: batch_size", batch_size) > size:
         raise TransformationError(
             f"{who}: batch_size: expected at most {size}, the rows of the data, found {batch_size}"
         )
-    data = jax.tree.map(jnp.asarray, data)
-    few = jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:batch_size], tree), data)
-    for batch in (few, data):  # a step sees few rows, the final loss all of them
-        check_loss(who, loss, params, batch, has_aux=has_aux)
-    return data
+    return jax.tree.map(jnp.asarray, data)
+
+
+def first_rows(data: Tree, batch_size: int | None) -> Tree:
+    """The shapes of a batch."""
+    return jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[:batch_size], tree), data)

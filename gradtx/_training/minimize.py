@@ -9,12 +9,16 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx import tree as trees
-from gradtx._rules.functions import eval_params
 from gradtx._rules.loops import settled, varying_as
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.chunks import Clock, in_chunks
+from gradtx._training.course import final_loss
+from gradtx._training.model import Opened, rebuilt
+from gradtx._training.objective import Loss, Objective
+from gradtx._training.prepare import check_objective, prepared
 from gradtx._training.result import ALL_TAKEN, CHANGE, GRADIENT, NOT_FINITE, STEP, Fit, ended
-from gradtx._training.step import Loss, ValueOf, advance, as_transformation, check_loss, final_loss, moving
+from gradtx._training.step import advance, as_transformation, moving
+from gradtx._value.errors import TransformationError
 
 Tree = Any
 
@@ -41,7 +45,7 @@ def minimize(
     loss returns (value, aux): the value is minimized, links get the value alone as ``value_fn``, and ``aux`` of the
     result belongs to the parameters to deploy. Works under ``jit``, ``vmap``, ``scan`` and ``grad``: then there is no
     bar, and after the stop ``loss`` repeats its last value. Inside ``shard_map`` each device minimizes its own loss, or
-    all together minimize a loss that is summed over the devices.
+    all together minimize a loss that is summed over the devices. ``params`` is any model, as in `fit`.
 
     Raises `TransformationError`: a loss that is no scalar, or no (value, aux) with ``has_aux``; ``steps`` below 1.
 
@@ -54,31 +58,36 @@ def minimize(
     3.6
     """
     clock, tx = Clock.of("minimize", steps, 1), as_transformation("minimize", tx)
-    params = jax.tree.map(jnp.asarray, params)
-    check_loss("minimize", loss, params, has_aux=has_aux)
-    params = varying_as(params, value=loss)
+    ready = prepared("minimize", loss, params, has_aux=has_aux, keyed=False)
+    objective, params, carried = ready.objective, ready.params, ready.carried
+    if ready.maker is not None:
+        raise TransformationError("minimize: params: expected a model, found a function: there is no key to make it of")
+    check_objective("minimize", objective, params, carried)
+    params = varying_as(params, value=lambda params: objective(params, carried)[0])
     rules = {"tol": tol, "gradient_tol": gradient_tol, "loss_tol": loss_tol}
     given = {name: rule for name, rule in rules.items() if rule is not None}
-    carry = (params, tx.init(params), jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32), jnp.asarray(jnp.inf))
-    run = functools.partial(minimize_steps, ValueOf(loss) if has_aux else loss, tx, given)
-    (params, state, taken, stopped, _), values = in_chunks(
-        "minimize", run, carry, clock, progress, done=lambda carry: bool(carry[3])
+    carry = (params, tx.init(params), carried, jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32), jnp.asarray(jnp.inf))
+    run = functools.partial(minimize_steps, objective, tx, given)
+    (params, state, carried, taken, stopped, _), values = in_chunks(
+        "minimize", run, carry, clock, progress, done=lambda carry, *_: bool(carry[4])
     )
-    final, aux = final_loss(loss, has_aux, eval_params(tx, params, state))
+    final, aux = final_loss(objective, tx, params, state, carried)
     values = values if isinstance(taken, Tracer) else values[: int(taken)]
-    return Fit(params, state, values, final, taken, ended(stopped, state), aux)
+    model = rebuilt(Opened(params, carried.own, objective.form))
+    return Fit(model, state, values, final, taken, ended(stopped, state), aux)
 
 
-@functools.partial(jax.jit, static_argnames=("loss", "steps"))
+@functools.partial(jax.jit, static_argnames=("objective", "steps"))
 def minimize_steps(
-    loss: Loss, tx: GradientTransformation, rules: Mapping[str, Any], carry: Any, first: Any, *, steps: int
+    objective: Objective, tx: GradientTransformation, rules: Mapping[str, Any], carry: Any, first: Any, *, steps: int
 ) -> Any:
     """``steps`` steps, and the loss at each; after a rule has stopped the run they change nothing."""
     del first
 
     def step(carry: Any) -> Any:
-        params, state, taken, _, before = carry
-        params, state, value, gradient, updates = advance(loss, tx, params, state)
+        params, state, carried, taken, _, before = carry
+        made = advance(lambda params: objective(params, carried), tx, params, state)
+        value, gradient, updates = made.value, made.gradient, made.updates
         stopped = jnp.full([], ALL_TAKEN)
         if rules:
             stopped = jnp.where(jnp.isfinite(value), ALL_TAKEN, NOT_FINITE)
@@ -88,10 +97,17 @@ def minimize_steps(
             stopped = jnp.where(trees.norm(moving(gradient)) <= rules["gradient_tol"], GRADIENT, stopped)
         if "tol" in rules:
             stopped = jnp.where(trees.norm(moving(updates)) <= rules["tol"], STEP, stopped)
-        return params, state, taken + 1, stopped.astype(jnp.int32), value.astype(before.dtype)
+        return (
+            made.params,
+            made.state,
+            made.extras.carried,
+            taken + 1,
+            stopped.astype(jnp.int32),
+            value.astype(before.dtype),
+        )
 
     def body(carry: Any, _: None) -> Any:
-        carry = jax.lax.cond(carry[3] > 0, lambda same: same, step, carry) if rules else step(carry)
-        return carry, carry[4]
+        carry = jax.lax.cond(carry[4] > 0, lambda same: same, step, carry) if rules else step(carry)
+        return carry, carry[5]
 
     return jax.lax.scan(body, settled(step, carry), length=steps)

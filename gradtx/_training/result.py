@@ -1,10 +1,11 @@
 """What a run of training returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx import tree as trees
 
@@ -17,8 +18,10 @@ REASONS = (
     "the loss changed by no more than loss_tol",
     "the loss was not finite",
     "all steps were taken; the last line search found no lower loss",
+    "the callback ended the run",
+    "the data ended",
 )
-ALL_TAKEN, STEP, GRADIENT, CHANGE, NOT_FINITE, SEARCH_FAILED = range(len(REASONS))
+ALL_TAKEN, STEP, GRADIENT, CHANGE, NOT_FINITE, SEARCH_FAILED, CALLBACK, DATA_ENDED = range(len(REASONS))
 
 
 @jax.tree_util.register_dataclass
@@ -29,7 +32,9 @@ class Fit:
     ``params``, ``state``: after the last step. ``loss``: the training loss where the gradient of each step was taken,
     or its mean over every ``record_every`` steps. ``final_loss``: the loss of the parameters to deploy, over all data.
     ``steps``: how many were taken. ``stopped``: the index of ``reason``, which says why the run ended. ``aux``: what
-    the loss returned beside ``final_loss``, None without ``has_aux``.
+    the loss returned beside ``final_loss``, None without ``has_aux``. ``metrics``: what ``evaluate`` returned for the
+    parameters to deploy; ``curves``: the same after each of the steps in ``evaluated``, one array per name.
+    ``model_state``: as the loss returned it last, None where none was given.
     """
 
     params: Tree
@@ -39,6 +44,10 @@ class Fit:
     steps: jax.Array
     stopped: jax.Array
     aux: Tree = None
+    metrics: dict[str, jax.Array] = field(default_factory=dict)
+    curves: dict[str, jax.Array] = field(default_factory=dict)
+    evaluated: np.ndarray | jax.Array = field(default_factory=lambda: np.zeros(0, int))
+    model_state: Tree = None
 
     @property
     def reason(self) -> str:

@@ -18,23 +18,35 @@ from gradtx._value.errors import TransformationError
 
 @dataclass(frozen=True)
 class Group:
-    """Lanes of one structure: their numbers in the population, and their transformations stacked in one."""
+    """Lanes of one structure: their numbers in the population, and their transformations stacked in one.
+
+    ``tx`` is None where lanes have none; ``batch_size`` where the population has no axis of that name.
+    """
 
     lanes: tuple[int, ...]
     tx: GradientTransformation
+    batch_size: int | None = None
 
 
 def grouped(
-    transformations: Sequence[GradientTransformation], rows: Sequence[Mapping[str, Any]] = ()
+    transformations: Sequence[GradientTransformation],
+    rows: Sequence[Mapping[str, Any]] = (),
+    batch_sizes: Sequence[int] | np.ndarray | None = None,
 ) -> tuple[Group, ...]:
-    """The transformations, stacked by structure, in the order in which the structures appear."""
+    """The transformations, stacked by structure and size of batch, in the order in which these appear."""
     lanes: dict[Any, list[int]] = {}
-    for n, tx in enumerate(transformations):
-        shapes = tuple(np.shape(x) for x in jax.tree.leaves(tx))
-        lanes.setdefault((jax.tree.structure(tx), shapes), []).append(n)
-    if len(lanes) > 1:
-        _say_what_is_hidden(transformations, [own[0] for own in lanes.values()], rows)
-    return tuple(Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own))) for own in lanes.values())
+    first: dict[Any, int] = {}
+    sizes = [None] * len(transformations) if batch_sizes is None else [int(size) for size in batch_sizes]
+    for n, (tx, size) in enumerate(zip(transformations, sizes, strict=True)):
+        structure = jax.tree.structure(tx), tuple(np.shape(x) for x in jax.tree.leaves(tx))
+        first.setdefault(structure, n)
+        lanes.setdefault((structure, size), []).append(n)
+    if len(first) > 1:
+        _say_what_is_hidden(transformations, list(first.values()), rows)
+    return tuple(
+        Group(tuple(own), jax.tree.map(_column, *(transformations[n] for n in own)), size)
+        for (_, size), own in lanes.items()
+    )
 
 
 def _say_what_is_hidden(

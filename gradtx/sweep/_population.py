@@ -26,14 +26,20 @@ class Population:
     """The lanes of a sweep: ``points``, one mapping per lane, and the transformations made from them.
 
     ``groups``: the transformations, stacked by structure; each group is one compiled program. ``numbers``: the extra
-    numbers of the loss, one array per name; ``seeds``: one per lane, where lanes have their own. Populations add up:
-    ``grid(adam, ...) + grid(sgd, ...)``.
+    numbers of the loss, one array per name; ``seeds``, ``batch_sizes``: one per lane, where lanes have their own.
+    Populations add up: ``grid(adam, ...) + grid(sgd, ...)``.
     """
 
     points: list[Point]
     groups: tuple[Group, ...]
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     seeds: np.ndarray | None = None
+    batch_sizes: np.ndarray | None = None
+
+    @property
+    def has_transformations(self) -> bool:
+        """Whether lanes have transformations. Those of ``grid(None, ...)`` have numbers for a train step alone."""
+        return self.groups[0].tx is not None
 
     @property
     def size(self) -> int:
@@ -58,27 +64,31 @@ class Population:
     def __add__(self, other: "Population") -> "Population":
         if not isinstance(other, Population):
             return NotImplemented
-        if set(self.numbers) != set(other.numbers) or (self.seeds is None) != (other.seeds is None):
+        if _besides(self) != _besides(other) or self.has_transformations != other.has_transformations:
             raise TransformationError(
                 "sweep: populations add up where both have the same numbers of the loss, and both have seeds or none; "
-                f"found {_besides(self)} and {_besides(other)}"
+                f"found {' and '.join(', '.join(sorted(_besides(each))) or 'none' for each in (self, other))}"
             )
         made = [self.lane(n) for n in range(self.size)] + [other.lane(n) for n in range(other.size)]
         numbers = {name: np.concatenate([column, other.numbers[name]]) for name, column in self.numbers.items()}
-        seeds = None if self.seeds is None else np.concatenate([self.seeds, other.seeds])  # pyright: ignore
-        return Population([*self.points, *other.points], grouped(made), numbers, seeds)
+        seeds, sizes = _joined(self.seeds, other.seeds), _joined(self.batch_sizes, other.batch_sizes)
+        return Population([*self.points, *other.points], grouped(made, (), sizes), numbers, seeds, sizes)
 
 
-def _besides(population: Population) -> str:
-    names = [*population.numbers, *([] if population.seeds is None else ["seed"])]
-    return ", ".join(names) or "none"
+def _joined(mine: np.ndarray | None, theirs: np.ndarray | None) -> np.ndarray | None:
+    return None if mine is None or theirs is None else np.concatenate([mine, theirs])
+
+
+def _besides(population: Population) -> set[str]:
+    own = {"seed": population.seeds, "batch_size": population.batch_sizes}
+    return {*population.numbers, *(name for name, column in own.items() if column is not None)}
 
 
 # Makers of populations ------------------------------------------------------------------------------------------------
 
 
 def grid(
-    factory: Maker | GradientTransformation,
+    factory: Maker | GradientTransformation | None,
     /,
     *,
     numbers: Mapping[str, Any] | None = None,
@@ -91,7 +101,9 @@ def grid(
     numbers are replaced instead: ``grid(adam(schedule), **{"learning_rate.peak_value": [...]})``. ``numbers`` are axes
     for the loss: ``loss(params, batch, l2=...)``. ``seeds`` repeats every point with each seed, which determines its
     batches, and its initial parameters where those are a function of a key. Values may lead to different structures
-    (None and a number): each structure is trained by a program of its own.
+    (None and a number): each structure is trained by a program of its own. So is each ``batch_size``, which is an axis
+    for the run unless the factory has an argument of that name. Without a factory, ``grid(None, ...)``, the axes are
+    the numbers of a train step of your own: see `gradtx.sweep.run`.
 
     Raises `TransformationError`: an axis without values; what the factory itself refuses.
 
@@ -107,7 +119,7 @@ def grid(
 
 
 def zipped(
-    factory: Maker | GradientTransformation,
+    factory: Maker | GradientTransformation | None,
     /,
     *,
     numbers: Mapping[str, Any] | None = None,
@@ -137,7 +149,7 @@ def zipped(
 
 
 def sample(
-    factory: Maker | GradientTransformation,
+    factory: Maker | GradientTransformation | None,
     n: int,
     /,
     *,
@@ -164,7 +176,7 @@ def sample(
 
 
 def points(
-    factory: Maker | GradientTransformation,
+    factory: Maker | GradientTransformation | None,
     rows: Iterable[Mapping[str, Any]],
     /,
     *,
@@ -186,15 +198,18 @@ def points(
     for_loss = tuple(numbers)
     if seeds is not None:
         rows = [_plain({**row, "seed": seed}) for row in rows for seed in _values("sweep", "seeds", list(seeds))]
+    if factory is None:
+        for_loss = tuple(dict.fromkeys(name for row in rows for name in row if name not in ("seed", "batch_size")))
     own_seed = [seeds is not None or ("seed" in row and not _takes(factory, "seed")) for row in rows]
-    if any(own_seed) and not all(own_seed):
-        raise TransformationError(
-            f"sweep: point {own_seed.index(False)} has no seed, but point {own_seed.index(True)} has"
-        )
-    besides = {*for_loss, *(["seed"] if any(own_seed) else [])}
+    own_size = ["batch_size" in row and not _takes(factory, "batch_size") for row in rows]
+    for name, own in (("seed", own_seed), ("batch_size", own_size)):
+        if any(own) and not all(own):
+            raise TransformationError(f"sweep: point {own.index(False)} has no {name}, but point {own.index(True)} has")
+    besides = {*for_loss, *(["seed"] if any(own_seed) else []), *(["batch_size"] if any(own_size) else [])}
     made = [_made(factory, {k: x for k, x in row.items() if k not in besides}) for row in rows]
     columns = {name: _numbers(name, rows) for name in for_loss}
-    return Population(rows, grouped(made, rows), columns, _seeds(rows) if any(own_seed) else None)
+    sizes = _batch_sizes(rows) if any(own_size) else None
+    return Population(rows, grouped(made, rows, sizes), columns, _seeds(rows) if any(own_seed) else None, sizes)
 
 
 def stack(transformations: Iterable[GradientTransformation]) -> Population:
@@ -253,11 +268,17 @@ def _seeds(rows: Sequence[Point]) -> np.ndarray:
     return np.asarray([whole_seed(f"sweep: point {n}: seed", row["seed"]) for n, row in enumerate(rows)], np.int64)
 
 
+def _batch_sizes(rows: Sequence[Point]) -> np.ndarray:
+    return np.asarray([whole_number(f"sweep: point {n}: batch_size", row["batch_size"]) for n, row in enumerate(rows)])
+
+
 # Transformations of points --------------------------------------------------------------------------------------------
 
 
 def _takes(factory: Any, name: str) -> bool:
     """Whether a factory has a parameter of that name."""
+    if factory is None:
+        return False
     if isinstance(factory, GradientTransformation):
         return name in factory._known()
     try:
@@ -266,7 +287,9 @@ def _takes(factory: Any, name: str) -> bool:
         return False
 
 
-def _made(factory: Any, point: Point) -> GradientTransformation:
+def _made(factory: Any, point: Point) -> Any:
+    if factory is None:
+        return None
     if isinstance(factory, GradientTransformation):
         return factory.replace(point)
     if not callable(factory):

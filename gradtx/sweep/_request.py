@@ -1,15 +1,19 @@
 """All arguments of `run` as one value, which is checked and turned into a plan."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 import jax
 import jax.numpy as jnp
 
-from gradtx._training.batches import check_data
+from gradtx._training.batches import check_data, first_rows
+from gradtx._training.callback import Callback, check_callback
 from gradtx._training.chunks import Clock
+from gradtx._training.evaluation import Evaluate, metrics_of
+from gradtx._training.feed import Feed, check_fed, is_source, longest_for
+from gradtx._training.prepare import Prepared, check_objective, prepared
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.whole import whole_number
 from gradtx.sweep._choice.evolution import Evolution
@@ -17,6 +21,7 @@ from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.folders import local_folder
 from gradtx.sweep._engine import devices
 from gradtx.sweep._engine.lanes import ALL, Program
+from gradtx.sweep._engine.own_step import OwnStep, prepared_step
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.seeds import whole_seed
 from gradtx.sweep._engine.units import memory_of
@@ -31,7 +36,10 @@ class Training(TypedDict, total=False):
 
     batch_size: int | None
     record_every: int | None
-    evaluate: Callable[[Tree], Mapping[str, Any]] | None
+    evaluate: Evaluate | None
+    model_state: Tree
+    held_out: Tree
+    has_aux: bool
     select: Halving | Hyperband | Evolution | None
     patience: int | None
     stop_diverged: bool
@@ -53,7 +61,7 @@ class Request:
     batch_size: int | None = None
     seed: int = 0
     record_every: int | None = None
-    evaluate: Callable[[Tree], Mapping[str, Any]] | None = None
+    evaluate: Evaluate | None = None
     metric: str = "final_loss"
     better: Literal["lower", "higher"] = "lower"
     select: Halving | Hyperband | Evolution | None = None
@@ -67,18 +75,23 @@ class Request:
     folder: Any = None
     save_every: float = 30.0
     progress: bool | None = None
+    has_aux: bool = False
+    model_state: Tree = None
+    held_out: Tree = None
+    evaluate_every: int | None = None
+    callback: Callback | None = None
 
     def plan(self) -> Plan:
         """The plan of the sweep. Raises `TransformationError` for an argument that cannot be used."""
         self._check()
         population, select = self.population, self.select
         seed = whole_seed("sweep.run: seed", self.seed)
-        make = self.params if is_initializer(self.params) else None
-        params = jax.eval_shape(make, jax.random.key(seed)) if make else as_arrays("sweep.run", self.params)
         numbers = {name: jnp.zeros([]) for name in population.numbers}
-        given = (lambda params, batch: self.loss(params, batch, **numbers)) if numbers else self.loss
-        clock = Clock.of("sweep.run", self.steps, self.record_every)
-        data = check_data("sweep.run", given, params, self.data, self.batch_size)
+        clock = Clock.of("sweep.run", self.steps, self.record_every, self.evaluate_every)
+        feed, data, held_out = self._data()
+        if feed is not None:
+            clock = replace(clock, longest=longest_for(feed.like))
+        ready = self._ready(feed, data, held_out, numbers)
         most = max(len(group.lanes) for group in population.groups)
         tile = TILE if self.width is None else int(self.width)
         found = devices.chosen(self.devices, -(-most // tile))
@@ -86,7 +99,7 @@ class Request:
         if self.width is None:
             tile = min(TILE, most) if device.platform == "cpu" else ALL
         program = Program(
-            loss=self.loss,
+            objective=ready.objective,
             evaluate=self.evaluate,
             batch_size=None if self.batch_size is None else int(self.batch_size),
             every=clock.every,
@@ -94,16 +107,19 @@ class Request:
             width=0 if self.over == "map" else tile,
             stop_diverged=self.stop_diverged,
             patience=self.patience,
-            metrics=tuple(self._columns(params)),
+            metrics=tuple(self._columns(ready)),
+            fed=feed is not None,
+            final=population.has_transformations and (feed is None or held_out is not None),
         )
         if isinstance(select, Halving | Hyperband):
             select.cuts(clock.steps, population.size)
         return Plan(
             program,
             population,
-            params=params,
-            make=make,
-            data=data,
+            ready=ready,
+            data=data if feed is None else feed.stacked(clock.stride),
+            feed=feed,
+            held_out=held_out,
             clock=clock,
             seed=seed,
             select=select,
@@ -114,6 +130,43 @@ class Request:
             memory=memory_of(device, len(found)) if self.memory is None else self.memory,
             save_every=self.save_every,
         )
+
+    def _data(self) -> tuple[Feed | None, Tree, Tree]:
+        """Where batches come from: a feed or arrays; and rows that are held out."""
+        held_out = None if self.held_out is None else check_data("sweep.run", self.held_out, None, "held_out")
+        sizes = self.population.batch_sizes
+        if sizes is not None and self.batch_size is not None:
+            raise TransformationError("sweep.run: batch_size: given twice, to the run and to the population")
+        most = self.batch_size if sizes is None else int(max(sizes))
+        if is_source(self.data):
+            check_fed("sweep.run", most, self.has_aux, held_out)
+            return Feed("sweep.run", self.data), None, held_out
+        if self.data is None and not self.population.has_transformations and most is None:
+            return None, None, held_out
+        return None, check_data("sweep.run", self.data, most), held_out
+
+    def _ready(self, feed: Feed | None, data: Tree, held_out: Tree, numbers: dict[str, Any]) -> Prepared:
+        """The loss and the model, tried on what the loss will see; or the step and its carry."""
+        sizes = self.population.batch_sizes
+        each = [self.batch_size] if sizes is None else sorted(set(sizes.tolist()))
+        seen = [feed.like] if feed else [None if data is None else first_rows(data, size) for size in each]
+        if not self.population.has_transformations:
+            self._check_own_step(held_out)
+            return [prepared_step(self.loss, self.params, batch, numbers) for batch in seen][-1]
+        options = {"model_state": self.model_state, "has_aux": self.has_aux}
+        ready = prepared("sweep.run", self.loss, self.params, numbers=numbers, **options)
+        final = data if held_out is None else held_out
+        for batch in (*seen, *([] if final is None else [final])):  # a step sees few rows, the final loss all of them
+            key = jax.random.key(0)
+            check_objective("sweep.run", ready.objective, ready.params, ready.carried, batch, key=key, **numbers)
+        return ready
+
+    def _check_own_step(self, held_out: Tree) -> None:
+        """Raise for arguments that belong to a loss."""
+        given = {"model_state": self.model_state, "held_out": held_out, "has_aux": self.has_aux or None}
+        wrong = next((name for name, x in given.items() if x is not None), None)
+        if wrong is not None:
+            raise TransformationError(f"sweep.run: {wrong}: it belongs to a loss; a train step keeps all in its carry")
 
     def _check(self) -> None:
         """Raise `TransformationError` for an argument that is not one of those allowed."""
@@ -139,8 +192,7 @@ class Request:
                 "sweep.run: select: expected halving(...), hyperband(...) or population_based(...), "
                 f"found {self.select!r}"
             )
-        if self.evaluate is not None and not callable(self.evaluate):
-            raise TransformationError(f"sweep.run: evaluate: expected a function, found {self.evaluate!r}")
+        check_callback("sweep.run", self.callback)
         if not callable(self.loss):
             raise TransformationError(f"sweep.run: loss: expected a function, found {self.loss!r}")
         if self.folder is not None:
@@ -163,14 +215,14 @@ class Request:
             has = f"it takes {', '.join(named)}" if named else "it takes none"
             raise TransformationError(f"sweep.run: loss: it takes no number {wrong!r}{suggest(wrong, named)}; {has}")
 
-    def _columns(self, params: Tree) -> list[str]:
+    def _columns(self, ready: Prepared) -> list[str]:
         """The names of the metrics. Raises an error: no number, two columns of one name, an unknown metric."""
-        metrics = {} if self.evaluate is None else jax.eval_shape(self.evaluate, params)
-        if not isinstance(metrics, Mapping):
-            raise TransformationError(f"sweep.run: evaluate: expected a mapping from names to numbers, found {metrics}")
-        for name, x in metrics.items():
-            if getattr(x, "shape", ()) != ():
-                raise TransformationError(f"sweep.run: evaluate: {name}: expected one number, found shape {x.shape}")
+        parts = ready.objective, ready.params, ready.carried
+        metrics = metrics_of("sweep.run", self.evaluate, *parts, self.evaluate_every)
+        if isinstance(ready.objective, OwnStep) and not ready.objective.has_loss and self.metric == "final_loss":
+            raise TransformationError(
+                "sweep.run: metric: the step returns no loss to rank by: give evaluate= and metric="
+            )
         own = {name: None for point in self.population.points for name in point}
         names = ["lane", *own, "final_loss", *metrics, "steps", "status"]
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -183,31 +235,3 @@ class Request:
                 f"sweep.run: metric: expected one of {', '.join(known)}, found {self.metric!r}{hint}"
             )
         return list(metrics)
-
-
-# Initial parameters ---------------------------------------------------------------------------------------------------
-
-
-def is_initializer(params: Any) -> bool:
-    """Whether initial parameters are a function of a key. A callable module is not: it is a tree of parameters."""
-    if not callable(params):
-        return False
-    leaf = jax.tree_util.treedef_is_leaf(jax.tree.structure(params))
-    return leaf or isinstance(params, jax.tree_util.Partial) or not jax.tree.leaves(params)
-
-
-def as_arrays(who: str, params: Tree) -> Tree:
-    """Initial parameters as arrays. Raises a `TransformationError` that names a leaf which is not an array."""
-
-    def one(path: Any, x: Any) -> Any:
-        try:
-            return jnp.asarray(x)
-        except (TypeError, ValueError):
-            where = jax.tree_util.keystr(path, simple=True, separator=".")
-            hint = "; of an Equinox module give eqx.filter(model, eqx.is_array)" if callable(x) else ""
-            raise TransformationError(
-                f"{who}: params: {f'leaf {where}: ' if where else ''}expected an array, found "
-                f"{getattr(x, '__name__', None) or type(x).__name__}{hint}"
-            ) from None
-
-    return jax.tree_util.tree_map_with_path(one, params)

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,22 @@ import jax
 import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
+from gradtx._training.model import member
 from gradtx._value.errors import TransformationError, suggest
 from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._population import Point, Population
 
 Tree = Any
 FINISHED, DROPPED, DIVERGED, STALLED = "finished", "dropped", "diverged", "stalled"
+STOPPED = "stopped"
 
 
 class Lane(int):
     """The number of a lane, with what it learned: ``point``, ``params``, ``state``, ``final_loss``, ``loss``, ``tx``.
 
-    ``seed``: that of its batches. ``steps``: how many it took. ``status``: finished, dropped, diverged or stalled.
+    ``seed``: that of its batches. ``steps``: how many it took. ``status``: finished, dropped, diverged, stalled or
+    stopped. ``params`` is a model of the kind that was given. ``curves``, ``model_state``, ``aux``, ``batch_size``: as
+    in `Sweep`.
     """
 
     point: Point
@@ -34,6 +38,10 @@ class Lane(int):
     seed: int
     steps: int
     status: str
+    batch_size: int | None
+    curves: dict[str, np.ndarray]
+    model_state: Tree
+    aux: Tree
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,11 @@ class Sweep:
     where a lane had stopped. ``final_loss`` (lanes): the loss of the final parameters, over all data. ``params``:
     stacked, one row per lane; ``states``: the same for each structure. ``metrics``: what ``evaluate`` returned, one
     column per name. ``steps`` (lanes): how many each lane took; ``steps_spent``: their sum. ``status``: one word per
-    lane: finished, dropped (by selection), diverged, or stalled (out of patience). ``history``: how a population
-    evolved, where it did. ``batch_size``, ``seed``: as asked for.
+    lane: finished, dropped (by selection), diverged, stalled (out of patience), or stopped (by the callback, or where
+    the data ended). ``history``: how a population evolved, where it did. ``batch_size``, ``seed``: as asked for.
+    ``curves`` (lanes × evaluations): what ``evaluate`` returned after each of the steps in ``evaluated``, NaN after the
+    end of a lane. ``model_state``: as the loss returned it last; ``aux``: what it returned beside the final loss; both
+    stacked. ``params`` of a model of modules is one whose arrays are stacked.
     """
 
     population: Population
@@ -87,6 +98,10 @@ class Sweep:
     history: History | None = None
     batch_size: int | None = None
     seed: int = 0
+    curves: dict[str, np.ndarray] = field(default_factory=dict)
+    evaluated: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    model_state: Tree = None
+    aux: Tree = None
 
     @property
     def points(self) -> list[Point]:
@@ -142,12 +157,14 @@ class Sweep:
         n = range(len(self.points))[n]
         lane = Lane(n)
         lane.point, lane.tx = self.points[n], self.transformation(n)
-        lane.params = jax.tree.map(lambda x: x[n], self.params)
+        lane.params, lane.model_state, lane.aux = (member(x, n) for x in (self.params, self.model_state, self.aux))
+        lane.curves = {name: column[n] for name, column in self.curves.items()}
         group, row = self._place(n)
         lane.state = jax.tree.map(lambda x: x[row], self.states[group])
         lane.loss, lane.final_loss = self.loss[n], float(self.final_loss[n])
         seeds = self.population.seeds
         lane.seed = self.seed if seeds is None else int(seeds[n])
+        lane.batch_size = self.population.groups[group].batch_size or self.batch_size
         lane.steps, lane.status = int(self.steps[n]), self.status[n]
         return lane
 
@@ -235,7 +252,8 @@ class Sweep:
     ) -> list[Path]:
         """Write the sweep to a folder; return what was written.
 
-        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz``, ``curves.png``, for a grid
+        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz`` (the curves, those of
+        ``evaluate`` too), ``curves.png``, for a grid
         ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves it out).
         ``tensorboard=True`` adds a folder of that name (see `tensorboard`). What an earlier sweep left in the folder
         under these names is replaced or removed. ``metric`` and ``better`` change the ranking, as in `ranked_by`.
@@ -251,18 +269,20 @@ class Sweep:
             writer.writeheader()
             writer.writerows(rows)
         best = self.best
+        written_as = None if best.tx is None else repr(best.tx)
         summary = {
             "lanes": len(self.points),
             "steps": int(max(self.steps)),
             "steps_spent": self.steps_spent,
             "metric": self.metric,
             "better": self.better,
-            "best": {"lane": int(best), "point": best.point, "transformation": repr(best.tx)},
+            "best": {"lane": int(best), "point": best.point, "transformation": written_as},
             "table": rows,
         }
         text = json.dumps(_plain(summary), indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
         losses = {"loss": self.loss, "final_loss": self.final_loss, "record_every": self.record_every}
+        losses |= {f"curve.{name}": x for name, x in self.curves.items()} | {"evaluated": self.evaluated}
         np.savez_compressed(folder / "loss.npz", **losses)
         written = [folder / name for name in ("table.csv", "sweep.json", "loss.npz")]
         written += plot.save_sweep(self, folder)

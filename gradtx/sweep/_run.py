@@ -1,12 +1,14 @@
 """`run`: train all lanes of a population, in one compiled program for each structure."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
+from gradtx._training.callback import Callback, Progress, wants_to_stop
+from gradtx._training.evaluation import Evaluate
 from gradtx._training.progress import progress as progress_bar
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Halving, Hyperband
@@ -14,6 +16,7 @@ from gradtx.sweep._disk.identity import identity
 from gradtx.sweep._disk.snapshot import restore, snapshot
 from gradtx.sweep._disk.storage import Storage
 from gradtx.sweep._engine.course import Course
+from gradtx.sweep._engine.outcome import losses, result
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import agreed
 from gradtx.sweep._population import Population
@@ -25,15 +28,15 @@ Tree = Any
 
 def run(
     loss: Callable[..., Any],
-    params: Tree,
+    params: Any,
     population: Population,
-    data: Tree,
+    data: Any,
     *,
     steps: int,
     batch_size: int | None = None,
     seed: int = 0,
     record_every: int | None = None,
-    evaluate: Callable[[Tree], Mapping[str, Any]] | None = None,
+    evaluate: Evaluate | None = None,
     metric: str = "final_loss",
     better: Literal["lower", "higher"] = "lower",
     select: Halving | Hyperband | Evolution | None = None,
@@ -47,15 +50,31 @@ def run(
     folder: Any = None,
     save_every: float = 30.0,
     progress: bool | None = None,
+    has_aux: bool = False,
+    model_state: Tree = None,
+    held_out: Tree = None,
+    evaluate_every: int | None = None,
+    callback: Callback | None = None,
 ) -> Sweep:
     """Train every lane of a population on the same data, in one compiled program for each structure.
 
     ``loss(params, batch)``, ``data``, ``batch_size``, ``seed``, ``record_every`` and ``progress`` are as in
     `gradtx.fit`: each lane is the fit of its own transformation, and all lanes see the same batches. Numbers of the
     population that belong to the loss come by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of
-    a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches and its own
+    a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches, keys and
     initial parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, which
     become columns of the table. ``metric`` and ``better`` choose the column that ranks the lanes.
+
+    *As in* `gradtx.fit`: ``params`` is any model, and ``params`` of the result is one too, whose arrays are stacked;
+    that of a lane can be called. ``model_state``, a loss that takes ``key``, ``has_aux``, ``held_out`` and
+    ``evaluate_every`` do for each lane what they do there; ``data`` may be an iterable of batches, which all lanes see,
+    whatever their seeds. The ``loss`` that the callback is told is one a lane; if it returns True, lanes that still
+    train are *stopped*, and with a folder the same call goes on from there.
+
+    *Your own step.* With a population that has no transformations, ``grid(None, learning_rate=[...])``, ``loss`` is a
+    train step: ``step(carry, batch, learning_rate=...)`` returns (carry, loss), or the carry where there is no loss
+    (then ``metric`` is one that ``evaluate(carry)`` returns), and ``params`` is the first carry. ``data`` may be None.
+    The final loss is the mean of the last fiftieth of the steps.
 
     *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops after that many
     records in a row without a new best mean loss. ``stop_diverged``: a lane stops where its loss is not finite, and
@@ -79,7 +98,8 @@ def run(
     return train(
         Request(
             loss, params, population, data, steps, batch_size, seed, record_every, evaluate, metric, better, select,
-            patience, stop_diverged, over, width, lanes_at_once, memory, devices, folder, save_every, progress,
+            patience, stop_diverged, over, width, lanes_at_once, memory, devices, folder, save_every, progress, has_aux,
+            model_state, held_out, evaluate_every, callback,
         )
     )  # fmt: skip
 
@@ -87,14 +107,18 @@ def run(
 def train(request: Request) -> Sweep:
     """Run the sweep, from its beginning or from the progress in its folder."""
     plan = request.plan()
-    if request.folder is None:
-        return _follow(_begun(plan, None), None, request.progress)
-    storage = Storage(request.folder, identity(plan), writes=jax.process_index() == 0)
-    storage.open()
     try:
-        return _follow(_begun(plan, storage), storage, request.progress)
+        if request.folder is None:
+            return _follow(_begun(plan, None), None, request)
+        storage = Storage(request.folder, identity(plan), writes=jax.process_index() == 0)
+        storage.open()
+        try:
+            return _follow(_begun(plan, storage), storage, request)
+        finally:
+            storage.close()
     finally:
-        storage.close()
+        if plan.feed is not None:
+            plan.feed.close()
 
 
 # The course, and its progress -----------------------------------------------------------------------------------------
@@ -111,11 +135,11 @@ def _begun(plan: Plan, storage: Storage | None) -> Course:
     return course
 
 
-def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep:
+def _follow(course: Course, storage: Storage | None, request: Request) -> Sweep:
     """Train to the end, and save the progress every so often and at the end."""
-    population, began = course.plan.population, course.round
+    population, began, since = course.plan.population, course.round, course.clock
     saved = time.monotonic()
-    shown = show if jax.process_index() == 0 else False
+    shown = request.progress if jax.process_index() == 0 else False
     done = course.spent * jax.process_count()  # an estimate: as if every process had done as much
     name = f"{population.size} lane{'s' * (population.size != 1)}"
     with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
@@ -124,12 +148,29 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
             if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
                 storage.save(*snapshot(course))
                 saved = time.monotonic()
-    if storage is not None and course.round != began:
+            told = request.callback is not None
+            if told and agreed(wants_to_stop(request.callback, lambda: _progress(course))):
+                break
+    if storage is not None and (course.round != began or course.clock != since):
         storage.save(*snapshot(course))
-    return course.result()
+    found = result(course)
+    if course.error is not None:
+        course.error.result = found  # pyright: ignore[reportAttributeAccessIssue]
+        raise course.error
+    return found
+
+
+def _progress(course: Course) -> Progress:
+    """What the callback is told."""
+    found = losses(course)
+    last = (np.maximum(course.steps, 1) - 1) // course.plan.program.every
+    loss = np.where(np.isin(np.arange(len(last)), course.training), found[np.arange(len(last)), last], np.nan)
+    best = int(np.nanargmin(loss)) if np.any(np.isfinite(loss)) else None
+    curves = {name: column.copy() for name, column in course.curves.items()}
+    return Progress(course.clock, course.plan.clock.steps, loss, best, curves)
 
 
 def _lowest(course: Course) -> float:
     """The lowest loss that a course has seen, where it goes on from progress on disk."""
-    losses = course.losses() if course.spent else np.empty(0)
-    return float(np.min(losses, initial=np.inf, where=np.isfinite(losses)))
+    found = losses(course) if course.spent else np.empty(0)
+    return float(np.min(found, initial=np.inf, where=np.isfinite(found)))

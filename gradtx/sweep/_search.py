@@ -10,6 +10,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
+from gradtx._training.feed import is_source
 from gradtx._training.progress import progress as progress_bar
 from gradtx._value.errors import TransformationError, within
 from gradtx.sweep._choice.evolution import Evolution
@@ -128,6 +129,8 @@ def search(
         raise TransformationError("search: select: a population changes its points, so there is nothing to tell Optuna")
     if better not in ("lower", "higher"):
         raise TransformationError(f"search: better: expected 'lower' or 'higher', found {better!r}")
+    if is_source(data) and iter(data) is data:
+        raise TransformationError("search: data: an iterator serves one batch of trials: give what can be read again")
     every = {**space, **(numbers or {})}
     _check_space(space, numbers or {})
     seeds = None if seeds is None else list(seeds)

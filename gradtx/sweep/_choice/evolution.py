@@ -87,7 +87,9 @@ def _walk(tx: Value, prefix: str) -> dict[str, tuple[Any, Interval | None]]:
     return found
 
 
-def _named(tx: GradientTransformation) -> dict[str, tuple[Any, Interval | None]]:
+def _named(tx: GradientTransformation | None) -> dict[str, tuple[Any, Interval | None]]:
+    if tx is None:
+        return {}
     return _walk(tx, "" if tx.call.associative else f"{tx.link_name}.")
 
 
@@ -176,4 +178,8 @@ def recorded(settings: Settings) -> dict[str, np.ndarray]:
 def exchanged(tx: GradientTransformation, numbers: Mapping[str, Any]) -> GradientTransformation:
     """A transformation with the numbers of a record; those that are not its own are left out."""
     own = _named(tx)
-    return tx.replace({name: float(x) for name, x in numbers.items() if name in own and not np.isnan(x)})
+    return (
+        tx
+        if tx is None
+        else tx.replace({name: float(x) for name, x in numbers.items() if name in own and not np.isnan(x)})
+    )

@@ -1,5 +1,6 @@
 """The identity of a sweep: what its lanes compute, on which data, as text and digests."""
 
+import functools
 import hashlib
 import re
 import uuid
@@ -12,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from gradtx._training.step import advance
+from gradtx._training.evaluation import evaluated
 from gradtx._value.fingerprint import CannotTell, fingerprint
-from gradtx.sweep._engine.lanes import lane_loss
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.rows import is_key
 from gradtx.sweep._population import Population
@@ -31,33 +31,59 @@ def identity(plan: Plan) -> dict[str, Any]:
         "transformations": transformations_of(population),
         "numbers": {name: column.tolist() for name, column in population.numbers.items()},
         "seeds": None if population.seeds is None else population.seeds.tolist(),
-        "update": [update_of(plan, population.lane(group.lanes[0])) for group in population.groups],
+        "batch_sizes": None if population.batch_sizes is None else population.batch_sizes.tolist(),
+        "update": [
+            update_of(plan, population.lane(group.lanes[0]), group.batch_size or plan.program.batch_size)
+            for group in population.groups
+        ],
     }
 
 
 def question(plan: Plan) -> dict[str, Any]:
     """What all lanes share: the loss, the data, initial parameters, and how they are trained and ranked."""
-    program, population = plan.program, plan.population
-    numbers = {name: jnp.zeros([]) for name in population.numbers}
-    made = plan.make(jax.random.key(plan.seed)) if plan.make else plan.params
+    program = plan.program
+    made = plan.ready.params, plan.ready.carried
+    if plan.ready.maker is not None:
+        made = plan.ready.maker(jax.random.key(plan.seed), *plan.ready.given)
     return {
         "steps": plan.clock.steps,
         "batch_size": program.batch_size,
         "seed": plan.seed,
         "record_every": program.every,
+        "evaluate_every": plan.clock.evaluate_every,
         "select": repr(plan.select),
         "metric": f"{plan.metric}, {plan.better}",
         "patience": program.patience,
         "stop_diverged": program.stop_diverged,
-        "loss": program_of(lambda *args: program.loss(*args, **numbers), plan.params, _batch(plan)),
-        "evaluate": program_of(program.evaluate, plan.params),
+        "loss": _program_of_loss(plan),
+        "evaluate": _program_of_evaluate(plan),
         "params": digest_of(jax.tree.map(jnp.asarray, made)),
-        "data": digest_of(plan.data),
+        "data": digest_of(plan.data) if plan.feed is None else plan.feed.described,
+        "held_out": "none" if plan.held_out is None else digest_of(plan.held_out),
     }
 
 
-def _batch(plan: Plan) -> Tree:
-    return jax.tree.map(lambda x: x[: plan.program.batch_size], plan.data)
+def _program_of_loss(plan: Plan) -> str:
+    numbers, objective = numbers_like(plan.population), plan.program.objective
+    key = jax.random.key(0)
+    return program_of(
+        lambda params, carried, *batch: objective.computed(params, carried, *batch, key=key, **numbers),
+        plan.ready.params,
+        plan.ready.carried,
+        *plan.batch(plan.program.batch_size),
+    )
+
+
+def _program_of_evaluate(plan: Plan) -> str:
+    evaluate, objective = plan.program.evaluate, plan.program.objective
+    if evaluate is None:
+        return "none"
+    return program_of(functools.partial(evaluated, evaluate, objective), plan.ready.params, plan.ready.carried)
+
+
+def numbers_like(population: Population) -> dict[str, Any]:
+    """One of each number of the loss."""
+    return {name: jnp.zeros([]) for name in population.numbers}
 
 
 def of_every_trial(plan: Plan) -> dict[str, Any]:
@@ -65,7 +91,7 @@ def of_every_trial(plan: Plan) -> dict[str, Any]:
     population = plan.population
     asked = question(replace(plan, seed=0)) | {
         "seeds": "none" if population.seeds is None else ", ".join(map(str, population.seeds.tolist())),
-        "transformation": update_of(plan, population.lane(0)),
+        "transformation": update_of(plan, population.lane(0), plan.program.batch_size),
     }
     apart = {"seed", "metric", "record_every"} | ({"evaluate"} if plan.metric == "final_loss" else set())
     return {name: x for name, x in asked.items() if name not in apart}
@@ -76,16 +102,17 @@ def transformations_of(population: Population) -> list[list[str]]:
     return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
 
 
-def update_of(plan: Plan, tx: Any) -> str:
+def update_of(plan: Plan, tx: Any, size: int | None) -> str:
     """A digest of what a step of a transformation computes: two functions inside may print alike and yet differ."""
-    numbers = {name: jnp.zeros([]) for name in plan.population.numbers}
-    loss = lane_loss(plan.program, numbers)
+    numbers, objective, key = numbers_like(plan.population), plan.program.objective, jax.random.key(0)
+    if tx is None:
+        return "none"
 
-    def step(tx: Any, params: Tree, batch: Tree) -> Any:
+    def step(tx: Any, params: Tree, carried: Any, *batch: Tree) -> Any:
         state = tx.init(params)
-        return state, advance(loss, tx, params, state, batch)[:2]
+        return state, objective.advance(tx, params, state, carried, *batch, key=key, **numbers)[:3]
 
-    return program_of(step, tx, plan.params, _batch(plan))
+    return program_of(step, tx, plan.ready.params, plan.ready.carried, *plan.batch(size))
 
 
 # Digests --------------------------------------------------------------------------------------------------------------

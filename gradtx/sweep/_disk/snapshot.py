@@ -22,6 +22,7 @@ def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     course.share()
     arrays: dict[str, np.ndarray] = {"sums": course.sums, "steps": course.steps}
     arrays |= {f"score.{name}": column for name, column in course.scores.items()}
+    arrays |= {f"curve.{name}": column for name, column in course.curves.items()}
     arrays |= {f"parents.{n}": column for n, column in enumerate(course.parents)}
     for n, turn in enumerate(course.numbers):
         arrays |= {f"numbers.{n}.{name}": column for name, column in turn.items()}
@@ -40,6 +41,7 @@ def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "status": course.status,
         "training": course.training,
         "turns": len(course.numbers),
+        "drawn": course.drawn,
     }
     return where, arrays
 
@@ -51,12 +53,14 @@ def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.nd
     course.spent = where["spent"] if jax.process_index() == 0 else 0
     course.sums, course.steps = arrays["sums"].copy(), arrays["steps"].copy()
     course.scores = {name: column.copy() for name, column in _under("score.", arrays).items()}
+    course.curves = {name: column.copy() for name, column in _under("curve.", arrays).items()}
+    course.drawn = where.get("drawn")
     course.parents = [arrays[f"parents.{n}"] for n in range(max(0, where["turns"] - 1))]
     course.numbers = [_under(f"numbers.{n}.", arrays) for n in range(where["turns"])]
     for number, group in enumerate(plan.population.groups):
         own = list(group.lanes)
         begun = course.settings_of(number)
-        _, shapes = like(plan.program, begun, plan.params, plan.make, len(own))
+        _, shapes = like(plan, begun, len(own))
         rows = _unflat(f"rows.{number}", shapes, arrays)
         lanes = arrays[f"lanes.{number}"].tolist()
         settings = _unflat(f"settings.{number}", begun, arrays)
@@ -65,6 +69,7 @@ def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.nd
             chosen = [lane for lane in lanes if arrays["clock"][lane] == clock]
             mine = rows_at(settings, [lanes.index(lane) for lane in chosen])
             course.place(number, chosen, mine, at(rows, [own.index(lane) for lane in chosen]), clock)
+    course.feed(course.drawn)
 
 
 def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ into memory), and each goes in *strides*, calls of one compiled program. After e
 be written down, and the sweep can go on from it.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.sweep._choice import evolution
 from gradtx.sweep._choice.evolution import Evolution
-from gradtx.sweep._engine.lanes import ALL, Lanes, Settings, finish, train
+from gradtx.sweep._engine import exchange
+from gradtx.sweep._engine.lanes import ALL, Lanes, Program, Settings, finish, train
+from gradtx.sweep._engine.outcome import recent
 from gradtx.sweep._engine.plan import Plan
-from gradtx.sweep._engine.processes import anywhere, least, share, total
-from gradtx.sweep._engine.rows import at, blank, join, put, stack
+from gradtx.sweep._engine.processes import anywhere, least, share
+from gradtx.sweep._engine.rows import at, blank, put, stack
 from gradtx.sweep._engine.seeds import as_jax_has_them
 from gradtx.sweep._engine.units import Unit, Wave, begin, bytes_needed, deal, filled, like, rows_at, slots_for
-from gradtx.sweep._result import DIVERGED, DROPPED, FINISHED, STALLED, History, Sweep
+from gradtx.sweep._result import DROPPED, FINISHED
 
 Tree = Any
 
@@ -43,9 +45,22 @@ class Course:
         self.parents: list[np.ndarray] = []
         self.numbers: list[dict[str, np.ndarray]] = []
         self.waves: list[Wave] = []
-        self.data = {device: jax.device_put(plan.data, device) for device in plan.devices if _is_ours(device)}
+        self.curves = {
+            name: np.full((lanes, len(plan.clock.evaluations)), np.nan)
+            for name in plan.program.metrics
+            if plan.clock.evaluations
+        }
+        self.error: Exception | None = None  # why the data ended early
+        self.data = self._on_devices(plan.data)
+        self.final = self.data if plan.held_out is None else self._on_devices(plan.held_out)
         self.together: dict[int, int] = {}
         self.traced: set[Any] = set()
+        self.drawn: Any = None  # where the source of batches stands
+
+    def _on_devices(self, tree: Tree) -> dict[Any, Tree]:
+        if any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(tree)):
+            return dict.fromkeys(filter(_is_ours, self.plan.devices), tree)
+        return {device: jax.device_put(tree, device) for device in self.plan.devices if _is_ours(device)}
 
     # Beginning --------------------------------------------------------------------------------------------------------
 
@@ -54,7 +69,23 @@ class Course:
         for number, group in enumerate(self.plan.population.groups):
             self.place(number, list(group.lanes), self.settings_of(number), None, 0)
         if isinstance(self.plan.select, Evolution):
-            self.numbers.append(self._recorded())
+            self.numbers.append(exchange.recorded(self))
+        self.feed(None)
+
+    def feed(self, state: Any) -> None:
+        """Begin to draw batches from the host, if they are from there, at the step that the waves have come to."""
+        feed, clock = self.plan.feed, self.plan.clock
+        if feed is None:
+            return
+        feed.go_to(self.clock, state)
+        ends = [self.clock, *(end for end in self.plan.ends if end > self.clock)]
+        strides = [count for pair in itertools.pairwise(ends) for _, count in clock.strides(*pair)]
+        feed.begin(strides, self._on_devices, pad=clock.stride)
+
+    @property
+    def clock(self) -> int:
+        """How many steps all lanes that still train have taken."""
+        return min((wave.clock for wave in self.waves), default=self.plan.clock.steps)
 
     def settings_of(self, group: int) -> Settings:
         """The settings of all lanes of a group as they were asked for, on the host."""
@@ -89,7 +120,7 @@ class Course:
 
     def _together(self, group: int) -> int:
         """How many lanes a device trains at a time: as asked for, or as many as the compiled program has room for."""
-        plan, program = self.plan, self.plan.program
+        plan, program = self.plan, self.plan.program_of(group)
         tile, most = max(program.width, 1), math.ceil(len(plan.population.groups[group].lanes) / len(plan.devices))
         if plan.lanes_at_once is not None:
             return min(most, max(tile, plan.lanes_at_once // len(plan.devices) // tile * tile))
@@ -97,7 +128,7 @@ class Course:
             device, settings = next(iter(self.data)), self.settings_of(group)
             together = most
             while plan.memory is not None:
-                shapes = like(program, settings, plan.params, plan.make, slots_for(program, together))
+                shapes = like(plan, settings, slots_for(program, together))
                 needed = bytes_needed(program, *shapes, self.data[device], device)
                 if needed <= plan.memory or together <= tile:
                     break
@@ -111,19 +142,46 @@ class Course:
         """Train to the end; yield after each stride the steps of all its lanes, and the lowest loss at its end."""
         while self.round < len(self.plan.ends):
             end = self.plan.ends[self.round]
-            for wave in self.waves:
-                for first, count in self.plan.clock.strides(wave.clock, end):
-                    yield self._stride(wave, first, count)
-                if sum(other.group == wave.group for other in self.waves) > 1:
-                    for unit in wave.units:
-                        unit.rest()
+            yield from self._in_turn(end) if self.plan.feed is None else self._together_on_batches(end)
+            if self.error is not None:
+                return
             if end < self.plan.clock.steps and self.training:
                 self._select(end)
             self.round += 1
 
+    def _in_turn(self, end: int) -> Iterator[tuple[int, float]]:
+        """A round in which each wave goes to its end before the next one begins."""
+        for wave in self.waves:
+            for first, count in self.plan.clock.strides(wave.clock, end):
+                yield self._stride(wave, first, count)
+            self._rest(wave)
+
+    def _together_on_batches(self, end: int) -> Iterator[tuple[int, float]]:
+        """A round in which all waves train on the batches of a stride before the next ones are drawn."""
+        feed = self.plan.feed
+        assert feed is not None
+        for first, _ in self.plan.clock.strides(self.clock, end):
+            drawn = feed.take()
+            self.error, gone, best = drawn.error, 0, math.inf
+            for wave in self.waves if drawn.count else []:
+                self.data = drawn.batches
+                steps, low = self._stride(wave, first, drawn.count)
+                gone, best = gone + steps, min(best, low)
+                self._rest(wave)
+            self.drawn = drawn.state
+            yield gone, best
+            if self.error is not None:
+                return
+
+    def _rest(self, wave: Wave) -> None:
+        """Make room for the other waves of a group."""
+        if sum(other.group == wave.group for other in self.waves) > 1:
+            for unit in wave.units:
+                unit.rest()
+
     def _stride(self, wave: Wave, first: int, count: int) -> tuple[int, float]:
         """Take the same steps with all units of a wave, each on its device."""
-        program = self.plan.program
+        program = self.plan.program_of(wave.group)
 
         def one(unit: Unit) -> Any:
             settings, rows = unit.awake()
@@ -135,9 +193,12 @@ class Course:
         for unit, sums in zip(wave.units, self._side_by_side(("train", wave.group), one, wave.units), strict=True):
             steps, low = self._account(unit, sums, first, count)
             gone, best = gone + steps, min(best, low)
-            if program.stops:
-                self._bury(unit)
         wave.clock = first + count
+        if wave.clock in self.plan.clock.evaluations:
+            self._evaluate(wave)
+        if program.stops:
+            for unit in wave.units:
+                self._bury(unit)
         return gone, best
 
     def _side_by_side(self, what: Any, one: Callable[[Unit], Any], units: Sequence[Unit]) -> list[Any]:
@@ -171,7 +232,7 @@ class Course:
         program = self.plan.program
         saves = slots_for(program, len(left)) < slots_for(program, len(unit.lanes))
         if left and saves and (program.width != ALL or 2 * len(left) <= unit.slots):
-            self._measure([unit])
+            self.measure([unit])
             self._lose(unit, set(left))
             unit.keep(program, left)
 
@@ -181,26 +242,44 @@ class Course:
         """The units of this process, of one group or all."""
         return [unit for wave in self.waves for unit in wave.units if group in (None, unit.group)]
 
-    def _measure(self, units: Sequence[Unit]) -> None:
+    def measure(self, units: Sequence[Unit]) -> None:
         """The final loss and the metrics of lanes as they are now."""
-        program = self.plan.program
+        for unit, found in self._finished(units, True):
+            lanes = unit.lanes
+            if not self.plan.program.final:
+                found["final_loss"] = recent(self, lanes)
+            for name, column in found.items():
+                whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
+                whole[lanes] = column[: len(lanes)]
 
-        def one(unit: Unit) -> dict[str, np.ndarray]:
-            active = jax.device_put(np.int32(len(unit.lanes)), unit.device)
-            resting, (settings, rows) = unit.resting, unit.awake()
-            found = finish(program, settings, self.data[unit.device], rows, active)
-            if resting:
-                unit.rest()
-            return {name: np.asarray(column) for name, column in found.items()}
+    def _evaluate(self, wave: Wave) -> None:
+        """The metrics of lanes during training; of those that have stopped there are none."""
+        place = self.plan.clock.evaluations.index(wave.clock)
+        for unit, found in self._finished(wave.units, False):
+            for name, column in found.items():
+                own = column[: len(unit.lanes)]
+                self.curves[name][unit.lanes, place] = np.where(self.steps[unit.lanes] < wave.clock, np.nan, own)
 
+    def _finished(self, units: Sequence[Unit], measures: bool) -> Iterator[tuple[Unit, dict[str, np.ndarray]]]:
+        """What the models of lanes are worth, unit by unit."""
         for group in range(len(self.plan.population.groups)):
-            own = [unit for unit in units if unit.group == group]
-            for unit, found in zip(own, self._side_by_side(("finish", group), one, own), strict=True):
-                for name, column in found.items():
-                    whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
-                    whole[unit.lanes] = column[: len(unit.lanes)]
+            program, own = self.plan.program_of(group), [unit for unit in units if unit.group == group]
+            if not program.metrics and not (measures and program.final):
+                yield from ((unit, {}) for unit in own)
+                continue
 
-    def _own(self) -> np.ndarray:
+            def one(unit: Unit, program: Program = program) -> dict[str, np.ndarray]:
+                active = jax.device_put(np.int32(len(unit.lanes)), unit.device)
+                resting, (settings, rows) = unit.resting, unit.awake()
+                data = self.final[unit.device] if measures and program.final else None
+                found = finish(program, settings, data, rows, active, measures=measures)
+                if resting:
+                    unit.rest()
+                return {name: np.asarray(column) for name, column in found.items()}
+
+            yield from zip(own, self._side_by_side(("finish", measures, group), one, own), strict=True)
+
+    def own(self) -> np.ndarray:
         """Which lanes this process knows: those that it trains, and those whose rows it keeps."""
         own = np.zeros(self.plan.population.size, bool)
         own[[lane for unit in self.units() for lane in unit.lanes] + list(self.kept)] = True
@@ -208,7 +287,8 @@ class Course:
 
     def share(self) -> None:
         """Merge what this process wrote down with what the others did."""
-        self.sums, self.steps, self.scores = share(self._own(), (self.sums, self.steps, self.scores))
+        mine = (self.sums, self.steps, self.scores, self.curves)
+        self.sums, self.steps, self.scores, self.curves = share(self.own(), mine)
 
     def ranks(self) -> np.ndarray:
         """One number per lane, the lower the better, infinite where it diverged."""
@@ -217,10 +297,10 @@ class Course:
         return np.where(np.isfinite(self.scores["final_loss"]) & np.isfinite(score), score, np.inf)
 
     def _select(self, end: int) -> None:
-        self._measure(self.units())
+        self.measure(self.units())
         self.share()
         if isinstance(self.plan.select, Evolution):
-            self._evolve()
+            exchange.evolve(self)
             return
         ranks, training = self.ranks(), set(self.training)
         for cut in self.plan.cuts:
@@ -232,14 +312,14 @@ class Course:
         for group in range(len(self.plan.population.groups)):
             self._cut(group, training)
 
-    def _alone(self, group: int) -> Unit | None:
+    def alone(self, group: int) -> Unit | None:
         """The only unit of a group, if there is only one, and only one process."""
         units = self.units(group)
         return units[0] if len(units) == 1 and jax.process_count() == 1 else None
 
     def _cut(self, group: int, training: set[int]) -> None:
         """Only these lanes go on; the rows of the others are kept as they are."""
-        unit = self._alone(group)
+        unit = self.alone(group)
         if unit is not None:
             self._lose(unit, training)
             left = [lane for lane in unit.lanes if lane in training]
@@ -266,7 +346,7 @@ class Course:
         plan, every = self.plan, list(self.plan.population.groups[group].lanes)
         place = {lane: n for n, lane in enumerate(every)}
         here = np.zeros(len(every), bool)
-        settings, shapes = like(plan.program, self.settings_of(group), plan.params, plan.make, len(every))
+        settings, shapes = like(plan, self.settings_of(group), len(every))
         whole = (blank(shapes), jax.tree.map(np.copy, settings))
         for unit in self.units(group):
             index = np.asarray([place[lane] for lane in unit.lanes])
@@ -276,56 +356,6 @@ class Course:
         left = np.flatnonzero(anywhere(here))
         return [every[n] for n in left], at(rows, left), rows_at(settings, left)
 
-    def _evolve(self) -> None:
-        """Exploit and explore, among the lanes of each structure."""
-        plan, ranks, select = self.plan, self.ranks(), self.plan.select
-        assert isinstance(select, Evolution)
-        parents = np.arange(plan.population.size)
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(plan.seed), 0x9E3779B9), self.round)
-        for group in range(len(plan.population.groups)):
-            unit = self._alone(group)
-            if unit is None:
-                lanes, rows, settings = self.gather(group)
-            else:
-                lanes, rows, settings = unit.lanes, unit.rows, rows_at(unit.settings, slice(len(unit.lanes)))
-            if len(lanes) < 2:
-                continue
-            names = evolution.explored(select, settings)
-            made, source = evolution.evolve(
-                select, names, settings, jnp.asarray(ranks[lanes]), jax.random.fold_in(key, group)
-            )
-            made, source = jax.tree.map(np.asarray, made), np.asarray(source)
-            parents[lanes] = np.asarray(lanes)[source]
-            if unit is None:
-                self._exchange(group, lanes, at(rows, source)._replace(taken=rows.taken), made)
-            else:
-                unit.keep(plan.program, lanes, [lanes[n] for n in source])
-                unit.rows = unit.rows._replace(taken=rows.taken)
-                unit.settings, unit.placed = rows_at(made, filled(range(len(lanes)), unit.slots)), None
-        self.parents.append(parents)
-        self.numbers.append(self._recorded())
-
-    def _exchange(self, group: int, lanes: list[int], rows: Lanes, settings: Settings) -> None:
-        """Give every unit the rows and settings of its lanes."""
-        row = {lane: n for n, lane in enumerate(lanes)}
-        for unit in self.units(group):
-            index = filled([row[lane] for lane in unit.lanes], unit.slots)
-            unit.rows, unit.settings, unit.placed = at(rows, index), rows_at(settings, index), None
-
-    def _recorded(self) -> dict[str, np.ndarray]:
-        """The numbers of all lanes now, one column per name; NaN where a lane has none of that name."""
-        found: dict[str, np.ndarray] = {}
-        for group, own in enumerate(self.plan.population.groups):
-            begun = evolution.recorded(self.settings_of(group))
-            for name, column in begun.items():
-                found.setdefault(name, np.full(self.plan.population.size, np.nan))[list(own.lanes)] = column
-        for unit in self.units():
-            for name, column in evolution.recorded(unit.settings).items():
-                found[name][unit.lanes] = column[: len(unit.lanes)]
-        return share(self._own(), found)
-
-    # The end ----------------------------------------------------------------------------------------------------------
-
     def rows(self, group: int, lanes: list[int], rows: Lanes) -> Lanes:
         """The rows of all lanes of a group, in every process: those that `gather` found and those no longer trained."""
         own = self.plan.population.groups[group].lanes
@@ -333,62 +363,6 @@ class Course:
         other = next(iter(found.values()), None)
         whole = stack([found.get(lane, other) for lane in own])
         return share(np.asarray([lane in found for lane in own]), whole)
-
-    def result(self) -> Sweep:
-        """The result of all lanes."""
-        plan, population = self.plan, self.plan.population
-        self._measure(self.units())
-        self.share()
-        status = np.asarray(self.status, object)
-        parts = []
-        for group, own in enumerate(population.groups):
-            training, gathered, _ = self.gather(group)
-            rows = self.rows(group, training, gathered)
-            lanes = np.asarray(own.lanes)
-            stopped = lanes[~rows.alive]
-            status[stopped[status[stopped] == FINISHED]] = STALLED
-            parts.append((lanes, rows))
-        status[~np.isfinite(self._last_losses(status))] = DIVERGED
-        order = np.argsort(np.concatenate([lanes for lanes, _ in parts]))
-        params = at(join([rows.params for _, rows in parts]), order)
-        scores = dict(self.scores)
-        return Sweep(
-            population=population,
-            loss=self.losses(),
-            final_loss=scores.pop("final_loss"),
-            params=params,
-            states=tuple(rows.state for _, rows in parts),
-            metrics=scores,
-            record_every=plan.program.every,
-            steps=self.steps,
-            steps_spent=total(self.spent),
-            status=status.tolist(),
-            metric=plan.metric,
-            better=plan.better,
-            history=self._history(),
-            batch_size=plan.program.batch_size,
-            seed=plan.seed,
-        )
-
-    def losses(self) -> np.ndarray:
-        """The mean loss of every record, NaN after the end of a lane."""
-        every = self.plan.program.every
-        starts = np.arange(self.sums.shape[1]) * every
-        counts = np.clip(self.steps[:, None] - starts, 1, every).astype(self.sums.dtype)
-        return np.where(starts < self.steps[:, None], self.sums / counts, np.nan)
-
-    def _last_losses(self, status: np.ndarray) -> np.ndarray:
-        """The last loss of every lane, not finite where it diverged, whether or not it was stopped there."""
-        record = np.minimum(self.steps // self.plan.program.every, self.sums.shape[1] - 1)
-        last = self.sums[np.arange(len(record)), record]
-        return np.where(status == STALLED, last, self.scores["final_loss"])
-
-    def _history(self) -> History | None:
-        if not isinstance(self.plan.select, Evolution):
-            return None
-        numbers = {name: np.stack([turn[name] for turn in self.numbers]) for name in self.numbers[0]}
-        turns = np.asarray(self.plan.select.turns(self.plan.clock.steps)[: len(self.parents)], int)
-        return History(turns, np.asarray(self.parents, int).reshape(len(turns), -1), numbers)
 
 
 def _is_ours(device: Any) -> bool:

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx._rules.functions import eval_params
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.batches import batch_rows, next_order, order_of
-from gradtx._training.step import advance
+from gradtx._training.evaluation import evaluated
+from gradtx._training.objective import Carried, Objective, key_of
+from gradtx._training.prepare import Maker
 
 Tree = Any
 ALL = -1  # a width: all slots of a device are one tile
@@ -27,12 +28,14 @@ ALL = -1  # a width: all slots of a device are one tile
 class Program:
     """What is compiled: everything about a training step except its numbers.
 
-    ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``.
-    ``records``: entries of the loss that one call may touch, each of ``every`` steps. ``patience``: records without a
-    new best after which a lane stops. ``metrics``: the names of what ``evaluate`` returns.
+    ``objective``: what a step does, with a loss or by itself. ``fed``: the data are the batches of a stride. ``final``:
+    whether there is data for a final loss. ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over
+    single lanes without ``vmap``. ``records``: entries of the loss that one call may touch, each of ``every`` steps.
+    ``patience``: records without a new best after which a lane stops. ``metrics``: the names of what ``evaluate``
+    returns.
     """
 
-    loss: Callable[..., Any]
+    objective: Objective
     evaluate: Callable[..., Any] | None
     batch_size: int | None
     every: int
@@ -41,6 +44,8 @@ class Program:
     metrics: tuple[str, ...]
     stop_diverged: bool
     patience: int | None
+    fed: bool = False
+    final: bool = True
 
     @property
     def stops(self) -> bool:
@@ -57,7 +62,10 @@ class Settings(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """What training changes, one row per slot. ``best``, ``since`` and ``sum`` serve the patience."""
+    """What training changes, one row per slot. ``best``, ``since`` and ``sum`` serve the patience.
+
+    ``carried``: what models and the loss carry beside parameters.
+    """
 
     params: Tree
     state: Tree
@@ -66,34 +74,31 @@ class Lanes(NamedTuple):
     best: jax.Array
     since: jax.Array
     sum: jax.Array
-
-
-def lane_loss(program: Program, numbers: dict[str, jax.Array]) -> Callable[..., Any]:
-    """The loss with the numbers of a lane."""
-    return functools.partial(program.loss, **numbers) if numbers else program.loss
+    carried: Carried = Carried()
 
 
 # Start ----------------------------------------------------------------------------------------------------------------
 
 
-@functools.partial(jax.jit, static_argnames=("program", "make"))
-def start(program: Program, settings: Settings, params: Tree, *, make: Callable[..., Any] | None, slots: Any) -> Lanes:
-    """Every slot before its first step. Where ``params`` is None, ``make(key)`` makes them from the seed."""
+@functools.partial(jax.jit, static_argnames=("program", "maker"))
+def start(program: Program, settings: Settings, given: Tree, *, maker: Maker | None, slots: Any) -> Lanes:
+    """Every slot before its first step: parameters and what is carried, as given, or as made from the seed."""
     many = slots.shape[0]
-    if make is not None:
-        made = functools.partial(_made, make)
-        params = jax.lax.map(made, settings.seed) if settings.seed.ndim else _rows(made(settings.seed), many)
+    if maker is not None:
+        made = functools.partial(_made, maker, given)
+        pair = jax.lax.map(made, settings.seed) if settings.seed.ndim else _rows(made(settings.seed), many)
     else:
-        params = _rows(params, many)
-    state = jax.vmap(lambda tx, params: tx.init(params))(settings.tx, params)
+        pair = _rows(given, many)
+    params, carried = pair
+    state = program.objective.init_rows(settings.tx, params)
     zeros = jnp.zeros(many)
     infinite = jnp.full_like(zeros, jnp.inf)
     count = jnp.zeros(many, jnp.int32)
-    return Lanes(params, state, jnp.ones(many, bool), count, infinite, count, zeros)
+    return Lanes(params, state, jnp.ones(many, bool), count, infinite, count, zeros, carried)
 
 
-def _made(make: Callable[..., Any], seed: jax.Array) -> Tree:
-    return jax.tree.map(jnp.asarray, make(jax.random.key(seed)))
+def _made(maker: Maker, given: Tree, seed: jax.Array) -> Tree:
+    return jax.tree.map(jnp.asarray, maker(jax.random.key(seed), *given))
 
 
 def _rows(tree: Tree, many: int) -> Tree:
@@ -128,20 +133,31 @@ def train(
     return _each_tile(program, active, body, (lanes, sums))
 
 
-@functools.partial(jax.jit, static_argnames=("program",))
-def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array) -> dict[str, jax.Array]:
-    """``final_loss``, of the parameters to deploy over all data, and what ``evaluate`` returns for them, by slot."""
-    real = lanes.sum.dtype
+@functools.partial(jax.jit, static_argnames=("program", "measures"))
+def finish(
+    program: Program, settings: Settings, data: Tree, lanes: Lanes, active: jax.Array, *, measures: bool = True
+) -> dict[str, jax.Array]:
+    """``final_loss`` of the parameters to deploy, and what ``evaluate`` returns for them, by slot.
 
-    def one(settings: Settings, params: Tree, state: Tree, data: Tree) -> dict[str, jax.Array]:
-        params = eval_params(settings.tx, params, state)
-        found = {} if program.evaluate is None else dict(program.evaluate(params))
-        found["final_loss"] = lane_loss(program, settings.numbers)(params, data)
+    Without ``measures`` there is no final loss: so the model is looked at during training.
+    """
+    real = lanes.sum.dtype
+    loss = program.final and measures
+
+    def one(settings: Settings, params: Tree, state: Tree, carried: Carried, taken: Any, data: Tree) -> Any:
+        params = program.objective.deployed(settings.tx, params, state)
+        found = {}
+        if program.evaluate is not None:
+            found = dict(evaluated(program.evaluate, program.objective, params, carried))
+        if loss:
+            key = _key_of(program, settings.seed, taken)
+            found["final_loss"] = program.objective(params, carried, data, key=key, **settings.numbers)[0]
         return {name: jnp.asarray(x).astype(real) for name, x in found.items()}
 
-    own = (lanes.params, lanes.state)
-    each = _vmapped(program, one, _axes(settings), 0, 0, None)
-    blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in ("final_loss", *program.metrics)}
+    own = (lanes.params, lanes.state, lanes.carried, lanes.taken if program.objective.keyed else None)
+    each = _vmapped(program, one, _axes(settings), 0, 0, 0, 0, None)
+    names = (*(["final_loss"] if loss else []), *program.metrics)
+    blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in names}
 
     def body(t: Any, out: Any) -> Any:
         made = each(_settings_of(program, settings, t), *_tile_of(program, own, t), data)
@@ -150,25 +166,50 @@ def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, activ
     return _each_tile(program, active, body, blank)
 
 
+@functools.partial(jax.jit, static_argnames=("program",))
+def auxiliary(program: Program, settings: Settings, data: Tree, lanes: Lanes) -> Tree:
+    """The auxiliary output of the final loss, by slot."""
+
+    def one(settings: Settings, lane: Lanes, data: Tree) -> Tree:
+        params = program.objective.deployed(settings.tx, lane.params, lane.state)
+        key = _key_of(program, settings.seed, lane.taken)
+        return program.objective(params, lane.carried, data, key=key, **settings.numbers)[1].aux
+
+    if program.width:
+        return jax.vmap(one, (_axes(settings), 0, None))(settings, lanes, data)
+    rows = len(lanes.alive)
+    each = [one(_settings_of(program, settings, t), _tile_of(program, lanes, t), data) for t in range(rows)]
+    return jax.tree.map(lambda *xs: jnp.stack(xs), *each)
+
+
+def _key_of(program: Program, seed: jax.Array, step: Any) -> jax.Array | None:
+    """The key of the loss of one lane at a step, if it takes one."""
+    return key_of(jax.random.key(seed), step) if program.objective.keyed else None
+
+
 def _steps(
     program: Program, settings: Settings, lanes: Lanes, data: Tree, first: Any, count: Any
 ) -> tuple[Lanes, jax.Array]:
     """Steps of one tile (or of one lane, unmapped)."""
-    rows, size = len(jax.tree.leaves(data)[0]), program.batch_size or 0
+    size = program.batch_size or 0
+    rows = len(jax.tree.leaves(data)[0]) if size else 0
     seeded = program.width != 0 and settings.seed.ndim > 0
     of_lane = jax.vmap if seeded else lambda function: function
-    own_batch = 0 if seeded and size else None
-    step = _vmapped(program, functools.partial(_step, program), _axes(settings), 0, own_batch, None)
+    own_batch, own_key = 0 if seeded and size else None, 0 if seeded and program.objective.keyed else None
+    step = _vmapped(program, functools.partial(_step, program), _axes(settings), 0, own_batch, own_key, None)
     keys = of_lane(jax.random.key)(settings.seed)
 
     def body(carry: Any) -> Any:
         i, lanes, order, sums = carry
         n, batch = first + i, data
-        if size:
+        if program.fed:
+            batch = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), data)
+        elif size:
             order = of_lane(lambda order, key: next_order(order, key, n, rows, size))(order, keys)
             chosen = of_lane(lambda order: batch_rows(order, n, size))(order)
             batch = jax.tree.map(lambda x: x[chosen], data)
-        lanes, values = step(settings, lanes, batch, n)
+        own = of_lane(lambda key: key_of(key, n))(keys) if program.objective.keyed else None
+        lanes, values = step(settings, lanes, batch, own, n)
         return i + 1, lanes, order, sums.at[..., n // program.every - first // program.every].add(values)
 
     def going(carry: Any) -> Any:
@@ -183,15 +224,16 @@ def _steps(
     return lanes, sums
 
 
-def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any) -> tuple[Lanes, jax.Array]:
+def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, key: Any, n: Any) -> tuple[Lanes, jax.Array]:
     """One step of one lane; a lane that has stopped stays as it is."""
-    loss = lane_loss(program, settings.numbers)
-    params, state, value, *_ = advance(loss, settings.tx, lane.params, lane.state, batch)
+    before = (lane.params, lane.state, lane.carried)
+    *made, value = program.objective.advance(settings.tx, *before, batch, key=key, **settings.numbers)
     value = value.astype(lane.sum.dtype)
     if not program.stops:
-        return lane._replace(params=params, state=state, taken=lane.taken + 1), value
+        params, state, carried = made
+        return lane._replace(params=params, state=state, carried=carried, taken=lane.taken + 1), value
     goes = lane.alive & jnp.isfinite(value) if program.stop_diverged else lane.alive
-    params, state = jax.tree.map(lambda new, old: jnp.where(goes, new, old), (params, state), (lane.params, lane.state))
+    params, state, carried = jax.tree.map(lambda new, old: jnp.where(goes, new, old), tuple(made), before)
     total = lane.sum + value
     ends = (n + 1) % program.every == 0
     better = total < lane.best
@@ -199,9 +241,8 @@ def _step(program: Program, settings: Settings, lane: Lanes, batch: Tree, n: Any
     lasts = goes if program.patience is None else goes & (since < program.patience)
     value = jnp.where(lane.alive, value, 0)
     best = jnp.where(ends & better, total, lane.best)
-    return Lanes(
-        params, state, lasts, lane.taken + goes.astype(lane.taken.dtype), best, since, jnp.where(ends, 0, total)
-    ), value
+    taken, total = lane.taken + goes.astype(lane.taken.dtype), jnp.where(ends, 0, total)
+    return Lanes(params, state, lasts, taken, best, since, total, carried), value
 
 
 # Tiles ----------------------------------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """What a sweep was asked for, and the rounds that selections divide its steps into."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from gradtx._training.batches import first_rows
 from gradtx._training.chunks import Clock
+from gradtx._training.feed import Feed
+from gradtx._training.prepare import Prepared
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Cut, Halving, Hyperband
 from gradtx.sweep._engine.lanes import Program
@@ -28,13 +30,14 @@ def ends_of(select: Any, steps: int, lanes: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Plan:
-    """All settings of a sweep."""
+    """All settings of a sweep. ``data`` are the shapes of a stride's batches where a ``feed`` draws them."""
 
     program: Program
     population: Population
-    params: Tree
-    make: Callable[..., Any] | None
+    ready: Prepared
     data: Tree
+    feed: Feed | None
+    held_out: Tree
     clock: Clock
     seed: int
     select: Halving | Hyperband | Evolution | None
@@ -44,6 +47,17 @@ class Plan:
     lanes_at_once: int | None
     memory: int | None
     save_every: float
+
+    def program_of(self, group: int) -> Program:
+        """The program of a group, which may have batches of its own size."""
+        size = self.population.groups[group].batch_size
+        return self.program if size is None else replace(self.program, batch_size=size)
+
+    def batch(self, size: int | None) -> tuple[Tree, ...]:
+        """The shapes of a batch, as an argument of the loss."""
+        if self.feed is not None:
+            return (self.feed.like,)
+        return (None if self.data is None else first_rows(self.data, size),)
 
     @property
     def cuts(self) -> list[Cut]:

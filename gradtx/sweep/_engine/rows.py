@@ -29,6 +29,7 @@ def to_host(tree: Tree) -> Tree:
 
 def at(tree: Tree, index: Any) -> Tree:
     """Rows by their numbers."""
+    index = np.asarray(index, int) if isinstance(index, list) else index  # keys of JAX take no list
     return jax.tree.map(lambda x: x[index], tree)
 
 

@@ -107,16 +107,18 @@ def deal(lanes: Sequence[int], devices: int, together: int) -> list[list[list[in
 def begin(plan: Plan, settings: Settings, device: Any, slots: int) -> Lanes:
     """Rows of so many slots before the first step."""
     settings, empty = jax.device_put((settings, np.zeros(slots, np.int8)), device)
-    given = None if plan.make is not None else jax.device_put(plan.params, device)
-    return start(plan.program, settings, given, make=plan.make, slots=empty)
+    return start(plan.program, settings, jax.device_put(plan.ready.given, device), maker=plan.ready.maker, slots=empty)
 
 
-def like(program: Program, settings: Settings, params: Tree, make: Any, slots: int) -> tuple[Settings, Lanes]:
+def like(plan: Plan, settings: Settings, slots: int) -> tuple[Settings, Lanes]:
     """Shapes of the settings and rows of so many slots."""
     settings = rows_at(settings, np.zeros(slots, int))
-    given = None if make is not None else params
     shape = jax.ShapeDtypeStruct((slots,), np.int8)
-    return settings, jax.eval_shape(lambda s, p, n: start(program, s, p, make=make, slots=n), settings, given, shape)
+
+    def rows(settings: Settings, given: Tree, slots: Any) -> Lanes:
+        return start(plan.program, settings, given, maker=plan.ready.maker, slots=slots)
+
+    return settings, jax.eval_shape(rows, settings, plan.ready.given, shape)
 
 
 # Memory ---------------------------------------------------------------------------------------------------------------
