@@ -43,6 +43,7 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_cli.problems": {"sklearn", "mnist1d"},
     "sweep._disk.storage": {"orbax"},
     "sweep._disk.study": {"optuna", "sqlalchemy"},
+    "sweep._studies.forest": {"sklearn"},
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library
 UPSTAIRS = {

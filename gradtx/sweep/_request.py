@@ -12,6 +12,7 @@ from gradtx._training.batches import check_data
 from gradtx._training.chunks import Clock
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.whole import whole_number
+from gradtx.sweep._choice.direction import ranking
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.folders import local_folder
@@ -54,8 +55,8 @@ class Request:
     seed: int = 0
     record_every: int | None = None
     evaluate: Callable[[Tree], Mapping[str, Any]] | None = None
-    metric: str = "final_loss"
-    better: Literal["lower", "higher"] = "lower"
+    metric: str | None = None
+    better: Literal["lower", "higher"] | None = None
     select: Halving | Hyperband | Evolution | None = None
     patience: int | None = None
     stop_diverged: bool = False
@@ -82,6 +83,8 @@ class Request:
         most = max(len(group.lanes) for group in population.groups)
         tile = TILE if self.width is None else int(self.width)
         found = devices.chosen(self.devices, -(-most // tile))
+        metrics = self._columns(params)
+        metric, better = ranking("sweep.run", metrics, self.metric, self.better)
         device = next(device for device in found if device.process_index == jax.process_index())
         if self.width is None:
             tile = min(TILE, most) if device.platform == "cpu" else ALL
@@ -94,7 +97,7 @@ class Request:
             width=0 if self.over == "map" else tile,
             stop_diverged=self.stop_diverged,
             patience=self.patience,
-            metrics=tuple(self._columns(params)),
+            metrics=tuple(metrics),
         )
         if isinstance(select, Halving | Hyperband):
             select.cuts(clock.steps, population.size)
@@ -107,8 +110,8 @@ class Request:
             clock=clock,
             seed=seed,
             select=select,
-            metric=self.metric,
-            better=self.better,
+            metric=metric,
+            better=better,
             devices=found,
             lanes_at_once=self.lanes_at_once,
             memory=memory_of(device, len(found)) if self.memory is None else self.memory,
@@ -121,10 +124,8 @@ class Request:
             raise TransformationError(
                 f"sweep.run: population: expected one of grid, sample or stack, found {self.population!r}"
             )
-        for name, known in {"over": ("vmap", "map"), "better": ("lower", "higher")}.items():
-            if getattr(self, name) not in known:
-                words = " or ".join(map(repr, known))
-                raise TransformationError(f"sweep.run: {name}: expected {words}, found {getattr(self, name)!r}")
+        if self.over not in ("vmap", "map"):
+            raise TransformationError(f"sweep.run: over: expected 'vmap' or 'map', found {self.over!r}")
         for name in ("patience", "width", "lanes_at_once", "memory"):
             if getattr(self, name) is not None:
                 whole_number(f"sweep.run: {name}", getattr(self, name))
@@ -164,25 +165,26 @@ class Request:
             raise TransformationError(f"sweep.run: loss: it takes no number {wrong!r}{suggest(wrong, named)}; {has}")
 
     def _columns(self, params: Tree) -> list[str]:
-        """The names of the metrics. Raises an error: no number, two columns of one name, an unknown metric."""
-        metrics = {} if self.evaluate is None else jax.eval_shape(self.evaluate, params)
+        """The names of the metrics, in their order. Raises an error: no number, two columns of one name."""
+        names: list[str] = []
+
+        def evaluated(params: Tree) -> Any:
+            found = {} if self.evaluate is None else self.evaluate(params)
+            names.extend(found if isinstance(found, Mapping) else [])  # a tree of JAX would sort them
+            return found
+
+        metrics = jax.eval_shape(evaluated, params)
         if not isinstance(metrics, Mapping):
             raise TransformationError(f"sweep.run: evaluate: expected a mapping from names to numbers, found {metrics}")
         for name, x in metrics.items():
             if getattr(x, "shape", ()) != ():
                 raise TransformationError(f"sweep.run: evaluate: {name}: expected one number, found shape {x.shape}")
         own = {name: None for point in self.population.points for name in point}
-        names = ["lane", *own, "final_loss", *metrics, "steps", "status"]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        columns = ["lane", *own, "final_loss", *names, "steps", "status"]
+        twice = next((name for name in columns if columns.count(name) > 1), None)
         if twice is not None:
             raise TransformationError(f"sweep.run: two columns of the table would be called {twice!r}")
-        known = ["final_loss", *metrics]
-        if self.metric not in known:
-            hint = suggest(self.metric, known) if isinstance(self.metric, str) else ""
-            raise TransformationError(
-                f"sweep.run: metric: expected one of {', '.join(known)}, found {self.metric!r}{hint}"
-            )
-        return list(metrics)
+        return names
 
 
 # Initial parameters ---------------------------------------------------------------------------------------------------

@@ -98,8 +98,8 @@ def search(
     seed: int = 0,
     folder: str | Path | None = None,
     progress: bool | None = None,
-    metric: str = "final_loss",
-    better: Literal["lower", "higher"] = "lower",
+    metric: str | None = None,
+    better: Literal["lower", "higher"] | None = None,
     **options: Unpack[Training],
 ) -> Search:
     """Let Optuna propose points, ``lanes`` at a time, and train each batch as one population, up to ``trials`` points.
@@ -126,7 +126,7 @@ def search(
             raise TransformationError(f"search: {name}: expected a whole number, 1 or more, found {n!r}")
     if isinstance(options.get("select"), Evolution):
         raise TransformationError("search: select: a population changes its points, so there is nothing to tell Optuna")
-    if better not in ("lower", "higher"):
+    if better not in (None, "lower", "higher"):
         raise TransformationError(f"search: better: expected 'lower' or 'higher', found {better!r}")
     every = {**space, **(numbers or {})}
     _check_space(space, numbers or {})
@@ -140,7 +140,9 @@ def search(
     request = Request(
         loss, params, middle, data, steps, seed=seed, metric=metric, better=better, progress=False, **options
     )  # raises any error before a trial is asked for
-    asked = {"metric": metric, **of_every_trial(request.plan())}
+    plan = request.plan()
+    metric, better = plan.metric, plan.better
+    asked = {"metric": metric, **of_every_trial(plan)}
     if folder is not None:
         folder = made_folder("search", folder)
     opened = open_storage(

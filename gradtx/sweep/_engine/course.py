@@ -358,7 +358,7 @@ class Course:
             final_loss=scores.pop("final_loss"),
             params=params,
             states=tuple(rows.state for _, rows in parts),
-            metrics=scores,
+            metrics={name: scores[name] for name in plan.program.metrics},
             record_every=plan.program.every,
             steps=self.steps,
             steps_spent=total(self.spent),
