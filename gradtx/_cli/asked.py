@@ -14,6 +14,7 @@ from gradtx._cli.options import Options
 from gradtx._cli.problems import PROBLEMS, Problem
 from gradtx._cli.words import unknown
 from gradtx._value.errors import suggest
+from gradtx.sweep._choice.direction import direction_of
 from gradtx.sweep._disk.folders import local_folder
 from gradtx.sweep._request import Training
 
@@ -89,19 +90,19 @@ def _title(text: str) -> str:
 
 def _ranking(task: Problem, metric: str | None, better: Any) -> tuple[str, Any]:
     """By which column lanes are ranked, and which way."""
-    made = {} if task.evaluate is None else jax.eval_shape(task.evaluate, task.params)
+    made: list[str] = []
+    if task.evaluate is not None:
+        jax.eval_shape(lambda params: made.extend(task.evaluate(params)), task.params)  # pyright: ignore
     known = ["final_loss", *made]
     if metric is not None and metric not in known:
         raise click.UsageError(
             f"--metric {metric}: there is no such column{suggest(metric, known)}; {', '.join(known)}"
         )
-    metric = metric or task.metric
-    if better is None and metric == task.metric:
-        return metric, task.better
-    if better is None and any(word in metric for word in ("loss", "error", "accuracy")):
-        return metric, "higher" if "accuracy" in metric else "lower"
+    asked, metric = metric, metric or task.metric or [*made, "final_loss"][0]
+    better = better or (task.better if metric == task.metric else direction_of(metric))
     if better is None:
-        raise click.UsageError(f"--metric {metric}: also say --better lower or --better higher")
+        first = "" if asked else f"lanes are ranked by the first number that evaluate returns, {metric}: "
+        raise click.UsageError(f"{first or f'--metric {metric}: also '}say --better lower or --better higher")
     return metric, better
 
 

@@ -225,7 +225,7 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
     rows = sizes.pop()
     many = sum(int(np.size(x)) for x in jax.tree.leaves(start))
     summary = f"{where}: {rows} rows to train on, {many} parameters"
-    return Problem(loss, start, data, cast(Any, evaluate), summary, init=init, metric="final_loss", better="lower")
+    return Problem(loss, start, data, cast(Any, evaluate), summary, init=init, metric=None)
 
 
 def _imported(file: Path) -> Any:

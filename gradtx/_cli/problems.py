@@ -17,7 +17,7 @@ class Problem:
     """What a run needs: ``loss(params, batch)``, initial ``params``, training ``data``, ``evaluate(params)``.
 
     ``init(key)`` makes initial parameters of a key, where they can be made so. ``metric`` is what runs are compared by,
-    and ``better`` which way.
+    and ``better`` which way; without a metric it is the first number that ``evaluate`` returns, or else the final loss.
     """
 
     loss: Callable[..., Any]
@@ -26,7 +26,7 @@ class Problem:
     evaluate: Callable[[Any], dict[str, Any]] | None
     summary: str
     init: Callable[[jax.Array], Any] | None = None
-    metric: str = "held_out_accuracy"
+    metric: str | None = "held_out_accuracy"
     better: str = "higher"
 
     @property

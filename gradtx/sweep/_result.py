@@ -124,7 +124,10 @@ class Sweep:
 
         Raises `TransformationError`: there is no such column; its name does not say which way is better.
         """
-        metric, better = (self.metric if metric is None else metric), (better or (self.better if metric in (None, self.metric) else None))
+        metric, better = (
+            (self.metric if metric is None else metric),
+            (better or (self.better if metric in (None, self.metric) else None)),
+        )
         metric, better = ranking("sweep", list(self.metrics), metric, better)
         return replace(self, metric=metric, better=better)
 

@@ -141,18 +141,18 @@ def search(
         loss, params, middle, data, steps, seed=seed, metric=metric, better=better, progress=False, **options
     )  # raises any error before a trial is asked for
     plan = request.plan()
-    metric, better = plan.metric, plan.better
-    asked = {"metric": metric, **of_every_trial(plan)}
+    ranked_by, up = plan.metric, plan.better == "higher"
+    asked = {"metric": ranked_by, **of_every_trial(plan)}
     if folder is not None:
         folder = made_folder("search", folder)
     opened = open_storage(
         optuna, storage if storage is not None else None if folder is None else Path(folder) / "study.db"
     )
-    direction = "maximize" if better == "higher" else "minimize"
+    direction = "maximize" if up else "minimize"
     found = open_study(optuna, opened, study, sampler, direction)
     check_study(found, {**asked, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
     work = Work(optuna, found, trials, lanes, seed, every, fixed=sampler is not None)
-    words = {"unit": "trials", "of": metric, "higher": better == "higher"}
+    words = {"unit": "trials", "of": ranked_by, "higher": up}
     label = f"study {found.study_name}"
     with (
         progress_bar(label, trials, progress, done=work.count(), best=best_of(found), **words) as bar,
@@ -175,7 +175,7 @@ def search(
             finally:
                 work.give_up(batch)
             bar(len(batch), best_of(found))
-    return Search(found, every, metric)
+    return Search(found, every, ranked_by)
 
 
 def _check_space(space: Mapping[str, Distribution], numbers: Mapping[str, Distribution]) -> None:

@@ -6,15 +6,17 @@ from typing import Any
 
 from gradtx._value.errors import TransformationError, suggest
 
-HIGHER = frozenset(
-    "accuracy acc r2 auc auroc auprc f1 precision recall sensitivity specificity success reward return bleu rouge iou "
-    "dice map psnr ssim mcc kappa likelihood elbo correlation pearson spearman hits win wins".split()
-)
-LOWER = frozenset(
-    "loss error err errors mse rmse mae mape rmsle nll perplexity ppl entropy xent ce bce brier deviance divergence kl "
-    "fid wer cer bpb bpc bpd regret cost residual residuals failure failures".split()
-)
-NEGATED = frozenset({"neg", "negative", "minus"})
+HIGHER = {
+    "accuracy", "acc", "r2", "auc", "auroc", "auprc", "f1", "precision", "recall", "sensitivity", "specificity",
+    "success", "reward", "return", "bleu", "rouge", "iou", "dice", "map", "psnr", "ssim", "mcc", "kappa",
+    "likelihood", "elbo", "correlation", "pearson", "spearman", "hits", "win", "wins",
+}  # fmt: skip
+LOWER = {
+    "loss", "losses", "error", "errors", "err", "mse", "rmse", "mae", "mape", "rmsle", "nll", "perplexity", "ppl",
+    "entropy", "xent", "ce", "bce", "brier", "deviance", "divergence", "kl", "fid", "wer", "cer", "bpb", "bpc", "bpd",
+    "regret", "cost", "residual", "residuals", "failure", "failures",
+}  # fmt: skip
+NEGATED = {"neg", "negative", "minus"}
 
 
 def direction_of(name: str) -> str | None:

@@ -15,7 +15,7 @@ class Shares:
 
 
 def of_grid(cells: np.ndarray, weights: list[np.ndarray] | None = None) -> Shares:
-    """The exact decomposition of the values in the cells of a grid, each axis with its ``weights`` (equal ones if None).
+    """The exact decomposition of the cells of a grid, each axis with its ``weights`` (equal ones if None).
 
         Var(f) = Σ_S V_S,   V_S = Var(E[f | x_S]) − Σ_{R ⊊ S} V_R,   total of i = 1 − Var(E[f | all but xᵢ])/Var(f)
 

@@ -58,7 +58,8 @@ class Comparison:
         over = f"over {self.seeds} {'common seeds' if self.paired else 'seeds'}"
         if self.verdict == DIVERGED:
             return f"({a}) and ({b}) cannot be compared in {self.metric}: a lane diverged"
-        range_of = f"{100 * (1 - self.level):.4g} % interval {_short(self.low)} to {_short(self.high)}, p = {self.p:.2g}, {over}"
+        ends = f"{100 * (1 - self.level):.4g} % interval {_short(self.low)} to {_short(self.high)}"
+        range_of = f"{ends}, p = {self.p:.2g}, {over}"
         if self.verdict == NOISE:
             return f"({a}) and ({b}) cannot be told apart in {self.metric}: {_short(self.difference)}, {range_of}"
         word = "better" if (self.difference < 0) == (self.better == "lower") else "worse"
@@ -77,16 +78,16 @@ def compare(result: Any, a: Any, b: Any, *, metric: str | None, level: float) ->
 def of_lanes(result: Any, a: Sequence[int], b: Sequence[int], *, level: float) -> Comparison:
     """The comparison of two points, given by their lanes."""
     score = np.asarray(result.score, np.float64)
-    seeds = result.population.seeds
-    own = [{int(seeds[n]): score[n] for n in lanes} for lanes in (a, b)] if seeds is not None else [{}, {}]
+    drawn = result.population.seeds
+    own = [{int(drawn[n]): score[n] for n in lanes} for lanes in (a, b)] if drawn is not None else [{}, {}]
     common = [seed for seed in own[0] if seed in own[1]]
     if len(common) > 1:
         found = _paired([own[0][seed] - own[1][seed] for seed in common], level)
     else:
-        found = _welch(score[list(a)], score[list(b)], level)
-    points = [{k: x for k, x in result.points[lanes[0]].items() if k != "seed"} for lanes in (a, b)]
+        found = _welch(score[list(a)].tolist(), score[list(b)].tolist(), level)
+    one, other = ({k: x for k, x in result.points[lanes[0]].items() if k != "seed"} for lanes in (a, b))
     seeds = len(common) if len(common) > 1 else len(a) + len(b)
-    return Comparison(*points, result.metric, result.better, *found, seeds, len(common) > 1, level)
+    return Comparison(one, other, result.metric, result.better, *found, seeds, len(common) > 1, level)
 
 
 # Tests ----------------------------------------------------------------------------------------------------------------
@@ -123,11 +124,12 @@ def _lanes(result: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
     """The lanes of both points; the best that are left, where they are not given."""
     if result.history is not None:
         raise TransformationError("compare: the numbers of this population evolved, so its lanes are of no one point")
-    every, best = points_of(result), ranked_points(result)
+    every = points_of(result)
     found = [None if point is None else _one(result, every, word, point) for word, point in (("a", a), ("b", b))]
     for n, lanes in enumerate(found):
         if lanes is None:
-            free = [own for own in best if sorted(own) not in [sorted(other) for other in found if other is not None]]
+            taken = [sorted(other) for other in found if other is not None]
+            free = [own for own in ranked_points(result) if sorted(own) not in taken]
             if not free:
                 raise TransformationError("compare: expected two points, the sweep has one")
             found[n] = free[0]
@@ -146,8 +148,12 @@ def _one(result: Any, every: list[list[int]], word: str, point: Any) -> list[int
         known = {name for own in result.points for name in own}
         wrong = next((name for name in point if name not in known), None)
         if wrong is not None:
-            raise TransformationError(f"compare: {word}: no point has a {wrong!r}; there are {', '.join(sorted(known))}")
-        found = [own for own in every if all(result.points[own[0]].get(k) == x for k, x in point.items() if k != "seed")]
+            raise TransformationError(
+                f"compare: {word}: no point has a {wrong!r}; there are {', '.join(sorted(known))}"
+            )
+        found = [
+            own for own in every if all(result.points[own[0]].get(k) == x for k, x in point.items() if k != "seed")
+        ]
         if len(found) != 1:
             raise TransformationError(f"compare: {word}: expected one point, found {len(found)} with {dict(point)}")
         return found[0]

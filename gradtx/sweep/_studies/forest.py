@@ -10,6 +10,7 @@ from gradtx.sweep._studies.axes import Axis
 
 LEAVES = 512
 
+
 def of_forest(axes: list[Axis], values: np.ndarray, trees: int, seed: int) -> list[Shares]:
     """The shares by every tree, on axes that are stretched so that the points are uniform on [0, 1].
 

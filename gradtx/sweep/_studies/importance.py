@@ -93,8 +93,13 @@ def importance(
     if scale not in ("value", "rank"):
         raise TransformationError(f"importance: scale: expected 'value' or 'rank', found {scale!r}")
     if result.history is not None:
-        raise TransformationError("importance: the numbers of this population evolved, so its lanes are of no one point")
-    trees, rng = whole_number("importance: trees", trees), np.random.default_rng(as_numpy_has_it("importance: seed", seed))
+        raise TransformationError(
+            "importance: the numbers of this population evolved, so its lanes are of no one point"
+        )
+    trees, rng = (
+        whole_number("importance: trees", trees),
+        np.random.default_rng(as_numpy_has_it("importance: seed", seed)),
+    )
     axes, lanes = axes_of(result)
     if not axes:
         raise TransformationError("importance: expected points that differ, found one point")

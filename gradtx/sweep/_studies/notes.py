@@ -73,7 +73,7 @@ def _beyond(axis: Axis, up: bool, drawn: bool) -> float:
     values = [float(x) for x in axis.values]
     ordered = values if up else values[::-1]
     near, last = (ordered[len(ordered) // 2] if drawn else ordered[-2]), ordered[-1]
-    if axis.name.rpartition(".")[2] in DECAYS and 0 <= min(values) and max(values) < 1:
+    if axis.name.rpartition(".")[2] in DECAYS and min(values) >= 0 and max(values) < 1:
         return 1 - (1 - last) ** 2 / (1 - near) if up else max(0.0, 1 - (1 - last) ** 2 / (1 - near))
     if min(values) > 0 and _spread(np.diff(np.log(values))) <= _spread(np.diff(values)):
         return last * last / near
@@ -149,8 +149,8 @@ def _idle(result: Any, axes: list[Axis], lanes: list[list[int]]) -> tuple[list[s
     if len(names) == len(axes):
         return [], []
     said = [
-        f"{name} hardly matters here: {100 * found.totals[name]:.2g} % of the variance of {found.metric}, by rank, alone "
-        "and together with others"
+        f"{name} hardly matters here: {100 * found.totals[name]:.2g} % of the variance of {found.metric}, by rank, "
+        "alone and together with others"
         for name in names
     ]
     return names, said

@@ -57,7 +57,9 @@ def points_of(result: Any) -> list[list[int]]:
 
 
 def ranked_points(result: Any) -> list[list[int]]:
-    """The lanes of every point, the best point first, and in a point the best lane first. This is the rule:
+    """The lanes of every point, the best point first, and in a point the best lane first.
+
+    This is the rule of every table:
 
     - points with lanes that diverged come last, those with the larger share after the others;
     - before them those with lanes that were dropped by selection, those that trained less after the others;

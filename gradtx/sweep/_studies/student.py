@@ -29,7 +29,7 @@ _betainc = jax.jit(jax.scipy.special.betainc)
 
 @functools.lru_cache(4096)
 def quantile(confidence: float, freedom: float) -> float:
-    """How far from 0 Student's t is at the most, with this probability: the half width of an interval in standard errors.
+    """How far from 0 Student's t is at the most, with this probability: half an interval in standard errors.
 
     >>> round(quantile(0.95, 4), 3), round(quantile(0.5, 1), 6)
     (2.776, 1.0)
