@@ -57,7 +57,7 @@ def importance(
     result: Any,
     metric: str | None = None,
     *,
-    scale: Literal["value", "rank"] = "value",
+    scale: Literal["value", "capped", "rank"] = "value",
     trees: int = 64,
     seed: int = 0,
 ) -> Importance:
@@ -73,8 +73,9 @@ def importance(
     *Uncertainty.* On a grid seeds are drawn with replacement, in a forest each tree is a draw; the interval is from the
     5 % to the 95 % of them. Noise looks like an interaction of all axes: the share of an axis alone is safe from it.
 
-    *Scale.* A lane that diverged counts as the worst that did not. Still, a few very bad lanes can own the variance;
-    ``scale="rank"`` puts ranks in place of values, from 0 for the best to 1.
+    *Scale.* A lane that diverged counts as the worst that did not. Still, a few very bad points can own the variance.
+    With ``scale="capped"`` what is worse than the median counts as the median, so the shares are those among the good
+    points; ``scale="rank"`` puts ranks in place of values, from 0 for the best to 1.
 
     Raises `TransformationError`: fewer than two axes' worth of points to compare; no lane that is finite; a population
     that evolved.
@@ -90,8 +91,8 @@ def importance(
     [0.2, 0.8, 0.0]
     """
     result = result if metric is None else result.ranked_by(metric)
-    if scale not in ("value", "rank"):
-        raise TransformationError(f"importance: scale: expected 'value' or 'rank', found {scale!r}")
+    if scale not in ("value", "capped", "rank"):
+        raise TransformationError(f"importance: scale: expected 'value', 'capped' or 'rank', found {scale!r}")
     if result.history is not None:
         raise TransformationError(
             "importance: the numbers of this population evolved, so its lanes are of no one point"
@@ -130,8 +131,8 @@ def _finite(result: Any) -> np.ndarray:
 
 
 def _scaled(means: np.ndarray, scale: str) -> np.ndarray:
-    if scale == "value":
-        return means
+    if scale != "rank":
+        return means if scale == "value" else np.minimum(means, np.median(means))
     _, inverse, counts = np.unique(means, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts + 1) / 2  # equal values share the mean of their ranks
     return middle[inverse] / max(len(means) - 1, 1)

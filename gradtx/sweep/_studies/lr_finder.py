@@ -9,6 +9,7 @@ import numpy as np
 
 from gradtx._rules.functions import hyperparameters
 from gradtx._rules.transformation import GradientTransformation
+from gradtx._schedules.schedule import Schedule
 from gradtx._training.step import Loss, as_transformation
 from gradtx._value.errors import TransformationError
 from gradtx._value.whole import whole_number
@@ -135,9 +136,10 @@ def _maker(tx: Any) -> Callable[[float], Any]:
             as_transformation("lr_finder", tx)
             raise TransformationError(f"lr_finder: tx: expected a function of the learning rate, found {tx!r}")
         return tx
-    names = [name for name in hyperparameters(tx) if name.rpartition(".")[2] == "learning_rate"]
+    rates = {name: x for name, x in hyperparameters(tx).items() if name.rpartition(".")[2] == "learning_rate"}
+    names = [name for name, x in rates.items() if not isinstance(x, Schedule)]
     if len(names) != 1:
-        found = ", ".join(names) if names else "none that is a number"
+        found = ", ".join(names) or ("a schedule" if rates else "none")
         raise TransformationError(
             f"lr_finder: tx: expected one learning_rate, found {found}: give a function of the rate, such as "
             "lambda rate: gradtx.adam(rate * schedule)"

@@ -143,14 +143,14 @@ def _idle(result: Any, axes: list[Axis], lanes: list[list[int]]) -> tuple[list[s
     forest = FEW <= len(lanes) <= MANY and importlib.util.find_spec("sklearn") is not None
     if len(axes) < 2 or len(lanes) < 8 or not (full or forest):
         return [], []
-    found = importance(result, scale="rank", trees=16)
+    found = importance(result, scale="capped", trees=16)
     sure = {name: total if math.isnan(found.high[name]) else found.high[name] for name, total in found.totals.items()}
     names = [name for name, total in sure.items() if total < HARDLY]
     if len(names) == len(axes):
         return [], []
     said = [
-        f"{name} hardly matters here: {100 * found.totals[name]:.2g} % of the variance of {found.metric}, by rank, "
-        "alone and together with others"
+        f"{name} hardly matters here: {100 * found.totals[name]:.2g} % of the variance of {found.metric}, with "
+        "what is worse than its median cut off"
         for name in names
     ]
     return names, said
