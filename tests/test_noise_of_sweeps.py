@@ -272,3 +272,28 @@ def test_a_search_ranks_as_a_sweep_does():
     assert found.metric == "accuracy"
     assert found.study.direction.name == "MAXIMIZE"
     assert jax.tree.leaves(found.best_value) == [max(row["accuracy"] for row in found.table())]
+
+
+def test_the_command_line_ranks_a_problem_of_one_s_own_by_what_it_holds_out(tmp_path):
+    pytest.importorskip("click")
+    import click
+
+    from gradtx._cli.asked import _ranking
+    from gradtx._cli.own_problems import own_problem
+
+    def problem(returned):
+        file = tmp_path / "problem.py"
+        file.write_text(
+            "import jax.numpy as jnp\n"
+            "def make():\n"
+            "    loss = lambda params, batch, l2=0.0: jnp.mean((params - batch) ** 2) + l2 * params**2\n"
+            f"    return loss, jnp.zeros([]), jnp.ones(8), lambda params: {returned}\n"
+        )
+        return own_problem(f"{file}:make", 0)
+
+    assert _ranking(problem("{'accuracy': params, 'mse': params}"), None, None) == ("accuracy", "higher")
+    assert _ranking(problem("{'mse': params, 'accuracy': params}"), None, None) == ("mse", "lower")
+    assert _ranking(problem("{'mse': params}"), "final_loss", None) == ("final_loss", "lower")
+    assert _ranking(problem("{'size': params}"), None, "higher") == ("size", "higher")
+    with pytest.raises(click.UsageError, match="the first number that evaluate returns, size: say --better lower"):
+        _ranking(problem("{'size': params}"), None, None)
