@@ -297,3 +297,16 @@ def test_the_command_line_ranks_a_problem_of_one_s_own_by_what_it_holds_out(tmp_
     assert _ranking(problem("{'size': params}"), None, "higher") == ("size", "higher")
     with pytest.raises(click.UsageError, match="the first number that evaluate returns, size: say --better lower"):
         _ranking(problem("{'size': params}"), None, None)
+
+
+def test_halving_ranks_points_and_not_lucky_lanes():
+    """A lane whose seed is lucky at the cut, in a point that is bad on the whole, is dropped with its point."""
+
+    def start(key):
+        lucky = jax.random.key_data(key)[-1] == 3
+        return jnp.where(lucky, 1.0, 10.0)  # the mean of the rows: nothing is left to learn
+
+    population = sweep.grid(gradtx.sgd, learning_rate=[1e-4, 0.05, 0.4, 2e-4], seeds=range(4))
+    halved = sweep.run(bowl, start, population, ROWS, steps=8, select=sweep.halving(2, first=4))
+    assert [n for n, status in enumerate(halved.status) if status == "finished"] == list(range(4, 12))
+    assert halved.best.point["learning_rate"] == 0.4

@@ -58,7 +58,7 @@ def run(
     become columns of the table. ``metric`` is the column that ranks the lanes: the first of them if not given, or the
     final loss where there is no ``evaluate``. ``better`` is ``"higher"`` or ``"lower"``, and need not be given where a
     word in the name says it, such as accuracy, r2, auc, f1, or loss, error, mse, nll, perplexity. Points with several
-    seeds are ranked over them (`Sweep.order`); selection compares single lanes.
+    seeds are ranked over them (`Sweep.order`), by selection too.
 
     *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops after that many
     records in a row without a new best mean loss. ``stop_diverged``: a lane stops where its loss is not finite, and

@@ -48,10 +48,15 @@ def interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interva
 
 def points_of(result: Any) -> list[list[int]]:
     """The lanes of every point, in the order of the lanes. Without seeds, or where lanes evolved, one each."""
-    if result.population.seeds is None or result.history is not None:
-        return [[n] for n in range(len(result.points))]
+    return [[n] for n in range(len(result.points))] if result.history is not None else lanes_of(result.population)
+
+
+def lanes_of(population: Any) -> list[list[int]]:
+    """The lanes of every point of a population; without seeds one each."""
+    if population.seeds is None:
+        return [[n] for n in range(population.size)]
     found: dict[str, list[int]] = {}
-    for n, point in enumerate(result.points):
+    for n, point in enumerate(population.points):
         found.setdefault(repr({name: x for name, x in point.items() if name != "seed"}), []).append(n)
     return list(found.values())
 
@@ -91,6 +96,19 @@ def ranked_points(result: Any) -> list[list[int]]:
         )
 
     return sorted(lanes, key=key)
+
+
+def places(population: Any, ranks: np.ndarray, lanes: Iterable[int]) -> dict[int, int]:
+    """The places of some lanes, the best 0: by the worse end of the interval of their point, then by their own ranks.
+
+    ``ranks``: the lower the better, infinite where a lane diverged. The lanes of a point stand together.
+    """
+    some, found = set(lanes), ranks.astype(np.float64)
+    for own in lanes_of(population):
+        left = [n for n in own if n in some]
+        if len(left) > 1:
+            found[left] = interval(ranks[left]).high if np.isfinite(ranks[left]).all() else np.inf
+    return {n: place for place, n in enumerate(sorted(some, key=lambda n: (found[n], ranks[n], n)))}
 
 
 def over_seeds(result: Any) -> list[dict[str, Any]]:
