@@ -90,15 +90,13 @@ def _title(text: str) -> str:
 
 def _ranking(task: Problem, metric: str | None, better: Any) -> tuple[str, Any]:
     """By which column lanes are ranked, and which way."""
-    made: list[str] = []
-    if task.evaluate is not None:
-        jax.eval_shape(lambda params: made.extend(task.evaluate(params)), task.params)  # pyright: ignore
+    made = {} if task.evaluate is None else jax.eval_shape(task.evaluate, task.params)
     known = ["final_loss", *made]
     if metric is not None and metric not in known:
         raise click.UsageError(
             f"--metric {metric}: there is no such column{suggest(metric, known)}; {', '.join(known)}"
         )
-    asked, metric = metric, metric or task.metric or [*made, "final_loss"][0]
+    asked, metric = metric, metric or task.metric
     better = better or (task.better if metric == task.metric else direction_of(metric))
     if better is None:
         first = "" if asked else f"lanes are ranked by the first number that evaluate returns, {metric}: "

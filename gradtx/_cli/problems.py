@@ -17,7 +17,7 @@ class Problem:
     """What a run needs: ``loss(params, batch)``, initial ``params``, training ``data``, ``evaluate(params)``.
 
     ``init(key)`` makes initial parameters of a key, where they can be made so. ``metric`` is what runs are compared by,
-    and ``better`` which way; without a metric it is the first number that ``evaluate`` returns, or else the final loss.
+    and ``better`` which way, None if its name does not say.
     """
 
     loss: Callable[..., Any]
@@ -26,8 +26,8 @@ class Problem:
     evaluate: Callable[[Any], dict[str, Any]] | None
     summary: str
     init: Callable[[jax.Array], Any] | None = None
-    metric: str | None = "held_out_accuracy"
-    better: str = "higher"
+    metric: str = "held_out_accuracy"
+    better: str | None = "higher"
 
     @property
     def rows(self) -> int:
