@@ -104,7 +104,7 @@ def test_a_sum_has_no_interaction_and_a_product_of_mean_0_nothing_else():
     )
     assert times.shares["learning_rate", "momentum"] == pytest.approx(1.0)
     assert times.totals == pytest.approx({"learning_rate": 1.0, "momentum": 1.0})
-    assert [row["of"] for row in times.table()][-1] == "learning_rate × momentum"
+    assert [row["number"] for row in times.table()][-1] == "learning_rate × momentum"
     assert "100.0%" in str(times)
     assert math.isnan(times.low[("momentum",)])  # one seed: nothing to tell its noise from
 

@@ -33,12 +33,17 @@ class Importance:
     high: dict[Any, float]
 
     def table(self) -> list[dict[str, Any]]:
-        """One row per axis, then one per pair, each by share: ``share``, its interval, and for an axis ``total``."""
+        """One row per axis, then one per pair: ``number``, ``importance`` (its share), the interval, an axis's ``total``."""
         rows = []
         for many in (1, 2):
             names = [of for of in self.shares if len(of) == many]
             for of in sorted(names, key=lambda of: -self.shares[of]):
-                row = {"of": " × ".join(of), "share": self.shares[of], "low": self.low[of], "high": self.high[of]}
+                row = {
+                    "number": " × ".join(of),
+                    "importance": self.shares[of],
+                    "low": self.low[of],
+                    "high": self.high[of],
+                }
                 total = {"total": self.totals[of[0]]} if many == 1 else {"total": math.nan}
                 rows.append(row | total)
         return rows
@@ -49,7 +54,7 @@ class Importance:
         for row in self.table():
             sure = "" if math.isnan(row["low"]) else f"{row['low']:.1%} to {row['high']:.1%}"
             total = "" if math.isnan(row["total"]) else f"{row['total']:.1%}"
-            lines.append(f"{row['share']:7.1%}  {sure:>15}  {total:>7}  {row['of']}")
+            lines.append(f"{row['importance']:7.1%}  {sure:>15}  {total:>7}  {row['number']}")
         return "\n".join(lines)
 
 
