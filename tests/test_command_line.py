@@ -263,6 +263,7 @@ def test_no_word_is_a_traceback():
 
 
 SWEEP = ["sweep", "iris"]
+THERE = ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--metric", "final_loss"]
 RATES = "learning_rate=1e-4:1e-1:log"
 
 
@@ -325,14 +326,14 @@ def test_race_draws_a_figure_and_a_film(tmp_path):
         ),
         ([*SWEEP, "--grid", "b1=0", "--random", "adam.b1=0,1"], "--random adam.b1: the same as b1"),
         (
-            ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--grid", "l2=0", "--grid", "loss.l2=1"],
+            [*THERE, "--grid", "l2=0", "--grid", "loss.l2=1"],
             "--grid loss.l2: the same as l2",
         ),
         ([*SWEEP, "--random", f"{RATES}:16"], "it is drawn, so it has no count"),
         ([*SWEEP, "--random", "learning_rate=1:2.5:int"], "expected whole numbers, found 1 and 2.5"),
         ([*SWEEP, "--draws", "3"], "--draws goes with --random"),
         (
-            ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--grid", "l3=1"],
+            [*THERE, "--grid", "l3=1"],
             "nor the loss, which takes l2 (did you mean",
         ),
         ([*SWEEP, "--halving", "--population", "10"], "--halving and --population: one of them"),

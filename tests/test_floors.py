@@ -37,16 +37,20 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "plot": {"matplotlib"},
     "_report.page": {"plotly"},
     "_report.tensorboard": {"tensorboardX"},
+    "_report.studies": {"matplotlib"},
     "_interop.optax": {"optax"},
     "_interop.optax_states": {"optax"},
     "_cli": {"click", "rich"},
     "_cli.problems": {"sklearn", "mnist1d"},
     "sweep._disk.storage": {"orbax"},
     "sweep._disk.study": {"optuna", "sqlalchemy"},
+    "sweep._studies.forest": {"sklearn"},
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library
 UPSTAIRS = {
-    "sweep._result": {"plot", "_report.page", "_report.tensorboard"}
+    "sweep._result": {"plot", "_report.page", "_report.tensorboard"},
+    "sweep._studies.horizons": {"_report.studies"},
+    "sweep._studies.lr_finder": {"_report.studies"},
 }  # who may reach up inside a function, to show what it has
 FREE = {"jax", "numpy"} | sys.stdlib_module_names
 

@@ -275,7 +275,7 @@ def test_the_running_mean_of_a_lane_is_that_of_its_own_batches():
     data = jnp.arange(8.0)
     lanes = sweep.grid(gradtx.sgd, learning_rate=[0.1], seeds=range(3))
     options = {"steps": 3, "batch_size": 1, "model_state": {"mean": jnp.zeros([])}, "evaluate": evaluate}
-    result = sweep.run(loss, jnp.ones(2), lanes, data, evaluate_every=1, **options)
+    result = sweep.run(loss, jnp.ones(2), lanes, data, evaluate_every=1, metric="final_loss", **options)
     assert len(set(result.model_state["mean"].tolist())) == 3
     np.testing.assert_array_equal(result.curves["seen"][:, -1], result.model_state["mean"])
     first = 2 * result.curves["seen"][:, 0]

@@ -61,12 +61,12 @@ def walk(carry, batch, width, key):
 
 def test_a_step_without_a_loss_is_ranked_by_a_metric_and_needs_no_data():
     lanes = sweep.grid(None, width=[0.0, 1.0, np.inf], seeds=range(2))
-    options = {"steps": 20, "evaluate": lambda carry: {"far": jnp.abs(carry)}, "metric": "far", "better": "higher"}
+    options = {"steps": 20, "evaluate": lambda carry: {"far": jnp.abs(carry)}, "better": "lower"}
     result = sweep.run(walk, jnp.zeros([]), lanes, None, **options)
     assert result.params[0] == result.params[1] == 0
     assert result.params[2] != result.params[3]
     assert result.status == ["finished"] * 4 + ["diverged"] * 2
-    assert result.best.point["width"] == 1.0
+    assert result.best.point["width"] == 0.0
     again = sweep.run(walk, jnp.zeros([]), sweep.grid(None, width=[1.0], seeds=[1]), None, **options)
     assert again.params[0] == result.params[3]
 
@@ -106,7 +106,7 @@ def test_a_carry_may_be_modules_of_nnx_with_their_optimizer():
             r"carry: leaf w: expected float32\[\], as given, found",
         ),
         (lambda c, b, rate, decay: (c, jnp.zeros(2)), {}, "step: expected a loss that is one real number"),
-        (lambda c, b, rate, decay: c, {}, "metric: the step returns no loss to rank by: give evaluate= and metric="),
+        (lambda c, b, rate, decay: c, {}, "metric: the step returns no loss to rank by: give evaluate="),
         (lambda c, b, rate: (c, c["w"]), {}, "it takes no number 'decay'"),
         (step, {"model_state": 1.0}, "model_state: it belongs to a loss"),
         (step, {"held_out": DATA}, "held_out: it belongs to a loss"),

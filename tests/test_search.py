@@ -282,7 +282,8 @@ def evaluate(params):
 print("ready", flush=True)
 found = gradtx.sweep.search(
     gradtx.sgd, loss, jnp.array(0.0), jnp.ones(4), trials=14, lanes=4, steps=1, folder=folder,
-    space={"learning_rate": uniform(0, 1)}, numbers={"a": uniform(0, 1)}, evaluate=evaluate, progress=False,
+    space={"learning_rate": uniform(0, 1)}, numbers={"a": uniform(0, 1)},
+    evaluate=evaluate, metric="final_loss", progress=False,
 )
 print(json.dumps(found.table()))
 """

@@ -14,6 +14,7 @@ from gradtx._cli.options import Options
 from gradtx._cli.problems import PROBLEMS, Problem
 from gradtx._cli.words import unknown
 from gradtx._value.errors import suggest
+from gradtx.sweep._choice.direction import direction_of
 from gradtx.sweep._disk.folders import local_folder
 from gradtx.sweep._request import Training
 
@@ -96,13 +97,11 @@ def _ranking(task: Problem, metric: str | None, better: Any) -> tuple[str, Any]:
         raise click.UsageError(
             f"--metric {metric}: there is no such column{suggest(metric, known)}; {', '.join(known)}"
         )
-    metric = metric or task.metric
-    if better is None and metric == task.metric:
-        return metric, task.better
-    if better is None and any(word in metric for word in ("loss", "error", "accuracy")):
-        return metric, "higher" if "accuracy" in metric else "lower"
+    asked, metric = metric, metric or task.metric
+    better = better or (task.better if metric == task.metric else direction_of(metric))
     if better is None:
-        raise click.UsageError(f"--metric {metric}: also say --better lower or --better higher")
+        first = "" if asked else f"lanes are ranked by the first number that evaluate returns, {metric}: "
+        raise click.UsageError(f"{first or f'--metric {metric}: also '}say --better lower or --better higher")
     return metric, better
 
 

@@ -21,6 +21,7 @@ from gradtx._cli import problems
 from gradtx._cli.problems import Problem
 from gradtx._training.model import checked, is_initializer
 from gradtx._value.errors import TransformationError, suggest
+from gradtx.sweep._choice.direction import direction_of
 
 MOST_CLASSES = 1000
 
@@ -218,14 +219,21 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
     found = located(file, lambda: jax.eval_shape(lambda data: loss(start, data), data))
     if getattr(found, "shape", None) != () or not jnp.issubdtype(found.dtype, jnp.floating):
         raise TransformationError(f"{where}: loss: expected it to return one real number, found {found}")
+    names: list[str] = []  # in their order, which a tree of JAX would not keep
     if evaluate is not None:
-        columns = located(file, lambda: jax.eval_shape(lambda: cast(Any, evaluate)(start)))
+        columns = located(file, lambda: jax.eval_shape(lambda: _named(cast(Any, evaluate)(start), names)))
         if not isinstance(columns, dict):
             raise TransformationError(f"{where}: evaluate: expected a mapping from names to numbers, found {columns}")
     rows = sizes.pop()
     many = sum(int(getattr(x, "size", 0)) for x in jax.tree.leaves(start))
-    summary = f"{where}: {rows} rows to train on, {many} parameters"
-    return Problem(loss, start, data, cast(Any, evaluate), summary, init=init, metric="final_loss", better="lower")
+    summary, metric = f"{where}: {rows} rows to train on, {many} parameters", [*names, "final_loss"][0]
+    return Problem(loss, start, data, cast(Any, evaluate), summary, init, metric, direction_of(metric))
+
+
+def _named(metrics: Any, names: list[str]) -> Any:
+    """The metrics as they are; their names are added to a list."""
+    names.extend(metrics if isinstance(metrics, dict) else [])
+    return metrics
 
 
 def _imported(file: Path) -> Any:

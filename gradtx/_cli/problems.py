@@ -17,7 +17,7 @@ class Problem:
     """What a run needs: ``loss(params, batch)``, initial ``params``, training ``data``, ``evaluate(params)``.
 
     ``init(key)`` makes initial parameters of a key, where they can be made so. ``metric`` is what runs are compared by,
-    and ``better`` which way.
+    and ``better`` which way, None if its name does not say.
     """
 
     loss: Callable[..., Any]
@@ -27,7 +27,7 @@ class Problem:
     summary: str
     init: Callable[[jax.Array], Any] | None = None
     metric: str = "held_out_accuracy"
-    better: str = "higher"
+    better: str | None = "higher"
 
     @property
     def rows(self) -> int:

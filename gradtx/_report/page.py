@@ -92,7 +92,7 @@ def _sections(result: Any) -> tuple[str, list[dict[str, Any]]]:
         note += f" {_many(lost, 'lane')} without a finite {title(result.metric)} left out." if lost else ""
         parts.append(_section("Parallel coordinates", note, _place(drawn, picture)))
     if len(result.points) > 1 and result.population.seeds is not None:
-        parts.append(_section("Over seeds", "Mean ± standard deviation, the best first.", _seeds(result)))
+        parts.append(_section("Over seeds", "Mean and its 95 % interval, the best first.", _seeds(result)))
     return "\n".join(parts), drawn
 
 
@@ -149,18 +149,19 @@ def _seeds(result: Any) -> str:
     rows = result.over_seeds()
     columns = ["final_loss", *result.metrics]
     names = list(dict.fromkeys(n for row in rows for n in row))
-    axes = [n for n in names if n not in columns and n != "seeds" and n.removesuffix("_std") not in columns]
+    more = {f"{name}_{part}" for name in columns for part in ("std", "low", "high")}
+    axes = [name for name in names if name not in {*columns, *more, "seeds"}]
     body = [
         [
             *(word_of(row.get(name, "–")) for name in axes),
             str(row["seeds"]),
-            *(f"{short(row[name])} ± {short(row[f'{name}_std'])}" for name in columns),
+            *(f"{short(row[name])} ({short(row[f'{name}_low'])} to {short(row[f'{name}_high'])})" for name in columns),
         ]
         for row in rows
     ]
     shown, most = body[:50], 50
-    more = f'<p class="note">The best {most} of {len(body):,} points.</p>' if len(body) > most else ""
-    return _table([*axes, "seeds", *map(title, columns)], shown) + more
+    rest = f'<p class="note">The best {most} of {len(body):,} points.</p>' if len(body) > most else ""
+    return _table([*axes, "seeds", *map(title, columns)], shown) + rest
 
 
 def _grid(places: str, many: int) -> str:

@@ -32,11 +32,15 @@ def metrics_of(
     if not callable(evaluate):
         raise TransformationError(f"{who}: evaluate: expected a function, found {evaluate!r}")
 
+    names: list[str] = []
+
     def metrics(params: Tree, carried: Carried) -> Any:
         found = _mapping(who, evaluated(evaluate, objective, params, carried))
-        return {name: _number(who, name, x) for name, x in found.items()}
+        names.extend(found)  # a tree of JAX would sort them
+        return [_number(who, name, x) for name, x in found.items()]
 
-    return list(jax.eval_shape(metrics, params, carried))
+    jax.eval_shape(metrics, params, carried)
+    return names
 
 
 def _mapping(who: str, found: Any) -> Mapping[str, Any]:

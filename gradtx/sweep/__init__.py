@@ -20,12 +20,21 @@ from gradtx.sweep._population import Group, Population, grid, points, sample, st
 from gradtx.sweep._result import History, Lane, Sweep
 from gradtx.sweep._run import run
 from gradtx.sweep._search import Search, search
+from gradtx.sweep._studies.comparison import Comparison
+from gradtx.sweep._studies.horizons import Horizons, horizons
+from gradtx.sweep._studies.importance import Importance, importance
+from gradtx.sweep._studies.lr_finder import LearningRates, lr_finder
+from gradtx.sweep._studies.opt_list import opt_list
 
 __all__ = [
+    "Comparison",
     "Distribution",
     "Group",
     "History",
+    "Horizons",
+    "Importance",
     "Lane",
+    "LearningRates",
     "Population",
     "Progress",
     "Search",
@@ -33,11 +42,15 @@ __all__ = [
     "choice",
     "grid",
     "halving",
+    "horizons",
     "hyperband",
+    "importance",
     "integers",
     "log_uniform",
+    "lr_finder",
     "normal",
     "one_minus",
+    "opt_list",
     "points",
     "population_based",
     "run",

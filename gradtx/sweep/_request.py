@@ -16,6 +16,7 @@ from gradtx._training.feed import Feed, check_fed, is_source, longest_for
 from gradtx._training.prepare import Prepared, check_objective, prepared
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.whole import whole_number
+from gradtx.sweep._choice.direction import ranking
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.folders import local_folder
@@ -62,8 +63,8 @@ class Request:
     seed: int = 0
     record_every: int | None = None
     evaluate: Evaluate | None = None
-    metric: str = "final_loss"
-    better: Literal["lower", "higher"] = "lower"
+    metric: str | None = None
+    better: Literal["lower", "higher"] | None = None
     select: Halving | Hyperband | Evolution | None = None
     patience: int | None = None
     stop_diverged: bool = False
@@ -95,6 +96,10 @@ class Request:
         most = max(len(group.lanes) for group in population.groups)
         tile = TILE if self.width is None else int(self.width)
         found = devices.chosen(self.devices, -(-most // tile))
+        metrics = self._columns(ready)
+        metric, better = ranking("sweep.run", metrics, self.metric, self.better)
+        if metric == "final_loss" and isinstance(ready.objective, OwnStep) and not ready.objective.has_loss:
+            raise TransformationError("sweep.run: metric: the step returns no loss to rank by: give evaluate=")
         device = next(device for device in found if device.process_index == jax.process_index())
         if self.width is None:
             tile = min(TILE, most) if device.platform == "cpu" else ALL
@@ -107,7 +112,7 @@ class Request:
             width=0 if self.over == "map" else tile,
             stop_diverged=self.stop_diverged,
             patience=self.patience,
-            metrics=tuple(self._columns(ready)),
+            metrics=tuple(metrics),
             fed=feed is not None,
             final=population.has_transformations and (feed is None or held_out is not None),
         )
@@ -123,8 +128,8 @@ class Request:
             clock=clock,
             seed=seed,
             select=select,
-            metric=self.metric,
-            better=self.better,
+            metric=metric,
+            better=better,
             devices=found,
             lanes_at_once=self.lanes_at_once,
             memory=memory_of(device, len(found)) if self.memory is None else self.memory,
@@ -174,10 +179,8 @@ class Request:
             raise TransformationError(
                 f"sweep.run: population: expected one of grid, sample or stack, found {self.population!r}"
             )
-        for name, known in {"over": ("vmap", "map"), "better": ("lower", "higher")}.items():
-            if getattr(self, name) not in known:
-                words = " or ".join(map(repr, known))
-                raise TransformationError(f"sweep.run: {name}: expected {words}, found {getattr(self, name)!r}")
+        if self.over not in ("vmap", "map"):
+            raise TransformationError(f"sweep.run: over: expected 'vmap' or 'map', found {self.over!r}")
         for name in ("patience", "width", "lanes_at_once", "memory"):
             if getattr(self, name) is not None:
                 whole_number(f"sweep.run: {name}", getattr(self, name))
@@ -216,22 +219,12 @@ class Request:
             raise TransformationError(f"sweep.run: loss: it takes no number {wrong!r}{suggest(wrong, named)}; {has}")
 
     def _columns(self, ready: Prepared) -> list[str]:
-        """The names of the metrics. Raises an error: no number, two columns of one name, an unknown metric."""
+        """The names of the metrics, in their order. Raises an error: no number, two columns of one name."""
         parts = ready.objective, ready.params, ready.carried
-        metrics = metrics_of("sweep.run", self.evaluate, *parts, self.evaluate_every)
-        if isinstance(ready.objective, OwnStep) and not ready.objective.has_loss and self.metric == "final_loss":
-            raise TransformationError(
-                "sweep.run: metric: the step returns no loss to rank by: give evaluate= and metric="
-            )
+        names = metrics_of("sweep.run", self.evaluate, *parts, self.evaluate_every)
         own = {name: None for point in self.population.points for name in point}
-        names = ["lane", *own, "final_loss", *metrics, "steps", "status"]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        columns = ["lane", *own, "final_loss", *names, "steps", "status"]
+        twice = next((name for name in columns if columns.count(name) > 1), None)
         if twice is not None:
             raise TransformationError(f"sweep.run: two columns of the table would be called {twice!r}")
-        known = ["final_loss", *metrics]
-        if self.metric not in known:
-            hint = suggest(self.metric, known) if isinstance(self.metric, str) else ""
-            raise TransformationError(
-                f"sweep.run: metric: expected one of {', '.join(known)}, found {self.metric!r}{hint}"
-            )
-        return list(metrics)
+        return names

@@ -12,9 +12,12 @@ import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.model import member
-from gradtx._value.errors import TransformationError, suggest
+from gradtx.sweep._choice.direction import ranking
 from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._population import Point, Population
+from gradtx.sweep._studies.comparison import Comparison, compare
+from gradtx.sweep._studies.notes import notes
+from gradtx.sweep._studies.ranking import over_seeds, ranked_points
 
 Tree = Any
 FINISHED, DROPPED, DIVERGED, STALLED = "finished", "dropped", "diverged", "stalled"
@@ -121,35 +124,31 @@ class Sweep:
 
     @property
     def order(self) -> list[int]:
-        """The lanes from the best to the worst by ``metric``, the lower final loss first where that is equal.
+        """The lanes from the best to the worst by ``metric``, as their points are ranked.
 
-        Lanes that were dropped come after those that were not, and lanes that diverged last.
+        Points with several seeds are ranked by the conservative end of the interval of their mean over the seeds: the
+        mean plus or minus t·std/√n at 95 %. Where that is equal, the better mean comes first, then the lower mean final
+        loss. Lanes that were dropped come after those that were not, and points with lanes that diverged last.
         """
-        sign = -1.0 if self.better == "higher" else 1.0
-        lost = ~np.isfinite(self.final_loss) | np.isnan(self.score)
-        early = np.array(
-            [-n if status == DROPPED else -math.inf for n, status in zip(self.steps, self.status, strict=True)]
-        )
-        keys = (np.nan_to_num(self.final_loss), np.nan_to_num(sign * self.score), early, lost)
-        return np.lexsort(keys).tolist()
+        return [n for lanes in ranked_points(self) for n in lanes]
 
     def ranked_by(self, metric: str | None = None, better: str | None = None) -> "Sweep":
         """The same sweep with its lanes ranked by another column; what is not given stays as it is.
 
-        Raises `TransformationError`: there is no such column.
+        Where only the column is given, its name says which way is better, if it has a word such as accuracy or loss.
+
+        Raises `TransformationError`: there is no such column; its name does not say which way is better.
         """
-        metric, better, known = metric or self.metric, better or self.better, ["final_loss", *self.metrics]
-        if metric not in known:
-            raise TransformationError(
-                f"sweep: metric: expected one of {', '.join(known)}, found {metric!r}{suggest(metric, known)}"
-            )
-        if better not in ("lower", "higher"):
-            raise TransformationError(f"sweep: better: expected 'lower' or 'higher', found {better!r}")
+        metric, better = (
+            (self.metric if metric is None else metric),
+            (better or (self.better if metric in (None, self.metric) else None)),
+        )
+        metric, better = ranking("sweep", list(self.metrics), metric, better)
         return replace(self, metric=metric, better=better)
 
     @property
     def best(self) -> Lane:
-        """The best lane."""
+        """The best lane of the best point."""
         return self.lane(self.order[0])
 
     def lane(self, n: int) -> Lane:
@@ -212,26 +211,37 @@ class Sweep:
         return found
 
     def over_seeds(self) -> list[dict[str, Any]]:
-        """One row per point, the best mean first: mean and standard deviation over its seeds.
+        """One row per point, the best first (see `order`): mean, standard deviation and interval over its seeds.
 
-        Lanes that diverged count: a mean over one of them is NaN, and such points come last.
+        For every column, such as ``final_loss``, there are ``final_loss``, the mean, ``final_loss_std``, and
+        ``final_loss_low`` and ``final_loss_high``, between which the mean over very many seeds is with a probability of
+        95 % (Student's t). A point with one lane has only a mean; with a lane that diverged, NaN.
         """
-        groups: dict[str, list[int]] = {}
-        for n, point in enumerate(self.points):
-            key = repr({name: x for name, x in point.items() if name != "seed"})
-            groups.setdefault(key, []).append(n)
-        columns = {"final_loss": self.final_loss, **self.metrics}
-        names = list(dict.fromkeys(name for point in self.points for name in point))
-        rows = []
-        for lanes in groups.values():
-            row = {name: self.points[lanes[0]].get(name) for name in names if name != "seed"} | {"seeds": len(lanes)}
-            for name, column in columns.items():
-                own = np.asarray(column, np.float64)[lanes]
-                spread = float(np.std(own, ddof=1)) if len(own) > 1 else math.nan
-                row |= {name: float(np.mean(own)), f"{name}_std": spread}
-            rows.append(row)
-        sign = -1.0 if self.better == "higher" else 1.0
-        return sorted(rows, key=lambda row: (math.isnan(row[self.metric]), sign * np.nan_to_num(row[self.metric])))
+        return over_seeds(self)
+
+    def compare(self, a: Any = None, b: Any = None, *, metric: str | None = None, level: float = 0.05) -> Comparison:
+        """Whether two points differ by more than the noise of their seeds: a t-test, paired where seeds are equal.
+
+        ``a`` and ``b`` are points (``{"learning_rate": 0.1}``; what is left out may be anything, if one point is left)
+        or lanes of them; the best two if not given. See `Comparison`.
+
+        >>> import gradtx
+        >>> loss = lambda params, batch: jnp.mean((params - batch) ** 2)
+        >>> population = gradtx.sweep.grid(gradtx.sgd, learning_rate=[0.1, 0.1001, 0.5], seeds=range(8))
+        >>> data = jnp.sin(jnp.arange(64.0))
+        >>> result = gradtx.sweep.run(loss, jnp.zeros([]), population, data, steps=20, batch_size=4)
+        >>> result.compare({"learning_rate": 0.1}, {"learning_rate": 0.5}).verdict
+        'different'
+        """
+        return compare(self, a, b, metric=metric, level=level)
+
+    def notes(self) -> list[str]:
+        """What the sweep says beyond its ranking, in plain sentences; an empty list if there is nothing to say.
+
+        The best point at the edge of its axis; lanes that diverged, and from which value on; which points cannot be
+        told from the best over the seeds; numbers that hardly matter (`gradtx.sweep.importance`).
+        """
+        return notes(self)
 
     # Pictures and files -----------------------------------------------------------------------------------------------
 
@@ -277,6 +287,8 @@ class Sweep:
             "metric": self.metric,
             "better": self.better,
             "best": {"lane": int(best), "point": best.point, "transformation": written_as},
+            "notes": self.notes(),
+            "over_seeds": self.over_seeds() if self.population.seeds is not None else None,
             "table": rows,
         }
         text = json.dumps(_plain(summary), indent=1, ensure_ascii=False, allow_nan=False)

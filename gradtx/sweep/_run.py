@@ -37,8 +37,8 @@ def run(
     seed: int = 0,
     record_every: int | None = None,
     evaluate: Evaluate | None = None,
-    metric: str = "final_loss",
-    better: Literal["lower", "higher"] = "lower",
+    metric: str | None = None,
+    better: Literal["lower", "higher"] | None = None,
     select: Halving | Hyperband | Evolution | None = None,
     patience: int | None = None,
     stop_diverged: bool = False,
@@ -63,7 +63,10 @@ def run(
     population that belong to the loss come by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of
     a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches, keys and
     initial parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, which
-    become columns of the table. ``metric`` and ``better`` choose the column that ranks the lanes.
+    become columns of the table. ``metric`` is the column that ranks the lanes: the first of them if not given, or the
+    final loss where there is no ``evaluate``. ``better`` is ``"higher"`` or ``"lower"``, and need not be given where a
+    word in the name says it, such as accuracy, r2, auc, f1, or loss, error, mse, nll, perplexity. Points with several
+    seeds are ranked over them (`Sweep.order`), by selection too.
 
     *As in* `gradtx.fit`: ``params`` is any model, and ``params`` of the result is one too, whose arrays are stacked;
     that of a lane can be called. ``model_state``, a loss that takes ``key``, ``has_aux``, ``held_out`` and
@@ -92,8 +95,9 @@ def run(
     *Nothing is lost.* With a ``folder``, progress is saved there every ``save_every`` seconds (needs orbax-checkpoint).
     The same call resumes from it, even after a kill, and ends with the same bits. A finished sweep is read back.
 
-    Raises `TransformationError`: as `gradtx.fit`; a number that the loss does not take; a folder that holds another
-    sweep or a damaged file. Nothing in such a folder is overwritten.
+    Raises `TransformationError`: as `gradtx.fit`; a number that the loss does not take; a metric whose name does not
+    say which way is better; a folder that holds another sweep or a damaged file. Nothing in such a folder is
+    overwritten.
     """
     return train(
         Request(

@@ -99,8 +99,8 @@ def search(
     seed: int = 0,
     folder: str | Path | None = None,
     progress: bool | None = None,
-    metric: str = "final_loss",
-    better: Literal["lower", "higher"] = "lower",
+    metric: str | None = None,
+    better: Literal["lower", "higher"] | None = None,
     **options: Unpack[Training],
 ) -> Search:
     """Let Optuna propose points, ``lanes`` at a time, and train each batch as one population, up to ``trials`` points.
@@ -127,7 +127,7 @@ def search(
             raise TransformationError(f"search: {name}: expected a whole number, 1 or more, found {n!r}")
     if isinstance(options.get("select"), Evolution):
         raise TransformationError("search: select: a population changes its points, so there is nothing to tell Optuna")
-    if better not in ("lower", "higher"):
+    if better not in (None, "lower", "higher"):
         raise TransformationError(f"search: better: expected 'lower' or 'higher', found {better!r}")
     if is_source(data) and iter(data) is data:
         raise TransformationError("search: data: an iterator serves one batch of trials: give what can be read again")
@@ -143,17 +143,19 @@ def search(
     request = Request(
         loss, params, middle, data, steps, seed=seed, metric=metric, better=better, progress=False, **options
     )  # raises any error before a trial is asked for
-    asked = {"metric": metric, **of_every_trial(request.plan())}
+    plan = request.plan()
+    ranked_by, up = plan.metric, plan.better == "higher"
+    asked = {"metric": ranked_by, **of_every_trial(plan)}
     if folder is not None:
         folder = made_folder("search", folder)
     opened = open_storage(
         optuna, storage if storage is not None else None if folder is None else Path(folder) / "study.db"
     )
-    direction = "maximize" if better == "higher" else "minimize"
+    direction = "maximize" if up else "minimize"
     found = open_study(optuna, opened, study, sampler, direction)
     check_study(found, {**asked, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
     work = Work(optuna, found, trials, lanes, seed, every, fixed=sampler is not None)
-    words = {"unit": "trials", "of": metric, "higher": better == "higher"}
+    words = {"unit": "trials", "of": ranked_by, "higher": up}
     label = f"study {found.study_name}"
     with (
         progress_bar(label, trials, progress, done=work.count(), best=best_of(found), **words) as bar,
@@ -176,7 +178,7 @@ def search(
             finally:
                 work.give_up(batch)
             bar(len(batch), best_of(found))
-    return Search(found, every, metric)
+    return Search(found, every, ranked_by)
 
 
 def _check_space(space: Mapping[str, Distribution], numbers: Mapping[str, Distribution]) -> None:

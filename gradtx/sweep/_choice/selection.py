@@ -81,8 +81,9 @@ def halving(eta: float = 3, *, first: int | None = None) -> Halving:
         rₖ = R·η^(k−K) steps, then ⌊n·η^(−k−1)⌋ lanes go on,   k = 0 ... K − 1
 
     for n lanes and R steps, with K = ⌊log_η n⌋ rounds, or as many as fit after the ``first`` steps. Lanes are compared
-    by the ``metric`` of `gradtx.sweep.run`, measured at each cut; lanes that diverged lose. (Jamieson & Talwalkar 2016;
-    Li et al. 2018, Algorithm 1, inner loop.)
+    by the ``metric`` of `gradtx.sweep.run`, measured at each cut; lanes that diverged lose. Where points have several
+    seeds, the lanes of a point are ranked together, by the worse end of the interval of their mean. (Jamieson &
+    Talwalkar 2016; Li et al. 2018, Algorithm 1, inner loop.)
 
     >>> [(cut.step, cut.keep) for cut in halving(2).cuts(80, 16)]
     [(5, 8), (10, 4), (20, 2), (40, 1)]

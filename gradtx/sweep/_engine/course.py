@@ -25,6 +25,7 @@ from gradtx.sweep._engine.rows import at, blank, put, stack
 from gradtx.sweep._engine.seeds import as_jax_has_them
 from gradtx.sweep._engine.units import Unit, Wave, begin, bytes_needed, deal, filled, like, rows_at, slots_for
 from gradtx.sweep._result import DROPPED, FINISHED
+from gradtx.sweep._studies.ranking import places
 
 Tree = Any
 
@@ -302,9 +303,9 @@ class Course:
         if isinstance(self.plan.select, Evolution):
             exchange.evolve(self)
             return
-        ranks, training = self.ranks(), set(self.training)
+        place, training = places(self.plan.population, self.ranks(), self.training), set(self.training)
         for cut in self.plan.cuts:
-            own = sorted((n for n in cut.lanes if cut.step == end and n in training), key=lambda n: (ranks[n], n))
+            own = sorted((n for n in cut.lanes if cut.step == end and n in training), key=lambda n: place[n])
             training -= set(own[cut.keep :])
         for lane in set(self.training) - training:
             self.status[lane] = DROPPED

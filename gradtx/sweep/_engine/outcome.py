@@ -46,7 +46,7 @@ def result(course: Any) -> Sweep:
         final_loss=scores.pop("final_loss"),
         params=rebuilt(Opened(params, carried.own, objective.form)),
         states=tuple(rows.state for _, rows in parts),
-        metrics=scores,
+        metrics={name: scores[name] for name in plan.program.metrics},
         record_every=plan.program.every,
         steps=course.steps,
         steps_spent=total(course.spent),
