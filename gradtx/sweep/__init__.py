@@ -12,6 +12,7 @@ lanes at once, on the same data, batches and initial parameters.
 ((6, 60), {'learning_rate': 0.1, 'b1': 0.5})
 """
 
+from gradtx.sweep import engines
 from gradtx.sweep._choice.evolution import population_based
 from gradtx.sweep._choice.selection import halving, hyperband
 from gradtx.sweep._distributions import Distribution, choice, integers, log_uniform, normal, one_minus, uniform
@@ -29,6 +30,7 @@ __all__ = [
     "Search",
     "Sweep",
     "choice",
+    "engines",
     "grid",
     "halving",
     "hyperband",

@@ -20,6 +20,7 @@ from gradtx.sweep._engine.lanes import ALL, Program
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.seeds import whole_seed
 from gradtx.sweep._engine.units import memory_of
+from gradtx.sweep._engines.engine import check_engine
 from gradtx.sweep._population import Population
 
 Tree = Any
@@ -67,6 +68,7 @@ class Request:
     folder: Any = None
     save_every: float = 30.0
     progress: bool | None = None
+    engine: Any = "local"
 
     def plan(self) -> Plan:
         """The plan of the sweep. Raises `TransformationError` for an argument that cannot be used."""
@@ -141,6 +143,7 @@ class Request:
             )
         if self.evaluate is not None and not callable(self.evaluate):
             raise TransformationError(f"sweep.run: evaluate: expected a function, found {self.evaluate!r}")
+        check_engine(self.engine, self.folder, self.devices)
         if not callable(self.loss):
             raise TransformationError(f"sweep.run: loss: expected a function, found {self.loss!r}")
         if self.folder is not None:

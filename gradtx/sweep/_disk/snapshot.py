@@ -32,7 +32,7 @@ def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays["clock"] = share(clock >= 0, clock)
     for group in range(len(course.plan.population.groups)):
         lanes, rows, settings = course.gather(group)
-        arrays |= _flat(f"rows.{group}", course.rows(group, lanes, rows)) | _flat(f"settings.{group}", settings)
+        arrays |= flat(f"rows.{group}", course.rows(group, lanes, rows)) | flat(f"settings.{group}", settings)
         arrays[f"lanes.{group}"] = np.asarray(lanes, np.int64)
     where = {
         "round": course.round,
@@ -71,7 +71,8 @@ def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     return {name.removeprefix(start): x for name, x in arrays.items() if name.startswith(start)}
 
 
-def _flat(name: str, tree: Tree) -> dict[str, np.ndarray]:
+def flat(name: str, tree: Tree) -> dict[str, np.ndarray]:
+    """The leaves of a tree of arrays under numbered names."""
     leaves = (jax.random.key_data(x) if is_key(x) else x for x in jax.tree.leaves(tree))
     return {f"{name}.{n}": np.asarray(x) for n, x in enumerate(leaves)}
 

@@ -90,7 +90,7 @@ class Course:
     def _together(self, group: int) -> int:
         """How many lanes a device trains at a time: as asked for, or as many as the compiled program has room for."""
         plan, program = self.plan, self.plan.program
-        tile, most = max(program.width, 1), math.ceil(len(plan.population.groups[group].lanes) / len(plan.devices))
+        tile, most = max(program.width, 1), plan.most(group)
         if plan.lanes_at_once is not None:
             return min(most, max(tile, plan.lanes_at_once // len(plan.devices) // tile * tile))
         if group not in self.together:
