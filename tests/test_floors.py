@@ -43,6 +43,10 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_cli.problems": {"sklearn", "mnist1d"},
     "sweep._disk.storage": {"orbax"},
     "sweep._disk.study": {"optuna", "sqlalchemy"},
+    "sweep._engines.sending": {"cloudpickle"},
+    "sweep._engines.submitit": {"submitit"},
+    "sweep._engines.ray": {"ray"},
+    "sweep._engines.dask": {"distributed"},
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library
 UPSTAIRS = {
@@ -208,6 +212,10 @@ def test_importing_gradtx_needs_jax_alone():
         "torch",
         "optuna",
         "mnist1d",
+        "cloudpickle",
+        "submitit",
+        "ray",
+        "distributed",
     ]
     code = f"import sys, gradtx, gradtx.testing; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -26,6 +26,7 @@ from gradtx.sweep._result import Sweep
 
 EACH = 4  # chunks that a worker trains one after the other, if it is not said how many lanes a chunk has
 SHORTEST, LONGEST = 0.05, 1.0  # seconds between looks at what the workers have done
+LINGER = 5.0  # seconds in which a network's disk may show what workers wrote that have ended
 
 
 def share_out(request: Request) -> Sweep:
@@ -143,15 +144,16 @@ class Hired:
 
     def wait(self, places: list[Place]) -> Iterator[Place]:
         """Wait until all chunks are at their ends; yield each that is. Raises where no worker is left."""
-        left, pause = list(places), SHORTEST
+        left, pause, ended_at = list(places), SHORTEST, math.inf
         while True:
             alone = self._look()
+            ended_at = min(ended_at, time.monotonic()) if alone else math.inf
             ended = [place for place in left if place.done()]
             left = [place for place in left if place not in ended]
             yield from ended
             if not left:
                 return
-            if alone:
+            if time.monotonic() - ended_at >= LINGER:
                 self._give_up(len(left), len(places))
             if self.crew is None:
                 self.crew = self.engine.start(str(self.meeting.folder))

@@ -36,7 +36,7 @@ def options() -> dict[str, Any]:
 def as_at_the_caller(options: Mapping[str, Any], cache: Path) -> Iterator[None]:
     """Give JAX these options and, unless it has a persistent cache, this one."""
     used = dict(options) | {
-        "jax_compilation_cache_dir": jax.config.jax_compilation_cache_dir or str(cache),
+        "jax_compilation_cache_dir": getattr(jax.config, "jax_compilation_cache_dir", None) or str(cache),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }

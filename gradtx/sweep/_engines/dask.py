@@ -43,7 +43,13 @@ class Futures:
 
 
 def dask(client: Any, workers: int, **options: Any) -> Dask:
-    """See `gradtx.sweep.engines.dask`."""
+    """Workers as tasks of the Dask cluster of a ``distributed.Client``.
+
+    ``options`` are those of ``Client.submit``: ``resources={"GPU": 1}``, ``workers``, ``retries`` and so on. Dask begins
+    a task again where its process is lost. Needs distributed.
+
+    Raises `TransformationError`: ``client`` is no client.
+    """
     try:
         from distributed import Client
     except ImportError:

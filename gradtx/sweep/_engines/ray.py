@@ -59,7 +59,11 @@ class Tasks:
 
 
 def ray(workers: int, **options: Any) -> Ray:
-    """See `gradtx.sweep.engines.ray`."""
+    """Workers as tasks of Ray: of the cluster that ``ray.init`` joined, or of one that is started on this machine.
+
+    ``options`` are those of ``ray.remote``: ``num_gpus=1``, ``num_cpus``, ``resources`` and so on. A task whose process
+    is lost is begun again, three times unless ``max_retries`` says otherwise. Needs Ray.
+    """
     _library()
     return Ray(whole_number("ray: workers", workers), options)
 

@@ -1,6 +1,5 @@
 """Workers as jobs of SLURM, or as processes of this machine, by submitit."""
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,7 @@ class Jobs:
 
     def failures(self) -> list[str]:
         """What those that have failed said last."""
-        errors = [job.exception() for job in self.jobs if job.done()]
-        return [str(error).strip() for error in errors if error is not None]
+        return [said for said in map(_failure, self.jobs) if said]
 
     def stop(self) -> None:
         """Cancel those that are left."""
@@ -61,8 +59,23 @@ class Jobs:
                 job.cancel()
 
 
+def _failure(job: Any) -> str:
+    """Why a job has failed; empty if it has not."""
+    if not job.done():
+        return ""
+    if job.paths.result_pickle.exists():  # without one, submitit would wait for it
+        return str(job.exception() or "").strip()
+    lines = (job.stderr() or "").strip().splitlines()
+    return f"job {job.job_id} was ended ({job.state}): {lines[-1] if lines else f'it said nothing, see {job.paths.stdout}'}"
+
+
 def submitit(workers: int, *, cluster: str | None = None, **parameters: Any) -> Submitit:
-    """See `gradtx.sweep.engines.submitit`."""
+    """Workers as jobs of SLURM or another ``cluster`` that submitit knows; ``"local"``: processes of this machine.
+
+    ``parameters`` are those of ``submitit.AutoExecutor.update_parameters``: ``timeout_min``, ``gpus_per_node``,
+    ``slurm_partition`` and so on. A job that SLURM ends early is submitted again. The folder must be on a disk that the
+    nodes share. Needs submitit.
+    """
     _library()
     return Submitit(whole_number("submitit: workers", workers), cluster, parameters)
 
