@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -211,7 +210,7 @@ def test_a_caller_that_is_broken_off_anywhere_goes_on_to_the_same_bits(options, 
 
         def broken(*args, plain=plain):
             calls.append(1)
-            if len(calls) % 9 == 8:
+            if len(calls) in (2, 5, 9, 16, 24, 37):
                 raise Killed
             return plain(*args)
 
@@ -222,12 +221,12 @@ def test_a_caller_that_is_broken_off_anywhere_goes_on_to_the_same_bits(options, 
             result = run(tmp_path, engine="folder", lanes_at_once=12, **options)
         except Killed:
             times += 1
-    assert times > 1
+    assert times > 3
     assert_same_sweep(result, whole(**options))
 
 
 def test_a_worker_that_was_taken_for_dead_stops_and_harms_nobody(tmp_path, whole, monkeypatch):
-    """While the caller saves for the first time, another worker takes its chunk and trains it to the end."""
+    """While the caller is about to save, another worker takes its chunk and trains it to the end."""
     save, rest = worker.Worker._save, []
 
     def slow(self, course, storage, lease):
@@ -241,7 +240,7 @@ def test_a_worker_that_was_taken_for_dead_stops_and_harms_nobody(tmp_path, whole
         save(self, course, storage, lease)
 
     monkeypatch.setattr(worker.Worker, "_save", slow)
-    result = run(tmp_path, engine="folder", lanes_at_once=8, save_every=0.0)
+    result = run(tmp_path, engine="folder", lanes_at_once=8)
     assert_same_sweep(result, whole())
     assert not (rest[0].folder / "done").exists()
     assert not list((rest[0].folder / "progress").glob("[0-9]*"))
@@ -301,7 +300,7 @@ def test_one_that_fails_is_told_and_the_others_go_on(tmp_path, whole):
 
 def test_where_all_have_ended_the_call_says_why_and_the_same_call_goes_on(tmp_path, whole, monkeypatch):
     monkeypatch.setattr(caller, "LINGER", 0.0)
-    with pytest.raises(gradtx.TransformationError, match=r"all workers have ended, and 8 of 8 chunks .* no such host"):
+    with pytest.raises(gradtx.TransformationError, match=r"all workers have ended, and 4 of 4 chunks .* no such host"):
         run(tmp_path, engine=Threads("no such host", works=False))
     assert_same_sweep(run(tmp_path, engine="folder"), whole())
 
@@ -431,7 +430,7 @@ def test_what_an_engine_cannot_be_given(options, message, tmp_path):
 def test_a_loss_that_cannot_be_sent_is_refused(tmp_path):
     lock = threading.Lock()
     with pytest.raises(gradtx.TransformationError, match="the sweep cannot be sent to workers: cannot pickle"):
-        run(tmp_path, engine="folder", loss=lambda params, batch, l2: l2 * jnp.sum(params["w"]) + (lock is None))
+        run(tmp_path, engine="folder", loss=lambda params, batch, l2: l2 * jnp.sum(params["w"]) * (0.0 if lock is None else 1.0))
     assert not list(tmp_path.iterdir())
 
 
@@ -458,6 +457,7 @@ def full(limit=2000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what threads of Orbax leave behind
 @pytest.mark.parametrize("engine", ["local", "folder"])
 def test_a_full_disk_is_said_and_what_was_saved_is_whole(engine, tmp_path, whole, monkeypatch):
     save, times = Storage.save, []

@@ -78,7 +78,7 @@ class Meeting:
             for n, chunk in enumerate(chunks):
                 place = Place(self, number, n, chunk)
                 made_folder("sweep.run", place.folder)
-                state = state_of(chunk)
+                state = None if place.begins() else state_of(chunk)
                 if state is not None:
                     place.storage("begin").save(*state)
             with writing(self.place):
@@ -135,6 +135,10 @@ class Place:
             except FileNotFoundError:
                 continue
         return None
+
+    def begins(self) -> bool:
+        """Whether what the chunk begins with was saved."""
+        return any((self.folder / "begin" / "progress").glob("[0-9]*.json"))
 
     def end(self, lease: int, steps: int, best: float) -> None:
         """Say that the chunk is at its end, and remove what is not needed any more."""
