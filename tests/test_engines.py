@@ -2,7 +2,6 @@
 
 import errno
 import importlib.metadata
-import json
 import os
 import resource
 import signal
@@ -145,7 +144,11 @@ def request(**options):
 def test_a_state_that_is_divided_and_joined_is_the_same():
     plan = request(select=HALVING).plan()
     where, arrays = beginning(plan)
-    arrays |= {"sums": np.random.default_rng(0).normal(size=(28, 9)), "rows.0.0": np.arange(20), "rows.1.0": np.arange(8)}
+    arrays |= {
+        "sums": np.random.default_rng(0).normal(size=(28, 9)),
+        "rows.0.0": np.arange(20),
+        "rows.1.0": np.arange(8),
+    }
     chunks = divided(plan.population, range(28), 8, 0, plan.ends[0])
     found, back = joined(plan, (where, {}), [(c, part_state(plan, (where, arrays), c)) for c in chunks])
     assert found == where
@@ -308,7 +311,7 @@ def test_where_all_have_ended_the_call_says_why_and_the_same_call_goes_on(tmp_pa
 def test_an_error_of_the_loss_ends_the_worker_and_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(caller, "LINGER", 0.0)
     monkeypatch.setattr(ChunkCourse, "measure", lambda self: 1 / 0)
-    with pytest.raises(gradtx.TransformationError, match="all workers have ended.*division by zero"):
+    with pytest.raises(gradtx.TransformationError, match=r"all workers have ended.*division by zero"):
         run(tmp_path, engine=Threads())
 
 
@@ -331,7 +334,9 @@ def contents(folder):
 def test_a_worker_with_another_version_of_the_loss_is_refused(begun, monkeypatch):
     before = contents(begun)
     monkeypatch.setattr(chunked, "ridge", lambda params, batch, l2: jnp.sum(params["w"] ** 2) * l2)
-    with pytest.raises(gradtx.TransformationError, match=r"worker: .* is another one here: loss is \w+ there and \w+ here"):
+    with pytest.raises(
+        gradtx.TransformationError, match=r"worker: .* is another one here: loss is \w+ there and \w+ here"
+    ):
         sweep.engines.work(begun)
     assert contents(begun) == before
 
@@ -339,7 +344,7 @@ def test_a_worker_with_another_version_of_the_loss_is_refused(begun, monkeypatch
 def test_a_worker_without_the_module_of_the_loss_is_refused(begun, monkeypatch):
     before = contents(begun)
     monkeypatch.delattr(chunked, "ridge")
-    with pytest.raises(gradtx.TransformationError, match="cannot be loaded here: .*ridge"):
+    with pytest.raises(gradtx.TransformationError, match=r"cannot be loaded here: .*ridge"):
         sweep.engines.work(begun)
     assert contents(begun) == before
 
@@ -347,7 +352,9 @@ def test_a_worker_without_the_module_of_the_loss_is_refused(begun, monkeypatch):
 def test_a_worker_with_another_version_of_a_library_is_refused(begun, monkeypatch):
     before, version = contents(begun), importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9" if name == "jax" else version(name))
-    with pytest.raises(gradtx.TransformationError, match=rf"other versions: jax is {version('jax')} there and 9\.9 here"):
+    with pytest.raises(
+        gradtx.TransformationError, match=rf"other versions: jax is {version('jax')} there and 9\.9 here"
+    ):
         sweep.engines.work(begun)
     assert contents(begun) == before
 
@@ -400,7 +407,7 @@ def test_one_folder_is_for_one_machine_or_for_workers(first, tmp_path):
     run(tmp_path, steps=2, population=population, engine=first)
     second = "folder" if first == "local" else "local"
     before = contents(tmp_path)
-    with pytest.raises(gradtx.TransformationError, match="go on with .*engine.*or give another folder"):
+    with pytest.raises(gradtx.TransformationError, match=r"go on with .*engine.*or give another folder"):
         run(tmp_path, steps=2, population=population, engine=second)
     assert contents(tmp_path) == before
 
@@ -430,12 +437,18 @@ def test_what_an_engine_cannot_be_given(options, message, tmp_path):
 def test_a_loss_that_cannot_be_sent_is_refused(tmp_path):
     lock = threading.Lock()
     with pytest.raises(gradtx.TransformationError, match="the sweep cannot be sent to workers: cannot pickle"):
-        run(tmp_path, engine="folder", loss=lambda params, batch, l2: l2 * jnp.sum(params["w"]) * (0.0 if lock is None else 1.0))
+        run(
+            tmp_path,
+            engine="folder",
+            loss=lambda params, batch, l2: l2 * jnp.sum(params["w"]) * (0.0 if lock is None else 1.0),
+        )
     assert not list(tmp_path.iterdir())
 
 
 def test_the_engines_check_what_they_are_given():
-    with pytest.raises(gradtx.TransformationError, match="submitit: workers: expected a whole number, 1 or more, found 0"):
+    with pytest.raises(
+        gradtx.TransformationError, match="submitit: workers: expected a whole number, 1 or more, found 0"
+    ):
         sweep.engines.submitit(0)
     with pytest.raises(gradtx.TransformationError, match="ray: workers"):
         sweep.engines.ray(1.5)
@@ -468,7 +481,9 @@ def test_a_full_disk_is_said_and_what_was_saved_is_whole(engine, tmp_path, whole
             save(self, *args)
 
     monkeypatch.setattr(Storage, "save", filling)
-    with pytest.raises(gradtx.TransformationError, match=r"progress cannot be written: File too large\. What was saved"):
+    with pytest.raises(
+        gradtx.TransformationError, match=r"progress cannot be written: File too large\. What was saved"
+    ):
         run(tmp_path, engine=engine, save_every=0.0)
     assert_same_sweep(run(tmp_path, engine=engine), whole())
 
@@ -507,7 +522,9 @@ def devices(*numbers, platform="gpu"):
 def test_two_workers_on_one_gpu_are_refused(tmp_path):
     with gpus.held(tmp_path, Watch(), devices(0), {}):
         with (
-            pytest.raises(gradtx.TransformationError, match=rf"GPU 0 of .* worker of this sweep, process {os.getpid()}"),
+            pytest.raises(
+                gradtx.TransformationError, match=rf"GPU 0 of .* worker of this sweep, process {os.getpid()}"
+            ),
             gpus.held(tmp_path, Watch(), devices(1, 0), {}),
         ):
             pass
@@ -555,22 +572,6 @@ def kill_one(folder, killed):
                 break
 
 
-def check_with_one_killed(engine, folder, whole, monkeypatch):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
-    killed = []
-    thread = threading.Thread(target=kill_one, args=(folder, killed))
-    thread.start()
-    options = {"steps": 300, "select": HALVING}
-    result = run(folder, engine=engine, lanes_at_once=12, save_every=0.2, **options)
-    thread.join()
-    assert_same_sweep(result, whole(**options))
-    (lease,) = killed
-    assert leases.newest(lease.parent) == int(lease.name) + 1  # another has taken it up
-    done = sweep.engines.workers(folder)
-    assert json.loads((lease.parent / str(int(lease.name) + 1) / "done").read_text())["steps"] > 0
-    return done
-
-
 @contextmanager
 def processes_of(kind):
     """Two workers of an engine, on this machine."""
@@ -585,10 +586,42 @@ def processes_of(kind):
             yield sweep.engines.dask(one, 2)
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("default")  # the libraries warn of much, and of a worker that is killed so do we
 @pytest.mark.parametrize("kind", ["submitit", "ray", "dask"])
-def test_with_a_worker_killed_the_bits_are_those_of_one_machine(kind, tmp_path, whole, monkeypatch):
+def test_with_a_worker_killed_the_bits_are_those_of_one_machine(kind, tmp_path, whole):
+    options, killed = {"steps": 300, "select": HALVING}, []
+    thread = threading.Thread(target=kill_one, args=(tmp_path, killed))
+    thread.start()
     with processes_of(kind) as engine:
-        done = check_with_one_killed(engine, tmp_path, whole, monkeypatch)
-    if len(done) == 2:
-        assert 0 in {one["compiled"] for one in done}
+        result = run(tmp_path, engine=engine, lanes_at_once=12, save_every=0.2, **options)
+    thread.join()
+    assert_same_sweep(result, whole(**options))
+    (lease,) = killed
+    assert not (lease / "done").exists()
+    assert (lease.parent / str(int(lease.name) + 1) / "done").exists()  # another has taken it up
+
+
+# Compiling ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_second_worker_compiles_nothing_whatever_its_numbers(tmp_path, monkeypatch):
+    """Two processes, one after the other, from the command line: two sweeps that differ in their numbers."""
+    monkeypatch.setattr(caller, "LINGER", 0.0)
+    found = []
+    for n, rates in enumerate(([0.1, 0.2], [0.3, 0.01])):
+        population = sweep.grid(gradtx.adam, learning_rate=rates, numbers={"l2": [0.1 * n]}, seeds=[n, 7])
+        folder = tmp_path / str(n)
+        with pytest.raises(gradtx.TransformationError, match="all workers have ended"):
+            run(folder, engine=Threads(works=False), population=population)
+        ended = subprocess.run(
+            [sys.executable, "-m", "gradtx", "worker", str(folder)],
+            capture_output=True, text=True, timeout=300, check=False,
+            env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")},
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.startswith("trained 1 chunks, 4 lanes, 240 steps: process ")
+        assert_same_sweep(run(folder, engine="folder", population=population), run(population=population))
+        found += sweep.engines.workers(folder)
+    assert [one["compiled"] for one in found] == [found[0]["compiled"], 0]
+    assert found[0]["compiled"] >= 3  # the beginning, training, the end
+    assert found[1]["read"] == found[0]["compiled"] + found[0]["read"]

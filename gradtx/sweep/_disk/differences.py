@@ -10,8 +10,8 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     >>> differences({"steps": 3, "seed": 0}, {"steps": 4, "seed": 0})
     'steps is 3 there and 4 here'
     """
-    names = [name for name in {**here, **there} if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {_short(there.get(name))} there and {_short(here.get(name))} here" for name in names[:3])
+    names = [name for name in {**here, **there} if there.get(name) != here.get(name)][:3]
+    return "; ".join(f"{name} is {_short(there.get(name))} there and {_short(here.get(name))} here" for name in names)
 
 
 def _short(x: Any) -> str:

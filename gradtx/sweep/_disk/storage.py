@@ -102,7 +102,8 @@ class Storage:
             checkpointer.save(folder, args=_as_saved({name: _bytes(x) for name, x in arrays.items() if x.size}))
         digests = {str(file.relative_to(folder)): _digest(file) for file in _files(folder)}
         shapes = {name: [x.dtype.name, list(x.shape)] for name, x in arrays.items()}
-        write_whole(self.place / f"{self.number}.json", json.dumps({"where": where, "arrays": shapes, "files": digests}))
+        told = {"where": where, "arrays": shapes, "files": digests}
+        write_whole(self.place / f"{self.number}.json", json.dumps(told))
         for path in self.place.iterdir():
             name = path.name.partition(".")[0]
             if name.isdigit() and int(name) != self.number:

@@ -174,8 +174,8 @@ class Hired:
     def _give_up(self, left: int, chunks: int) -> None:
         failures = self.crew.failures() if self.crew else []
         raise TransformationError(
-            f"sweep.run: all workers have ended, and {left} of {chunks} chunks are not at their ends. The same call goes "
-            f"on from what was saved. {failures[0] if failures else ''}".strip()
+            f"sweep.run: all workers have ended, and {left} of {chunks} chunks are not at their ends. The same call "
+            f"goes on from what was saved. {failures[0] if failures else ''}".strip()
         )
 
     def dismiss(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from gradtx.sweep._disk.snapshot import flat
 from gradtx.sweep._engine.course import Course
 from gradtx.sweep._engine.plan import Plan
-from gradtx.sweep._engine.units import Unit, Wave, rows_at
+from gradtx.sweep._engine.units import Unit, Wave
 from gradtx.sweep._grouping import Group
 from gradtx.sweep._population import Population
 from gradtx.sweep._result import FINISHED

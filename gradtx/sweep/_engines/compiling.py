@@ -75,7 +75,7 @@ def first(place: Path, watch: Watch) -> Iterator[bool]:
         (place / "done").touch()
 
 
-# How many programs were compiled ----------------------------------------------------------------------------------------
+# How many programs were compiled --------------------------------------------------------------------------------------
 
 _COUNTS = {"/jax/compilation_cache/cache_misses": 0, "/jax/compilation_cache/cache_hits": 0}
 

@@ -36,7 +36,7 @@ class Futures:
         return [str(future.exception()).strip() for future in self.futures if future.status == "error"]
 
     def stop(self) -> None:
-        """Cancel those that are left: Dask ends none that runs, but each ends after its chunk."""
+        """Cancel those that have not begun. Dask ends none that runs: they go on to the end of the round."""
         for future in self.futures:
             if not future.done():
                 future.cancel()
@@ -45,8 +45,8 @@ class Futures:
 def dask(client: Any, workers: int, **options: Any) -> Dask:
     """Workers as tasks of the Dask cluster of a ``distributed.Client``.
 
-    ``options`` are those of ``Client.submit``: ``resources={"GPU": 1}``, ``workers``, ``retries`` and so on. Dask begins
-    a task again where its process is lost. Needs distributed.
+    ``options`` are those of ``Client.submit``: ``resources={"GPU": 1}``, ``workers``, ``retries`` and so on. Dask
+    begins a task again where its process is lost. Needs distributed.
 
     Raises `TransformationError`: ``client`` is no client.
     """

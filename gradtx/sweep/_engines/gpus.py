@@ -43,8 +43,8 @@ def held(place: Path, watch: Watch, devices: Sequence[Any], environment: Mapping
                 stack.enter_context(lease.held())
             elif owner or not shares:
                 raise TransformationError(
-                    f"worker: GPU {name.rpartition('-')[2]} of {socket.gethostname()} belongs to another worker of this "
-                    f"sweep, {owner or 'a process that has just begun'}: give each worker a GPU of its own "
+                    f"worker: GPU {name.rpartition('-')[2]} of {socket.gethostname()} belongs to another worker of "
+                    f"this sweep, {owner or 'a process that has just begun'}: give each worker a GPU of its own "
                     "(CUDA_VISIBLE_DEVICES), or to all that share one a fraction of its memory, such as "
                     "XLA_PYTHON_CLIENT_MEM_FRACTION=0.45"
                 )

@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,9 +68,7 @@ class Meeting:
 
     # Rounds and chunks ------------------------------------------------------------------------------------------------
 
-    def open(
-        self, number: int, chunks: Sequence[Chunk], state_of: Callable[[Chunk], State | None]
-    ) -> list["Place"]:
+    def open(self, number: int, chunks: Sequence[Chunk], state_of: Callable[[Chunk], State | None]) -> list["Place"]:
         """Begin a round, each chunk from its state, or from nothing. A round that was begun before stays as it is."""
         found = self.round(number)
         if found is None:
@@ -86,8 +83,8 @@ class Meeting:
             found = [Place(self, number, n, chunk) for n, chunk in enumerate(chunks)]
         if [place.chunk for place in found] != list(chunks):
             raise TransformationError(
-                f"sweep.run: {self.place / str(number)} is damaged: its chunks are not those of this sweep. Nothing was "
-                f"changed: put back a copy of it, or delete {self.place} to start anew"
+                f"sweep.run: {self.place / str(number)} is damaged: its chunks are not those of this sweep. Nothing "
+                f"was changed: put back a copy of it, or delete {self.place} to start anew"
             )
         return found
 

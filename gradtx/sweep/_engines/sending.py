@@ -68,7 +68,9 @@ def received(meeting: Meeting) -> tuple[Request, Plan]:
     what = differences(settings["identity"], identity_of(plan))
     if what:
         loss = settings["loss"] and f"; the loss is {settings['loss']} there and {_where_from(request.loss)} here"
-        raise TransformationError(f"{who} is another one here: {what}{loss}. Install here what the sweep was begun with")
+        raise TransformationError(
+            f"{who} is another one here: {what}{loss}. Install here what the sweep was begun with"
+        )
     return request, plan
 
 

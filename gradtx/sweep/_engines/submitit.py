@@ -66,7 +66,8 @@ def _failure(job: Any) -> str:
     if job.paths.result_pickle.exists():  # without one, submitit would wait for it
         return str(job.exception() or "").strip()
     lines = (job.stderr() or "").strip().splitlines()
-    return f"job {job.job_id} was ended ({job.state}): {lines[-1] if lines else f'it said nothing, see {job.paths.stdout}'}"
+    said = lines[-1] if lines else f"it said nothing, see {job.paths.stdout}"
+    return f"job {job.job_id} was ended ({job.state}): {said}"
 
 
 def submitit(workers: int, *, cluster: str | None = None, **parameters: Any) -> Submitit:

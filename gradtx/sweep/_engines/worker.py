@@ -40,7 +40,7 @@ def work(folder: str | Path) -> dict[str, Any]:
     meeting, watch = Meeting(folder), Watch()
     if not meeting.exists():
         raise TransformationError(
-            f"worker: {meeting.folder} holds no sweep for workers: begin one with sweep.run(..., engine=..., folder=...)"
+            f"worker: {meeting.folder} holds no sweep for workers: begin one with sweep.run(..., folder=, engine=)"
         )
     with as_at_the_caller(meeting.settings["options"], meeting.place / "compiled"):
         _, plan = received(meeting)
@@ -156,9 +156,8 @@ def equipped(meeting: Meeting, plan: Plan, watch: Watch) -> Iterator[Worker]:
 def _agree_on_platform(meeting: Meeting, platform: str) -> None:
     """The first worker says on which kind of device the sweep is trained; raise where this one has another."""
     place = meeting.place / "platform"
-    with writing(meeting.place):
-        with suppress(FileExistsError), open(place, "x", encoding="utf-8") as file:
-            file.write(platform)
+    with writing(meeting.place), suppress(FileExistsError), open(place, "x", encoding="utf-8") as file:
+        file.write(platform)
     there = place.read_text(encoding="utf-8") or platform  # empty for the moment in which it is written
     if there != platform:
         raise TransformationError(
