@@ -4,20 +4,19 @@ import errno
 import importlib.metadata
 import os
 import resource
-import signal
 import subprocess
 import sys
 import threading
 import time
 import types
 from contextlib import contextmanager
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gradtx
+from benchmarks.engines import kill_one, two_workers
 from gradtx import sweep
 from gradtx.sweep._disk import files, owners
 from gradtx.sweep._disk.storage import Storage
@@ -559,40 +558,13 @@ def test_gpus_are_told_apart_by_what_each_process_was_given(tmp_path):
 # Workers that are killed ----------------------------------------------------------------------------------------------
 
 
-def kill_one(folder, killed):
-    """Kill the owner of the first chunk that has been saved and is not at its end."""
-    limit = time.monotonic() + 240
-    while not killed and time.monotonic() < limit:
-        time.sleep(0.02)
-        for marker in Path(folder).glob("chunks/0/*/*/progress/[0-9]*.json"):
-            lease = marker.parent.parent
-            if lease.name.isdigit() and not (lease / "done").exists():
-                os.kill(int((lease / "owner").read_text().rsplit(" ", 2)[1]), signal.SIGKILL)
-                killed.append(lease)
-                break
-
-
-@contextmanager
-def processes_of(kind):
-    """Two workers of an engine, on this machine."""
-    if kind == "submitit":
-        yield sweep.engines.submitit(2, cluster="local", timeout_min=5)
-    elif kind == "ray":
-        yield sweep.engines.ray(2)
-    else:
-        from distributed import Client, LocalCluster
-
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as one:
-            yield sweep.engines.dask(one, 2)
-
-
 @pytest.mark.filterwarnings("default")  # the libraries warn of much, and of a worker that is killed so do we
 @pytest.mark.parametrize("kind", ["submitit", "ray", "dask"])
 def test_with_a_worker_killed_the_bits_are_those_of_one_machine(kind, tmp_path, whole):
     options, killed = {"steps": 300, "select": HALVING}, []
     thread = threading.Thread(target=kill_one, args=(tmp_path, killed))
     thread.start()
-    with processes_of(kind) as engine:
+    with two_workers(kind) as engine:
         result = run(tmp_path, engine=engine, lanes_at_once=12, save_every=0.2, **options)
     thread.join()
     assert_same_sweep(result, whole(**options))

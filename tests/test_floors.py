@@ -212,7 +212,6 @@ def test_importing_gradtx_needs_jax_alone():
         "torch",
         "optuna",
         "mnist1d",
-        "cloudpickle",
         "submitit",
         "ray",
         "distributed",
