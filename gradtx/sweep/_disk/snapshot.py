@@ -58,13 +58,14 @@ def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.nd
         begun = course.settings_of(number)
         _, shapes = like(plan.program, begun, plan.params, plan.make, len(own))
         rows = _unflat(f"rows.{number}", shapes, arrays)
-        lanes = arrays[f"lanes.{number}"].tolist()
+        row = {lane: n for n, lane in enumerate(own)}
+        setting = {lane: n for n, lane in enumerate(arrays[f"lanes.{number}"].tolist())}
         settings = _unflat(f"settings.{number}", begun, arrays)
-        course.kept |= {lane: at(rows, n) for n, lane in enumerate(own) if lane not in lanes}
-        for clock in sorted({int(arrays["clock"][lane]) for lane in lanes}, reverse=True):
-            chosen = [lane for lane in lanes if arrays["clock"][lane] == clock]
-            mine = rows_at(settings, [lanes.index(lane) for lane in chosen])
-            course.place(number, chosen, mine, at(rows, [own.index(lane) for lane in chosen]), clock)
+        course.kept |= {lane: at(rows, n) for lane, n in row.items() if lane not in setting}
+        for clock in sorted({int(arrays["clock"][lane]) for lane in setting}, reverse=True):
+            chosen = [lane for lane in setting if arrays["clock"][lane] == clock]
+            mine = rows_at(settings, [setting[lane] for lane in chosen])
+            course.place(number, chosen, mine, at(rows, [row[lane] for lane in chosen]), clock)
 
 
 def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

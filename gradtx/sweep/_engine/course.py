@@ -329,6 +329,8 @@ class Course:
     def rows(self, group: int, lanes: list[int], rows: Lanes) -> Lanes:
         """The rows of all lanes of a group, in every process: those that `gather` found and those no longer trained."""
         own = self.plan.population.groups[group].lanes
+        if len(lanes) == len(own):
+            return rows
         found = {lane: at(rows, n) for n, lane in enumerate(lanes)} | self.kept
         other = next(iter(found.values()), None)
         whole = stack([found.get(lane, other) for lane in own])
