@@ -10,8 +10,9 @@ is lost is taken up from its last save, and what comes out is bit for bit what o
 same kind. The program of a structure is compiled once for all workers. The caller waits, makes the selections, and puts
 the result together; after any interruption the same call goes on.
 
-On accelerators all lanes of a chunk are one ``vmap`` unless ``width`` is given; a caller without one (a login node)
-gives it for its workers, which have devices of their own: ``width=64``.
+On accelerators all lanes of a chunk are one ``vmap`` unless ``width`` is given. A caller without one, such as a login
+node, gives ``width`` for its workers, and ``devices="all"`` where each is to use all that it has. Two workers on one
+GPU are refused unless they were told to share its memory (``XLA_PYTHON_CLIENT_MEM_FRACTION=0.45``).
 """
 
 from gradtx.sweep._engines.dask import dask

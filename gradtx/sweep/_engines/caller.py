@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._disk.snapshot import restore, snapshot
 from gradtx.sweep._engine.lanes import ALL
 from gradtx.sweep._engine.plan import Plan
-from gradtx.sweep._engines.chunks import Chunk, State, Whole, beginning, divided, joined, part_state
+from gradtx.sweep._engines.chunks import State, Whole, beginning, divided, joined, part_state
 from gradtx.sweep._engines.compiling import as_at_the_caller, options
 from gradtx.sweep._engines.engine import Crew, Engine
 from gradtx.sweep._engines.leases import Watch
@@ -52,7 +52,7 @@ def share_out(request: Request) -> Sweep:
                     told = place.done() or {}
                     bar(told.get("steps", 0), math.nan if told.get("best") is None else told["best"])
                 course = Whole(plan)
-                restore(course, *joined(plan, state, _states(places)))
+                restore(course, *joined(plan, state, ((place.chunk, place.result()) for place in places)))
                 course.turn()
                 if course.round == len(plan.ends):
                     break
@@ -88,16 +88,6 @@ def _begun(plan: Plan, meeting: Meeting, state: State, lanes: int) -> list[Place
     begin = plan.ends[number - 1] if number else 0
     chunks = divided(plan.population, training, lanes, begin, plan.ends[number])
     return meeting.open(number, chunks, lambda chunk: part_state(plan, state, chunk) if number else None)
-
-
-def _states(places: Iterable[Place]) -> Iterator[tuple[Chunk, State]]:
-    """The chunks of a round, at its end."""
-    for place in places:
-        told = place.done()
-        found = place.load(str(told["lease"])) if told else None
-        if found is None:
-            raise TransformationError(f"sweep.run: {place.folder} is damaged: what its worker saved is gone")
-        yield place.chunk, found
 
 
 # Who trains -----------------------------------------------------------------------------------------------------------

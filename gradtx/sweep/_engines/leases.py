@@ -80,7 +80,7 @@ class Watch:
         before, since = self.seen.get(lease, (None, now))
         if before != beat:
             self.seen[lease] = beat, now
-            return self.grace <= 0
+            return False
         return now - since >= self.grace
 
     def claim(self, place: Path) -> Lease | None:

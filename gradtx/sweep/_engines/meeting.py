@@ -12,6 +12,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -24,7 +25,7 @@ from gradtx.sweep._disk.files import write_whole, writing
 from gradtx.sweep._disk.folders import local_folder, made_folder
 from gradtx.sweep._disk.storage import Storage
 from gradtx.sweep._engines.chunks import Chunk, State
-from gradtx.sweep._engines.leases import Lost, numbers
+from gradtx.sweep._engines.leases import numbers
 
 ROOM = "chunks"
 
@@ -157,14 +158,30 @@ class Place:
 
     def newest(self) -> State | None:
         """The newest state that any owner saved, or that the chunk begins with; None where it begins with nothing."""
-        for attempt in range(3):
-            try:
-                for name in (*map(str, numbers(self.folder)), "begin"):
-                    found = self.load(name)
-                    if found is not None:
-                        return found
-                return None
-            except TransformationError:  # an owner that was taken for dead may be writing
-                if attempt == 2:
-                    raise
-        raise Lost(str(self.folder))
+        return _again(self._newest)
+
+    def _newest(self) -> State | None:
+        for name in (*map(str, numbers(self.folder)), "begin"):
+            found = self.load(name)
+            if found is not None:
+                return found
+        return None
+
+    def result(self) -> State:
+        """The state at the end of the chunk. Raises `TransformationError` where it is gone."""
+        return _again(self._result)
+
+    def _result(self) -> State:
+        told = self.done()
+        found = self.load(str(told["lease"])) if told else None
+        if found is None:
+            raise TransformationError(f"sweep.run: {self.folder} is damaged: what its worker saved is gone")
+        return found
+
+
+def _again(read: Callable[[], Any]) -> Any:
+    """What is read, at the third attempt at the latest: an owner that was taken for dead may just be writing."""
+    for _ in range(2):
+        with suppress(TransformationError):
+            return read()
+    return read()

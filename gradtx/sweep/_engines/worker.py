@@ -32,7 +32,7 @@ def work(folder: str | Path) -> dict[str, Any]:
     This is what every worker of an engine runs, and ``python -m gradtx worker FOLDER``. Workers may join and leave at
     any time, from any machine that sees the folder and has the same versions of Python, JAX, gradtx and the loss. A
     worker waits where others have all chunks, and ends with the sweep, or where nobody is left who would begin the next
-    round.
+    round. The sweep is pickled in the folder: join only folders that you trust.
 
     Raises `TransformationError`: no sweep was begun there; another version of something; another kind of device than
     that of the other workers; a GPU that another worker has.
