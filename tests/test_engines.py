@@ -418,6 +418,20 @@ def test_another_sweep_in_the_folder_is_refused(begun):
     assert contents(begun) == before
 
 
+def test_a_damaged_chunk_is_said_and_nothing_is_overwritten(tmp_path):
+    population = sweep.grid(gradtx.sgd, learning_rate=[0.1], numbers={"l2": [0.0]})
+    run(tmp_path, steps=2, population=population, engine="folder")
+    saved = tmp_path / "chunks" / "0" / "0" / "1" / "progress"
+    file = max((path for path in (saved / "1").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes(raw)
+    before = contents(tmp_path / "chunks" / "0")
+    with pytest.raises(gradtx.TransformationError, match=rf"{file.name} is damaged: .*Nothing was changed"):
+        run(tmp_path, steps=2, population=population, engine="folder")
+    assert contents(tmp_path / "chunks" / "0") == before
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
