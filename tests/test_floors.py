@@ -45,6 +45,10 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "sweep._disk.storage": {"orbax"},
     "sweep._disk.study": {"optuna", "sqlalchemy"},
     "sweep._studies.forest": {"sklearn"},
+    "sweep._engines.sending": {"cloudpickle"},
+    "sweep._engines.submitit": {"submitit"},
+    "sweep._engines.ray": {"ray"},
+    "sweep._engines.dask": {"distributed"},
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library
 UPSTAIRS = {
@@ -212,6 +216,9 @@ def test_importing_gradtx_needs_jax_alone():
         "torch",
         "optuna",
         "mnist1d",
+        "submitit",
+        "ray",
+        "distributed",
     ]
     code = f"import sys, gradtx, gradtx.testing; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

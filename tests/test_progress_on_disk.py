@@ -134,7 +134,7 @@ def at(target, name, *, late=None):
     setattr(target, name, wrapped)
 
 if moment == "before the marker":
-    at(_storage, "_write")
+    at(_storage, "write_whole")
 elif moment == "while saving":
     at(_storage, "_as_saved", late=0.004)
 elif moment == "before the old one goes":

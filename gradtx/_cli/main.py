@@ -11,6 +11,7 @@ from gradtx._cli.draw import averages, schedule
 from gradtx._cli.explain import show
 from gradtx._cli.race import race
 from gradtx._cli.sweep import sweep
+from gradtx._cli.worker import worker
 from gradtx._value.errors import TransformationError
 
 INTERRUPTED = 130  # what a shell calls a program that was ended by Ctrl-C
@@ -32,7 +33,7 @@ def list_() -> None:
             click.echo(f"  {name:<{width}}  {catalogue.summary(name)}")
 
 
-for command in (show, sweep, race, schedule, averages):
+for command in (show, sweep, worker, race, schedule, averages):
     app.add_command(command)
 
 

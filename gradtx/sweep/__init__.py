@@ -13,6 +13,7 @@ lanes at once, on the same data, batches and initial parameters.
 """
 
 from gradtx._training.callback import Progress
+from gradtx.sweep import engines
 from gradtx.sweep._choice.evolution import population_based
 from gradtx.sweep._choice.selection import halving, hyperband
 from gradtx.sweep._distributions import Distribution, choice, integers, log_uniform, normal, one_minus, uniform
@@ -40,6 +41,7 @@ __all__ = [
     "Search",
     "Sweep",
     "choice",
+    "engines",
     "grid",
     "halving",
     "horizons",

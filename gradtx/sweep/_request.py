@@ -26,6 +26,7 @@ from gradtx.sweep._engine.own_step import OwnStep, prepared_step
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.seeds import whole_seed
 from gradtx.sweep._engine.units import memory_of
+from gradtx.sweep._engines.engine import check_engine
 from gradtx.sweep._population import Population
 
 Tree = Any
@@ -81,6 +82,7 @@ class Request:
     held_out: Tree = None
     evaluate_every: int | None = None
     callback: Callback | None = None
+    engine: Any = "local"
 
     def plan(self) -> Plan:
         """The plan of the sweep. Raises `TransformationError` for an argument that cannot be used."""
@@ -196,6 +198,7 @@ class Request:
                 f"found {self.select!r}"
             )
         check_callback("sweep.run", self.callback)
+        check_engine(self.engine, self.folder, self.devices, fed=is_source(self.data), callback=self.callback)
         if not callable(self.loss):
             raise TransformationError(f"sweep.run: loss: expected a function, found {self.loss!r}")
         if self.folder is not None:

@@ -19,6 +19,8 @@ from gradtx.sweep._engine.course import Course
 from gradtx.sweep._engine.outcome import losses, result
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import agreed
+from gradtx.sweep._engines.caller import share_out
+from gradtx.sweep._engines.meeting import refuse_chunks
 from gradtx.sweep._population import Population
 from gradtx.sweep._request import Request
 from gradtx.sweep._result import Sweep
@@ -55,6 +57,7 @@ def run(
     held_out: Tree = None,
     evaluate_every: int | None = None,
     callback: Callback | None = None,
+    engine: Any = "local",
 ) -> Sweep:
     """Train every lane of a population on the same data, in one compiled program for each structure.
 
@@ -95,6 +98,10 @@ def run(
     *Nothing is lost.* With a ``folder``, progress is saved there every ``save_every`` seconds (needs orbax-checkpoint).
     The same call resumes from it, even after a kill, and ends with the same bits. A finished sweep is read back.
 
+    *Engines.* ``engine`` says who trains: ``"local"``, this process; workers that `gradtx.sweep.engines` starts, on any
+    machines that see the ``folder``; ``"folder"``, this process and whoever joins it there. The unit of work is then a
+    chunk of ``lanes_at_once`` lanes. The bits are those of one machine.
+
     Raises `TransformationError`: as `gradtx.fit`; a number that the loss does not take; a metric whose name does not
     say which way is better; a folder that holds another sweep or a damaged file. Nothing in such a folder is
     overwritten.
@@ -103,17 +110,20 @@ def run(
         Request(
             loss, params, population, data, steps, batch_size, seed, record_every, evaluate, metric, better, select,
             patience, stop_diverged, over, width, lanes_at_once, memory, devices, folder, save_every, progress, has_aux,
-            model_state, held_out, evaluate_every, callback,
+            model_state, held_out, evaluate_every, callback, engine,
         )
     )  # fmt: skip
 
 
 def train(request: Request) -> Sweep:
     """Run the sweep, from its beginning or from the progress in its folder."""
+    if request.engine != "local":
+        return share_out(request)
     plan = request.plan()
     try:
         if request.folder is None:
             return _follow(_begun(plan, None), None, request)
+        refuse_chunks(request.folder)
         storage = Storage(request.folder, identity(plan), writes=jax.process_index() == 0)
         storage.open()
         try:

@@ -33,7 +33,7 @@ def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays["clock"] = share(clock >= 0, clock)
     for group in range(len(course.plan.population.groups)):
         lanes, rows, settings = course.gather(group)
-        arrays |= _flat(f"rows.{group}", course.rows(group, lanes, rows)) | _flat(f"settings.{group}", settings)
+        arrays |= flat(f"rows.{group}", course.rows(group, lanes, rows)) | flat(f"settings.{group}", settings)
         arrays[f"lanes.{group}"] = np.asarray(lanes, np.int64)
     where = {
         "round": course.round,
@@ -62,13 +62,14 @@ def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.nd
         begun = course.settings_of(number)
         _, shapes = like(plan, begun, len(own))
         rows = _unflat(f"rows.{number}", shapes, arrays)
-        lanes = arrays[f"lanes.{number}"].tolist()
+        row = {lane: n for n, lane in enumerate(own)}
+        setting = {lane: n for n, lane in enumerate(arrays[f"lanes.{number}"].tolist())}
         settings = _unflat(f"settings.{number}", begun, arrays)
-        course.kept |= {lane: at(rows, n) for n, lane in enumerate(own) if lane not in lanes}
-        for clock in sorted({int(arrays["clock"][lane]) for lane in lanes}, reverse=True):
-            chosen = [lane for lane in lanes if arrays["clock"][lane] == clock]
-            mine = rows_at(settings, [lanes.index(lane) for lane in chosen])
-            course.place(number, chosen, mine, at(rows, [own.index(lane) for lane in chosen]), clock)
+        course.kept |= {lane: at(rows, n) for lane, n in row.items() if lane not in setting}
+        for clock in sorted({int(arrays["clock"][lane]) for lane in setting}, reverse=True):
+            chosen = [lane for lane in setting if arrays["clock"][lane] == clock]
+            mine = rows_at(settings, [setting[lane] for lane in chosen])
+            course.place(number, chosen, mine, at(rows, [row[lane] for lane in chosen]), clock)
     course.feed(course.drawn)
 
 
@@ -76,7 +77,8 @@ def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
     return {name.removeprefix(start): x for name, x in arrays.items() if name.startswith(start)}
 
 
-def _flat(name: str, tree: Tree) -> dict[str, np.ndarray]:
+def flat(name: str, tree: Tree) -> dict[str, np.ndarray]:
+    """The leaves of a tree of arrays under numbered names."""
     leaves = (jax.random.key_data(x) if is_key(x) else x for x in jax.tree.leaves(tree))
     return {f"{name}.{n}": np.asarray(x) for n, x in enumerate(leaves)}
 

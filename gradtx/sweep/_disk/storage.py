@@ -13,7 +13,6 @@ Every file appears whole or not at all (written beside, then renamed), so the pr
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,17 +23,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._value.errors import TransformationError
+from gradtx.sweep._disk.differences import differences
+from gradtx.sweep._disk.files import write_whole, writing
 from gradtx.sweep._disk.folders import local_folder, made_folder
 
 FORMAT = 1
 
 
 class Storage:
-    """The progress of one sweep in a folder. ``settings`` say which sweep it is; only ``writes`` writes files."""
+    """The progress of one sweep in a folder. ``settings`` say which sweep it is; only ``writes`` writes files.
 
-    def __init__(self, folder: str | Path, settings: Mapping[str, Any], *, writes: bool = True):
+    Without ``locks`` no lock is taken: something else says who may write.
+    """
+
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any], *, writes: bool = True, locks: bool = True):
         self.place = local_folder("sweep.run", folder).absolute() / "progress"
-        self.settings, self.writes = {"format": FORMAT, **settings}, writes
+        self.settings, self.writes, self.locks = {"format": FORMAT, **settings}, writes, locks
         self.number, self.lock = 0, None
         self._check()
 
@@ -49,9 +53,8 @@ class Storage:
                 raise _damaged(file, "it is gone, but there are checkpoints")
             return
         found = self._read(file)
-        names = [name for name in {**self.settings, **found} if found.get(name) != self.settings.get(name)]
-        if names:
-            what = "; ".join(_difference(name, found.get(name), self.settings.get(name)) for name in names[:3])
+        what = differences(found, self.settings)
+        if what:
             raise TransformationError(
                 f"sweep.run: {self.place.parent} holds another sweep: {what}. Nothing was changed: give another "
                 f"folder, or delete {self.place} to start anew"
@@ -62,9 +65,11 @@ class Storage:
         if not self.writes:
             return
         made_folder("sweep.run", self.place)
-        self.lock = _locked(self.place / "lock")
-        if not (self.place / "settings.json").exists():
-            _write(self.place / "settings.json", json.dumps(self.settings, indent=1))
+        with writing(self.place):
+            if self.locks:
+                self.lock = _locked(self.place / "lock")
+            if not (self.place / "settings.json").exists():
+                write_whole(self.place / "settings.json", json.dumps(self.settings, indent=1))
 
     def close(self) -> None:
         """Release the lock."""
@@ -88,13 +93,17 @@ class Storage:
         if not self.writes:
             return
         self.number += 1
-        folder = self.place / str(self.number)
+        with writing(self.place):
+            self._save(self.place / str(self.number), where, arrays)
+
+    def _save(self, folder: Path, where: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed while saving
         with _checkpointer() as checkpointer:
             checkpointer.save(folder, args=_as_saved({name: _bytes(x) for name, x in arrays.items() if x.size}))
         digests = {str(file.relative_to(folder)): _digest(file) for file in _files(folder)}
         shapes = {name: [x.dtype.name, list(x.shape)] for name, x in arrays.items()}
-        _write(self.place / f"{self.number}.json", json.dumps({"where": where, "arrays": shapes, "files": digests}))
+        told = {"where": where, "arrays": shapes, "files": digests}
+        write_whole(self.place / f"{self.number}.json", json.dumps(told))
         for path in self.place.iterdir():
             name = path.name.partition(".")[0]
             if name.isdigit() and int(name) != self.number:
@@ -138,13 +147,6 @@ def _array(x: Any, dtype: str, shape: list[int]) -> np.ndarray:
     return x if x.dtype.name == dtype else np.frombuffer(x.tobytes(), jnp.dtype(dtype)).reshape(shape)
 
 
-def _difference(name: str, there: Any, here: Any) -> str:
-    def short(x: Any) -> str:
-        return f"{str(x)[:60]}..." if len(str(x)) > 60 else str(x)
-
-    return f"{name} is {short(there)} there and {short(here)} here"
-
-
 def _damaged(file: Path, what: str) -> TransformationError:
     return TransformationError(
         f"sweep.run: {file} is damaged: {what}. Nothing was changed: put back a copy of it, or delete {file.parent} to "
@@ -186,16 +188,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _write(file: Path, text: str) -> None:
-    """The whole file or none of it."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(beside, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(beside, file)
 
 
 def _locked(file: Path) -> Any:

@@ -1,9 +1,7 @@
 """What a search keeps with Optuna: the study, its storage, and the trials that several processes share."""
 
 import math
-import os
 import random
-import socket
 import threading
 import time
 import warnings
@@ -17,6 +15,7 @@ from urllib.parse import quote
 import numpy as np
 
 from gradtx._value.errors import TransformationError
+from gradtx.sweep._disk.owners import is_dead, new_owner
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._result import DROPPED, Sweep
 
@@ -190,8 +189,7 @@ class Work:
     ):
         self.optuna, self.study, self.trials, self.lanes = optuna, study, trials, lanes
         self.seed, self.space, self.fixed = seed, space, fixed
-        self.place = _place()
-        self.me = f"{self.place} {os.getpid()} {random.SystemRandom().randrange(2**32):08x}"
+        self.me = new_owner()
 
     def count(self) -> int:
         """How many trials are finished."""
@@ -293,22 +291,9 @@ class Work:
                 began = trial.datetime_start or datetime.now()
                 gone = (datetime.now() - began).total_seconds() > GRACE
             else:
-                gone = time.time() - beats.get(f"process {owner}", 0.0) > GRACE or self._is_dead(owner)
+                gone = time.time() - beats.get(f"process {owner}", 0.0) > GRACE or is_dead(owner)
             if gone:
                 self._end(trial.number, state=self.optuna.trial.TrialState.FAIL)
-
-    def _is_dead(self, owner: str) -> bool:
-        """Whether a process of this machine has ended."""
-        place, pid, _ = owner.rsplit(" ", 2)
-        if place != self.place:
-            return False
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return True
-        except OSError:
-            return False
-        return False
 
     def _sampler(self, number: int) -> Any:
         """TPE for a batch, seeded by its first trial: repeatable, and different in every process."""
@@ -317,11 +302,3 @@ class Work:
             seed = int(np.random.SeedSequence([self.seed % 2**64, number]).generate_state(1)[0])
             start = max(10, self.lanes)
             return self.optuna.samplers.TPESampler(seed=seed, n_startup_trials=start, constant_liar=True)
-
-
-def _place() -> str:
-    """The name of this machine, or container: processes within it can see each other."""
-    try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()

@@ -122,7 +122,7 @@ class Course:
     def _together(self, group: int) -> int:
         """How many lanes a device trains at a time: as asked for, or as many as the compiled program has room for."""
         plan, program = self.plan, self.plan.program_of(group)
-        tile, most = max(program.width, 1), math.ceil(len(plan.population.groups[group].lanes) / len(plan.devices))
+        tile, most = max(program.width, 1), plan.most(group)
         if plan.lanes_at_once is not None:
             return min(most, max(tile, plan.lanes_at_once // len(plan.devices) // tile * tile))
         if group not in self.together:
@@ -360,6 +360,8 @@ class Course:
     def rows(self, group: int, lanes: list[int], rows: Lanes) -> Lanes:
         """The rows of all lanes of a group, in every process: those that `gather` found and those no longer trained."""
         own = self.plan.population.groups[group].lanes
+        if len(lanes) == len(own):
+            return rows
         found = {lane: at(rows, n) for n, lane in enumerate(lanes)} | self.kept
         other = next(iter(found.values()), None)
         whole = stack([found.get(lane, other) for lane in own])

@@ -1,5 +1,6 @@
 """What a sweep was asked for, and the rounds that selections divide its steps into."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,6 +69,10 @@ class Plan:
     def ends(self) -> list[int]:
         """After which steps a round ends, the last step included."""
         return ends_of(self.select, self.clock.steps, self.population.size)
+
+    def most(self, group: int) -> int:
+        """How many lanes of a group one device has."""
+        return math.ceil(len(self.population.groups[group].lanes) / len(self.devices))
 
     @property
     def total(self) -> int:

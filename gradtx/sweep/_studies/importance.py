@@ -33,7 +33,7 @@ class Importance:
     high: dict[Any, float]
 
     def table(self) -> list[dict[str, Any]]:
-        """One row per axis, then per pair: ``number``, ``importance`` (its share), its interval, ``total`` of an axis."""
+        """One row per axis, then per pair: ``number``, ``importance`` (its share), its interval, an axis's total."""
         rows = []
         for many in (1, 2):
             names = [of for of in self.shares if len(of) == many]
