@@ -8,8 +8,6 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-if not os.environ.get("GRADTX_TESTS_OPTIMIZED"):  # compilation is most of the time: leave out what LLVM makes of it
-    os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("MPLBACKEND", "agg")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers, and programs that tests start, share what is compiled
     shared = tempfile.TemporaryDirectory(prefix="gradtx-compiled-")
@@ -20,11 +18,46 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # workers, and programs that 
 
 import jax
 import pytest
+from jax._src import compiler
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 LIMIT = 1.3e9  # bytes: two workers and what they start stay small on a machine of 8 GB
+
+
+# Compilation -----------------------------------------------------------------------------------------------------------
+
+OPTIMIZED = {  # where bits or programs are compared: compiled as users do, whatever that takes
+    "test_compiled", "test_engines", "test_horizons", "test_identity", "test_iterators", "test_lanes", "test_models",
+    "test_noise", "test_noise_of_sweeps", "test_own_step", "test_pack", "test_processes", "test_progress_on_disk",
+    "test_search", "test_selection", "test_sweep", "test_theory", "test_tracing", "test_tune",
+}  # fmt: skip
+QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+everywhere = bool(os.environ.get("GRADTX_TESTS_OPTIMIZED"))
+options = compiler.get_compile_options
+now = {}
+
+
+def with_options_of_now(*args, env_options_overrides=None, **more):
+    """The options of a compilation, with those that the test at hand asks for."""
+    return options(*args, env_options_overrides={**now, **(env_options_overrides or {})}, **more)
+
+
+compiler.get_compile_options = with_options_of_now
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_compilation(request):
+    """Most tests compile without the last passes, which are most of a compilation; all do under GRADTX_TESTS_OPTIMIZED."""
+    wanted = {} if everywhere or request.module.__name__.rpartition(".")[2] in OPTIMIZED else QUICK
+    if wanted != now:
+        jax.clear_caches()  # what another file has compiled in its way
+        now.clear()
+        now.update(wanted)
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
 
 
 def resident() -> float:
