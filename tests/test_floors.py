@@ -26,7 +26,7 @@ FLOORS = [
     {"_rules"},
     {"_links", "_wrappers", "_curvature", "_numeric", "projections"},
     {"_optimizers"},
-    {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop"},
+    {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop", "_tune", "tune"},
     {"_report", "plot"},
     {"_cli", "__main__", "_optax", "optax"},
 ]

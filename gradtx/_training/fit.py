@@ -76,6 +76,22 @@ def fit_steps(
     batch_size: int | None,
 ) -> Any:
     """``steps`` steps from step ``first`` on, and the mean loss of every ``every`` of them."""
+    step = one_step(loss, tx, data, key, batch_size)
+    carry = begun(carry, key, first, data, batch_size)
+    (carry, _), values = scan(step, carry, first + jnp.arange(steps))
+    whole = steps - steps % every
+    means = jnp.mean(values[:whole].reshape(-1, every), axis=1)
+    return carry, means if whole == steps else jnp.append(means, jnp.mean(values[whole:]))
+
+
+def begun(carry: Any, key: Any, first: Any, data: Tree, batch_size: int | None) -> Any:
+    """Parameters and state, and beside them the order in which the epoch of step ``first`` sees the rows."""
+    rows = len(jax.tree.leaves(data)[0])
+    return carry, None if batch_size is None else order_of(key, first // (rows // batch_size), rows)
+
+
+def one_step(loss: Loss, tx: GradientTransformation, data: Tree, key: Any, batch_size: int | None) -> Any:
+    """A step of training as the body of a scan: it takes what `begun` makes, and the number of the step."""
     rows = len(jax.tree.leaves(data)[0])
 
     def step(carry: Any, n: Any) -> Any:
@@ -88,8 +104,4 @@ def fit_steps(
         params, state, value, *_ = advance(loss, tx, params, state, batch)
         return ((params, state), order), value
 
-    order = None if batch_size is None else order_of(key, first // (rows // batch_size), rows)
-    (carry, _), values = scan(step, (carry, order), first + jnp.arange(steps))
-    whole = steps - steps % every
-    means = jnp.mean(values[:whole].reshape(-1, every), axis=1)
-    return carry, means if whole == steps else jnp.append(means, jnp.mean(values[whole:]))
+    return step

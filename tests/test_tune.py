@@ -1,0 +1,220 @@
+"""Hypergradients against closed forms and differences, and descent on them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradtx
+from gradtx import tune
+from gradtx._tune import hypergradients
+
+STEPS = 12
+CURVATURES = np.array([0.5, 1.0, 2.0])
+START = np.array([1.0, -2.0, 0.5])
+
+
+def quadratic(params, batch):
+    """½ Σ hw², h the curvatures, which are the data."""
+    return jnp.sum(batch * params**2) / 2
+
+
+def on_quadratic(steps=STEPS, **options):
+    return tune.training(quadratic, jnp.asarray(START), jnp.asarray(CURVATURES), steps=steps, **options)
+
+
+# Closed forms ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_gradient_descent_on_a_quadratic_is_its_closed_form(mode):
+    """w_T = (1 − αh)ᵀ w₀, so dL/dα = −Σ T h² (1 − αh)^(2T − 1) w₀²."""
+    with jax.enable_x64(True):
+        found = tune.hypergradients(on_quadratic(), gradtx.sgd(0.3), mode=mode)
+    kept = 1 - 0.3 * CURVATURES
+    slope = -np.sum(STEPS * CURVATURES**2 * kept ** (2 * STEPS - 1) * START**2)
+    np.testing.assert_allclose(found.loss, np.sum(CURVATURES * kept ** (2 * STEPS) * START**2) / 2, rtol=1e-13)
+    np.testing.assert_allclose(found.gradient["sgd.learning_rate"], slope, rtol=1e-12)
+    assert list(found.gradient) == ["sgd.learning_rate"]
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_the_derivative_in_a_decay_is_that_of_momentum(mode):
+    """(w, v) ← (w − α(μv + hw), μv + hw): a product of matrices, whose derivative in μ is a sum over the steps."""
+    rate, momentum = 0.1, 0.9
+    with jax.enable_x64(True):
+        found = tune.hypergradients(on_quadratic(), gradtx.sgd(rate, momentum), mode=mode)
+    slope = 0.0
+    for h, w in zip(CURVATURES, START, strict=True):
+        step = np.array([[1 - rate * h, -rate * momentum], [h, momentum]])
+        inside = np.array([[0.0, -rate], [0.0, 1.0]])  # of the step, in μ
+        powers = [np.linalg.matrix_power(step, n) for n in range(STEPS + 1)]
+        moved = sum(powers[STEPS - 1 - n] @ inside @ powers[n] for n in range(STEPS)) @ [w, 0.0]
+        slope += h * (powers[STEPS] @ [w, 0.0])[0] * moved[0]
+    np.testing.assert_allclose(found.gradient["sgd.momentum"], slope, rtol=1e-12)
+
+
+def test_knots_of_a_schedule_and_numbers_of_the_loss_have_their_closed_forms():
+    """w₂ = (1 − α₀(1 + λ))(1 − α₁(1 + λ)) w₀ for the loss (1 + λ)w²/2, measured by w²/2."""
+
+    def loss(w, batch, penalty):
+        return (1 + penalty) * w**2 / 2 + 0 * batch.sum()
+
+    def measure(w, batch):
+        return w**2 / 2 + 0 * batch.sum()
+
+    schedule = gradtx.piecewise_interpolate_schedule("linear", 0.5, {1: 0.5})
+    with jax.enable_x64(True):
+        train = tune.training(loss, jnp.array(1.0), jnp.zeros(1), steps=2, measure=measure)
+        found = tune.hypergradients(train, gradtx.sgd(schedule), numbers={"penalty": 0.1})
+    first, second, h = 0.5, 0.25, 1.1
+    w = (1 - first * h) * (1 - second * h)
+    slopes = {
+        "sgd.learning_rate.init_value": w * (-h * (1 - second * h) - 0.5 * h * (1 - first * h)),
+        "sgd.learning_rate.boundaries_and_scales.0.1": w * (1 - first * h) * -h * 0.5,
+        "penalty": w * (-first * (1 - second * h) - second * (1 - first * h)),
+    }
+    for name, slope in slopes.items():
+        np.testing.assert_allclose(found.gradient[name], slope, rtol=1e-12, err_msg=name)
+
+
+# Differences ----------------------------------------------------------------------------------------------------------
+
+
+def network(params, batch):
+    x, y = batch
+    return jnp.mean((jnp.tanh(x @ params["w"]) @ params["v"] - y) ** 2)
+
+
+def on_network(steps=STEPS, **options):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, 3))
+    params = {"w": rng.normal(size=(3, 4)) / 2, "v": rng.normal(size=4) / 2}
+    params, data = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), (params, (x, np.sin(x.sum(1)))))
+    held_out = jax.tree.map(lambda x: x[:8], data)
+    return tune.training(network, params, data, held_out=held_out, steps=steps, batch_size=8, **options)
+
+
+MANY = gradtx.chain(
+    gradtx.clip_by_global_norm(0.7),
+    gradtx.adamw(
+        gradtx.warmup_cosine_decay_schedule(0.01, 0.1, 3.5, 10.5, 0.001), 0.8, 0.95, 1e-3, 1e-4, weight_decay=0.1
+    ),
+)
+
+
+@functools.cache
+def central_differences():
+    """The slope of every number in float64, from trainings with the number a little larger and smaller."""
+    with jax.enable_x64(True):
+        value, slopes = jax.jit(on_network().__call__), {}
+        for name in tune.hypergradients(on_network(), MANY, mode="reverse").gradient:
+            number = functools.reduce(getattr, name.split("."), MANY)
+            up, down = (float(value(MANY.replace({name: number * (1 + e)}))) for e in (1e-5, -1e-5))
+            slopes[name] = (up - down) / (2e-5 * number) if number else None
+        return slopes
+
+
+@pytest.mark.parametrize(
+    ("mode", "segments"), [("forward", None), ("reverse", 1), ("reverse", 3), ("reverse", 5), ("reverse", STEPS)]
+)
+def test_every_number_has_the_slope_of_central_differences(mode, segments):
+    with jax.enable_x64(True):
+        found = tune.hypergradients(on_network(segments=segments), MANY, mode=mode)
+    slopes = central_differences()
+    assert set(slopes) == set(found.gradient)
+    assert len(slopes) == 12
+    for name, slope in slopes.items():
+        if slope is not None:
+            np.testing.assert_allclose(found.gradient[name], slope, rtol=2e-6, atol=1e-10, err_msg=name)
+
+
+def test_the_training_is_that_of_fit():
+    train = on_network()
+    final = gradtx.fit(network, train.params, MANY, train.data, steps=STEPS, batch_size=8)
+    np.testing.assert_array_equal(jax.jit(train.__call__)(MANY), jax.jit(network)(final.params, train.held_out))
+
+
+@pytest.mark.parametrize("segments", [1, 3, 5, STEPS, 100])
+def test_segments_change_no_bit_of_the_loss(segments):
+    losses = [tune.hypergradients(on_network(segments=n), MANY, mode="reverse").loss for n in (segments, 1)]
+    np.testing.assert_array_equal(*losses)
+
+
+def test_the_compilers_count_of_memory_falls_with_segments():
+    def bytes_of(segments):
+        train = on_network(steps=400, segments=segments)
+        run = jax.jit(jax.grad(lambda rate: train(gradtx.adam(rate))))
+        return run.lower(jnp.array(0.01)).compile().memory_analysis().temp_size_in_bytes
+
+    assert bytes_of(20) < bytes_of(1) / 4
+
+
+def test_forward_mode_runs_the_training_once():
+    """Ten numbers along must not repeat the training itself: the compiler's operations grow less than tenfold."""
+
+    def flops(count):
+        names = [number for number in tune.hypergradients(on_network(), MANY).gradient][:count]
+        run = jax.jit(lambda tx: tune.hypergradients(on_network(), tx, names=names, mode="forward").gradient)
+        return run.lower(MANY).compile().cost_analysis()["flops"]
+
+    one, ten = flops(1), flops(10)
+    each = (ten - one) / 9
+    assert one - each > 0.5 * each  # what is not repeated is a training, half of what a derivative costs
+
+
+# How it is asked for --------------------------------------------------------------------------------------------------
+
+
+def test_names_choose_numbers_by_globs():
+    found = tune.hypergradients(on_network(), MANY, names=["adamw.b?", "*.peak_value"])
+    assert list(found.gradient) == ["adamw.learning_rate.peak_value", "adamw.b1", "adamw.b2"]
+
+
+def test_seeds_are_no_numbers_and_other_arguments_are_passed_on():
+    def train(tx, scale):
+        return scale * jnp.sum(tx.update(jnp.ones(3), tx.init(jnp.ones(3)))[0])
+
+    tx = gradtx.chain(gradtx.add_noise(0.1, 0.5, seed=3), gradtx.scale(-0.5))
+    found = tune.hypergradients(train, tx, jnp.array(2.0))
+    assert "add_noise.seed" not in found.gradient
+    assert {"add_noise.eta", "add_noise.gamma", "scale.step_size"} == set(found.gradient)
+
+
+def test_a_new_value_does_not_compile_again():
+    train = on_network()
+    tune.hypergradients(train, MANY)
+    before = hypergradients._program._cache_size()
+    tune.hypergradients(on_network(), MANY.replace({"adamw.b2": 0.9}))
+    assert hypergradients._program._cache_size() == before
+
+
+def test_it_works_under_vmap():
+    rates = jnp.array([0.1, 0.3])
+    found = jax.vmap(lambda rate: tune.hypergradients(on_quadratic(), gradtx.sgd(rate)))(rates)
+    for n, rate in enumerate(rates):
+        alone = tune.hypergradients(on_quadratic(), gradtx.sgd(rate)).gradient["sgd.learning_rate"]
+        np.testing.assert_allclose(found.gradient["sgd.learning_rate"][n], alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: tune.hypergradients(on_quadratic(), gradtx.sgd(0.1), names="sgd.lerning_rate"),
+         r"names: 'sgd.lerning_rate' is no number of the transformation \(did you mean 'sgd.learning_rate'\?\)"),
+        (lambda: tune.hypergradients(on_quadratic(), gradtx.sgd(0.1), mode="backward"), "mode: expected 'forward'"),
+        (lambda: tune.hypergradients(on_quadratic(), gradtx.sgd(np.array([0.1, 0.2]))), r"one number, found shape \(2,"),
+        (lambda: tune.hypergradients(lambda tx: jnp.ones(2), gradtx.sgd(0.1)), "train: expected one real number"),
+        (lambda: tune.hypergradients(on_quadratic(), 0.1), "tune.hypergradients: tx"),
+        (lambda: tune.hypergradients(on_quadratic(), gradtx.sgd(0.1), numbers={"l2": 0.1}), "give measure="),
+        (lambda: on_quadratic(steps=0), "tune.training: steps: expected a whole number"),
+        (lambda: on_quadratic(segments=0), "tune.training: segments"),
+        (lambda: on_quadratic(batch_size=9), "batch_size: expected at most 3"),
+        (lambda: on_quadratic(measure=lambda p, b: p), "measure: expected one real number"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_to_do(call, words):
+    with pytest.raises(gradtx.TransformationError, match=words):
+        call()
