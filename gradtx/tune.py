@@ -9,9 +9,25 @@
 {'sgd.learning_rate': True, 'sgd.momentum': True}
 """
 
+from gradtx._tune.coordinate_check import Coordinates, coordinate_check
 from gradtx._tune.descent import tune
 from gradtx._tune.hypergradients import Hypergradients, hypergradients
+from gradtx._tune.implicit import implicit, soft_threshold
+from gradtx._tune.mup import Mup, mup
 from gradtx._tune.training import Training, training
 from gradtx._tune.tuned import Tuned
 
-__all__ = ["Hypergradients", "Training", "Tuned", "hypergradients", "training", "tune"]
+__all__ = [
+    "Coordinates",
+    "Hypergradients",
+    "Mup",
+    "Training",
+    "Tuned",
+    "coordinate_check",
+    "hypergradients",
+    "implicit",
+    "mup",
+    "soft_threshold",
+    "training",
+    "tune",
+]
