@@ -232,10 +232,11 @@ __all__ = [
     "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
     "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
     "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
-    "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
-    "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
-    "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree",
-    "with_extra_args_support", "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",
+    "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
+    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
+    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
+    "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support", "with_hyperparams", "with_state_dtype",
+    "yogi", "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}

@@ -32,7 +32,11 @@ def an_answer(printed, folder):
     assert printed.strip()
 
 
-ANSWERS = {"adagrad_to_adam": (["methods.png"], ten_methods)}
+def a_win(printed, folder):
+    assert printed.splitlines()[-1].startswith("By gradient is better on 2 of 2 seeds")
+
+
+ANSWERS = {"adagrad_to_adam": (["methods.png"], ten_methods), "tune_by_gradient": (["2"], a_win)}
 
 
 def test_there_are_examples():

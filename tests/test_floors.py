@@ -46,7 +46,9 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library
 UPSTAIRS = {
-    "sweep._result": {"plot", "_report.page", "_report.tensorboard"}
+    "sweep._result": {"plot", "_report.page", "_report.tensorboard"},
+    "_tune.tuned": {"_report.tuning"},
+    "_tune.coordinate_check": {"_report.tuning"},
 }  # who may reach up inside a function, to show what it has
 FREE = {"jax", "numpy"} | sys.stdlib_module_names
 

@@ -83,7 +83,10 @@ def coordinate_check(
     >>> [round(float(x), 2) for x in found.slopes()["out"]][1]  # the change is 0.1n: in proportion to the width
     1.0
     """
-    steps, seeds = whole_number("tune.coordinate_check: steps", steps), whole_number("tune.coordinate_check: seeds", seeds)
+    steps, seeds = (
+        whole_number("tune.coordinate_check: steps", steps),
+        whole_number("tune.coordinate_check: seeds", seeds),
+    )
     widths = tuple(whole_number("tune.coordinate_check: widths", n) for n in widths)
     if len(set(widths)) < 2:
         raise TransformationError(f"tune.coordinate_check: widths: expected two or more, found {list(widths)}")
@@ -101,7 +104,7 @@ def _course(make: Any, activations: Any, loss: Any, batch: Tree, width: int, ste
         def measured(params: Tree, state: Any) -> Tree:
             return activations(eval_params(tx, params, state), batch)
 
-        def step(carry: Any, _: None) -> Any:
+        def step(carry: Any, _: Any) -> Any:
             params, state, *_ = advance(loss, tx, *carry, batch)
             return (params, state), measured(params, state)
 

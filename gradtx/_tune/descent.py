@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gradtx._optimizers.adam import adam
 from gradtx._rules.transformation import GradientTransformation
+from gradtx._schedules.decays import cosine_decay_schedule
 from gradtx._training.progress import progress as progress_bar
 from gradtx._training.step import as_transformation
 from gradtx._tune.coordinates import Coordinate, coordinate
@@ -42,8 +43,8 @@ def tune(
 
     ``train``, ``args``, ``mode`` are those of `hypergradients`, ``names`` too: if not given, all numbers move that
     can, which zeros and infinities cannot. ``numbers`` are start values of those of the loss. Each of ``steps`` steps
-    is one training. ``optimizer`` moves z; if not given, it is ``adam(0.3, 0.8, 0.9)``: no number changes by much more
-    than a third a step. ``bounds`` keeps numbers, by name, between two values.
+    is one training. ``optimizer`` moves z; if not given, it is Adam with a rate that falls from 0.5 to 0 by a cosine: a
+    number changes by a factor of up to 1.6 at first. ``bounds`` keeps numbers, by name, between two values.
 
     *Guards.* Long trainings, and those with large rates, are chaotic: the derivative is exact and says nothing about
     the next loss. So a gradient ten times as long as the median before is shortened to that; a training that is worse
@@ -63,7 +64,7 @@ def tune(
     """
     steps, tx = whole_number("tune.tune: steps", steps), as_transformation("tune.tune", tx)
     start, coordinates = _start(tx, names, dict(numbers or {}), dict(bounds or {}))
-    optimizer = as_transformation("tune.tune: optimizer", adam(0.3, 0.8, 0.9) if optimizer is None else optimizer)
+    optimizer = as_transformation("tune.tune: optimizer", usual(steps) if optimizer is None else optimizer)
     picked = [name for name in coordinates if name not in (numbers or {})]
     descent = _Descent(optimizer, coordinates, {name: coordinates[name].of(x) for name, x in start.items()})
     with progress_bar("tune", steps, progress) as bar:
@@ -75,6 +76,11 @@ def tune(
             bar(1, descent.history[-1]["loss"])
     best = descent.best
     return Tuned(with_values(tx, best.values), best.values, best.loss, descent.history)
+
+
+def usual(steps: int) -> GradientTransformation:
+    """What moves the numbers if nothing else is asked for."""
+    return adam(cosine_decay_schedule(0.5, float(steps)), 0.8, 0.9)
 
 
 def _start(tx: Any, names: Any, numbers: dict[str, float], bounds: dict[str, Any]) -> Any:

@@ -115,7 +115,9 @@ def _residual(given: dict[str, Any], params: Tree, args: Any) -> Tree:
     made = given[name](params, *args)
     shapes = [jax.tree.map(jnp.shape, tree) for tree in (made, params)]
     if shapes[0] != shapes[1]:
-        raise TransformationError(f"tune.implicit: {name}: expected a tree like the solution's, {shapes[1]}, found {shapes[0]}")
+        raise TransformationError(
+            f"tune.implicit: {name}: expected a tree like the solution's, {shapes[1]}, found {shapes[0]}"
+        )
     made = trees.cast_like(made, params)
     return made if name == "optimality" else trees.sub(made, params)
 

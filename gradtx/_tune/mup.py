@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
@@ -38,7 +37,9 @@ class Mup:
 
     def initial(self, params: Tree) -> Tree:
         """Initial parameters of the standard parametrization, of variance 1/n_in, as those of this one."""
-        return trees.map(lambda x, factor: jnp.asarray(x) * jnp.asarray(factor, jnp.asarray(x).dtype), params, self.init)
+        return trees.map(
+            lambda x, factor: jnp.asarray(x) * jnp.asarray(factor, jnp.asarray(x).dtype), params, self.init
+        )
 
     def scaled(self, tx: GradientTransformation) -> GradientTransformation:
         """The transformation, each update multiplied by its ``rate``: the rate of the base model serves this one.
@@ -95,7 +96,8 @@ def mup(
 
     Raises `TransformationError`: trees that are not of one model; growth of an axis whose meaning is in doubt.
 
-    >>> shapes = lambda n: {"in": jnp.zeros((8, n)), "mid": jnp.zeros((n, n)), "b": jnp.zeros(n), "out": jnp.zeros((n, 2))}
+    >>> def shapes(n):
+    ...     return {"in": jnp.zeros((8, n)), "mid": jnp.zeros((n, n)), "b": jnp.zeros(n), "out": jnp.zeros((n, 2))}
     >>> m = mup(shapes(64), shapes(256))
     >>> m.rate, m.init["out"]
     ({'b': 1.0, 'in': 1.0, 'mid': 0.25, 'out': 0.25}, 0.5)
@@ -108,11 +110,9 @@ def mup(
             raise TransformationError(f"tune.mup: {name}: expected {' or '.join(map(repr, known))}, found {given!r}")
     widths = widths_of("tune.mup", base, params, axes or {})
     leaves, treedef = trees.flatten(params)
-    orthogonal = [who == "muon" for who in trees.flatten(by_rank(params))[0]] if optimizer == "muon" else [False] * len(leaves)
-    rates = [
-        None if own is None else _rate(optimizer, own, muon)
-        for own, muon in zip(widths, orthogonal, strict=True)
-    ]
+    who = trees.flatten(by_rank(params))[0] if optimizer == "muon" else leaves
+    orthogonal = [isinstance(label, str) and label == "muon" for label in who]
+    rates = [None if own is None else _rate(optimizer, own, muon) for own, muon in zip(widths, orthogonal, strict=True)]
     inits = [None if own is None else _init(form, own) for own in widths]
     roles = [None if own is None else own.role for own in widths]
     decays = [None if rate is None else 1 / rate for rate in rates]
@@ -123,7 +123,9 @@ def _rate(optimizer: Optimizer, own: Widths, orthogonal: bool) -> float:
     if optimizer == "sgd":
         return own.grown_out / own.grown_in
     if orthogonal:
-        already = max(1.0, own.outputs / own.inputs) / max(1.0, own.outputs / own.grown_out / (own.inputs / own.grown_in))
+        already = max(1.0, own.outputs / own.inputs) / max(
+            1.0, own.outputs / own.grown_out / (own.inputs / own.grown_in)
+        )
         return (own.grown_out / own.grown_in / already) ** 0.5
     return 1 / own.grown_in
 

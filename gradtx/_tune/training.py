@@ -22,7 +22,6 @@ from gradtx._value.whole import whole_number
 Tree = Any
 
 KEPT = 2**28  # bytes: where parameters and states of all steps fit into so many, all of them are kept
-static = functools.partial(field, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass
@@ -34,11 +33,11 @@ class Training:
     data: Tree
     held_out: Tree
     key: Any
-    loss: Loss = static()
-    measure: Loss | None = static()
-    steps: int = static()
-    batch_size: int | None = static()
-    segments: int | None = static()
+    loss: Loss = field(metadata={"static": True})
+    measure: Loss | None = field(metadata={"static": True})
+    steps: int = field(metadata={"static": True})
+    batch_size: int | None = field(metadata={"static": True})
+    segments: int | None = field(metadata={"static": True})
 
     def __call__(self, tx: GradientTransformation, **numbers: Any) -> jax.Array:
         """The loss at the end; ``numbers`` are those of the training loss."""
@@ -100,7 +99,7 @@ def training(
     measure: Callable[[Tree, Tree], Any] | None = None,
     segments: int | None = None,
 ) -> Training:
-    """A training as a function of the transformation, for `hypergradients` and `tune`: its value is the loss at the end.
+    """A training as a function of the transformation, for `hypergradients` and `tune`, that returns the loss at its end.
 
         train(tx) = measure(θ_T, held_out),   θ_T = the parameters of gradtx.fit(loss, params, tx, data) after ``steps``
 
@@ -126,14 +125,15 @@ def training(
     measured = loss if measure is None else measure
     params = jax.tree.map(jnp.asarray, params)
     held_out = data if held_out is None else held_out
-    if measure is None:
-        data = check_data("tune.training", loss, params, data, batch_size)
-    else:
-        data = jax.tree.map(jnp.asarray, data)
-        if batch_size is not None:
-            check_data("tune.training", lambda _, batch: jnp.zeros([]), params, data, batch_size)
+    data = check_data("tune.training", loss if measure is None else _nothing, params, data, batch_size)
     held_out = jax.tree.map(jnp.asarray, held_out)
     value = jax.eval_shape(measured, params, held_out)
     if getattr(value, "shape", None) != () or not jnp.issubdtype(value.dtype, jnp.floating):
         raise TransformationError(f"tune.training: measure: expected one real number, found {value}")
     return Training(params, data, held_out, jax.random.key(seed), loss, measure, steps, batch_size, segments)
+
+
+def _nothing(params: Tree, batch: Tree) -> jax.Array:
+    """Stands for a loss whose numbers are not known yet."""
+    del params, batch
+    return jnp.zeros([])

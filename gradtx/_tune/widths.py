@@ -28,7 +28,9 @@ class Widths(NamedTuple):
             return "fixed"
         if self.vector:
             return "vector"
-        return {(False, True): "input", (True, False): "output"}.get((self.grown_in != 1, self.grown_out != 1), "hidden")
+        return {(False, True): "input", (True, False): "output"}.get(
+            (self.grown_in != 1, self.grown_out != 1), "hidden"
+        )
 
 
 def widths_of(who: str, base: Tree, params: Tree, axes: Mapping[str, Any]) -> list[Widths | None]:
@@ -38,7 +40,9 @@ def widths_of(who: str, base: Tree, params: Tree, axes: Mapping[str, Any]) -> li
         raise TransformationError(f"{who}: base: expected a tree like the parameters, {wide[1]}, found {narrow[1]}")
     said = trees.flatten(trees.labels({**axes, "*": "own"}, _words(params)))[0] if axes else ["own"] * len(wide[0])
     rows = zip(trees.paths(params), narrow[0], wide[0], said, strict=True)
-    return [None if now is None else _of_leaf(f"{who}: leaf {path}", before, now, own) for path, before, now, own in rows]
+    return [
+        None if now is None else _of_leaf(f"{who}: leaf {path}", before, now, own) for path, before, now, own in rows
+    ]
 
 
 def _words(params: Tree) -> Tree:
@@ -48,7 +52,9 @@ def _words(params: Tree) -> Tree:
 def _of_leaf(who: str, before: Any, now: Any, said: Any) -> Widths:
     old, new = tuple(jnp.shape(before)), tuple(jnp.shape(now))
     if len(old) != len(new):
-        raise TransformationError(f"{who}: expected {len(new)} axes in the base as in the parameters, found {old}, {new}")
+        raise TransformationError(
+            f"{who}: expected {len(new)} axes in the base as in the parameters, found {old}, {new}"
+        )
     grown = [n for n in range(len(new)) if old[n] != new[n]]
     if said == "own":
         inputs, outputs = ((), tuple(range(len(new)))) if len(new) < 2 else ((len(new) - 2,), (len(new) - 1,))
