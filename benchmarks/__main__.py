@@ -23,6 +23,7 @@ SECTIONS = [
     "growth",
     "digits",
     "sweeps",
+    "tuning",
 ]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

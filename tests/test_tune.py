@@ -4,12 +4,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import gradtx
 from gradtx import tune
-from gradtx._tune import hypergradients
+from gradtx._tune import coordinates, descent, hypergradients
 
 STEPS = 12
 CURVATURES = np.array([0.5, 1.0, 2.0])
@@ -88,13 +89,13 @@ def network(params, batch):
     return jnp.mean((jnp.tanh(x @ params["w"]) @ params["v"] - y) ** 2)
 
 
-def on_network(steps=STEPS, **options):
+def on_network(steps=STEPS, batch_size=8, **options):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(24, 3))
     params = {"w": rng.normal(size=(3, 4)) / 2, "v": rng.normal(size=4) / 2}
     params, data = jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), (params, (x, np.sin(x.sum(1)))))
     held_out = jax.tree.map(lambda x: x[:8], data)
-    return tune.training(network, params, data, held_out=held_out, steps=steps, batch_size=8, **options)
+    return tune.training(network, params, data, held_out=held_out, steps=steps, batch_size=batch_size, **options)
 
 
 MANY = gradtx.chain(
@@ -117,9 +118,7 @@ def central_differences():
         return slopes
 
 
-@pytest.mark.parametrize(
-    ("mode", "segments"), [("forward", None), ("reverse", 1), ("reverse", 3), ("reverse", 5), ("reverse", STEPS)]
-)
+@pytest.mark.parametrize(("mode", "segments"), [("forward", None), ("reverse", 1), ("reverse", 5)])
 def test_every_number_has_the_slope_of_central_differences(mode, segments):
     with jax.enable_x64(True):
         found = tune.hypergradients(on_network(segments=segments), MANY, mode=mode)
@@ -132,44 +131,63 @@ def test_every_number_has_the_slope_of_central_differences(mode, segments):
 
 
 def test_the_training_is_that_of_fit():
-    train = on_network()
-    final = gradtx.fit(network, train.params, MANY, train.data, steps=STEPS, batch_size=8)
-    np.testing.assert_array_equal(jax.jit(train.__call__)(MANY), jax.jit(network)(final.params, train.held_out))
+    train, tx = on_network(), gradtx.sgd(0.1, 0.9)
+    final = gradtx.fit(network, train.params, tx, train.data, steps=STEPS, batch_size=8)
+    np.testing.assert_array_equal(jax.jit(train.__call__)(tx), jax.jit(network)(final.params, train.held_out))
 
 
-@pytest.mark.parametrize("segments", [1, 3, 5, STEPS, 100])
-def test_segments_change_no_bit_of_the_loss(segments):
-    losses = [tune.hypergradients(on_network(segments=n), MANY, mode="reverse").loss for n in (segments, 1)]
-    np.testing.assert_array_equal(*losses)
+PLAIN = gradtx.sgd(gradtx.piecewise_interpolate_schedule("linear", 0.1, {4: 0.5, 8: 0.9, 10: 0.1}), 0.9)
+
+
+def test_segments_change_no_bit_of_the_loss():
+    """Whole ones, some with steps left over, and more than there are steps."""
+    tx, some = gradtx.sgd(0.1, 0.9), (1, 4, 5, 100)
+    losses = [float(tune.hypergradients(on_quadratic(segments=n), tx, mode="reverse").loss) for n in some]
+    assert len(set(losses)) == 1
 
 
 def test_the_compilers_count_of_memory_falls_with_segments():
     def bytes_of(segments):
-        train = on_network(steps=400, segments=segments)
-        run = jax.jit(jax.grad(lambda rate: train(gradtx.adam(rate))))
+        train = on_quadratic(400, segments=segments)
+        run = jax.jit(jax.grad(lambda rate: train(gradtx.sgd(rate, 0.9))))
         return run.lower(jnp.array(0.01)).compile().memory_analysis().temp_size_in_bytes
 
     assert bytes_of(20) < bytes_of(1) / 4
 
 
 def test_forward_mode_runs_the_training_once():
-    """Ten numbers along must not repeat the training itself: the compiler's operations grow less than tenfold."""
+    """Operations are counted by the compiler: of two derivatives, the training is not repeated."""
 
-    def flops(count):
-        names = [number for number in tune.hypergradients(on_network(), MANY).gradient][:count]
-        run = jax.jit(lambda tx: tune.hypergradients(on_network(), tx, names=names, mode="forward").gradient)
-        return run.lower(MANY).compile().cost_analysis()["flops"]
+    def flops(*names):
+        train = on_network(batch_size=None)
+        run = jax.jit(lambda tx: tune.hypergradients(train, tx, names=names, mode="forward").gradient)
+        return run.lower(gradtx.sgd(0.1, 0.9)).compile().cost_analysis()["flops"]
 
-    one, ten = flops(1), flops(10)
-    each = (ten - one) / 9
-    assert one - each > 0.5 * each  # what is not repeated is a training, half of what a derivative costs
+    one, both = flops("sgd.momentum"), flops("sgd.momentum", "sgd.learning_rate")
+    training = 2 * one - both  # what is left without any derivative
+    assert training > 0.3 * one
+
+
+def test_scalars_share_one_array_a_dtype_in_the_loop():
+    """What a loop carries is counted in its jaxpr: forty more knots carry no array more."""
+
+    def arrays(knots):
+        schedule = gradtx.piecewise_interpolate_schedule("linear", 0.1, {float(n + 1): 0.9 for n in range(knots)})
+        jaxpr = jax.make_jaxpr(on_network().__call__)(gradtx.adam(schedule)).jaxpr
+        (loop,) = (equation for equation in jaxpr.eqns if equation.primitive.name == "scan")
+        return len(loop.invars)
+
+    assert arrays(24) == arrays(4)
 
 
 # How it is asked for --------------------------------------------------------------------------------------------------
 
 
 def test_names_choose_numbers_by_globs():
-    found = tune.hypergradients(on_network(), MANY, names=["adamw.b?", "*.peak_value"])
+    def train(tx):
+        return sum(jnp.asarray(x) for x in gradtx.hyperparameters(tx, tx.init(jnp.zeros(1))).values())
+
+    found = tune.hypergradients(train, MANY, names=["adamw.b?", "*.peak_value"])
     assert list(found.gradient) == ["adamw.learning_rate.peak_value", "adamw.b1", "adamw.b2"]
 
 
@@ -184,10 +202,9 @@ def test_seeds_are_no_numbers_and_other_arguments_are_passed_on():
 
 
 def test_a_new_value_does_not_compile_again():
-    train = on_network()
-    tune.hypergradients(train, MANY)
+    tune.hypergradients(on_quadratic(), gradtx.sgd(0.1))
     before = hypergradients._program._cache_size()
-    tune.hypergradients(on_network(), MANY.replace({"adamw.b2": 0.9}))
+    tune.hypergradients(on_quadratic(), gradtx.sgd(0.2))
     assert hypergradients._program._cache_size() == before
 
 
@@ -218,3 +235,106 @@ def test_it_works_under_vmap():
 def test_errors_say_what_to_do(call, words):
     with pytest.raises(gradtx.TransformationError, match=words):
         call()
+
+
+# Descent --------------------------------------------------------------------------------------------------------------
+
+
+def test_it_finds_the_best_rate_of_gradient_descent():
+    """The rate that minimizes Σ h (1 − αh)^(2T) w₀², from a hundredth of it, against a fine grid in NumPy."""
+    found = tune.tune(on_quadratic(), gradtx.sgd(0.01), steps=40)
+    rates = np.geomspace(0.1, 1.0, 20_001)[:, None]
+    losses = np.sum(CURVATURES * (1 - rates * CURVATURES) ** (2 * STEPS) * START**2, 1) / 2
+    np.testing.assert_allclose(found.loss, losses.min(), rtol=1e-3)
+    np.testing.assert_allclose(found.best["sgd.learning_rate"], rates[np.argmin(losses), 0], rtol=1e-2)
+    assert found.loss == min(row["loss"] for row in found.history)
+    assert [row["step"] for row in found.history] == list(range(40))
+    assert repr(found).startswith("<Tuned: loss ")
+
+
+def test_decays_move_by_logits_and_keep_their_digits():
+    """The loss is log²(1024(1 − β)), so the best β is 1023/1024; the value has it in float64."""
+
+    def train(tx):
+        return jnp.log((1 - tx.given["momentum"]) * 1024.0) ** 2
+
+    found = tune.tune(train, gradtx.sgd(0.1, 0.5), steps=60, names="sgd.momentum")
+    np.testing.assert_allclose(1 - found.best["sgd.momentum"], 1 / 1024, rtol=2e-2)
+    assert found.tx.momentum == found.best["sgd.momentum"]
+    assert found.tx.learning_rate == 0.1
+
+
+def test_numbers_of_the_loss_are_tuned_within_bounds():
+    def train(tx, l2):
+        return (jnp.log(l2) - jnp.log(2.0)) ** 2 + 0 * tx.learning_rate
+
+    free = tune.tune(train, gradtx.sgd(0.1), steps=40, numbers={"l2": 0.1})
+    kept = tune.tune(train, gradtx.sgd(0.1), steps=40, numbers={"l2": 0.1}, bounds={"l2": (0.05, 0.5)})
+    np.testing.assert_allclose(free.best["l2"], 2.0, rtol=1e-2)
+    assert kept.best["l2"] == 0.5
+    assert all(0.05 <= row["l2"] <= 0.5 for row in kept.history)
+
+
+def test_where_training_breaks_it_steps_back_to_the_best_and_goes_on():
+    """The loss is a cliff: it falls until the rate is 0.5, and is not finite beyond."""
+
+    def train(tx):
+        return jnp.where(tx.learning_rate < 0.5, -jnp.log(tx.learning_rate), jnp.nan)
+
+    found = tune.tune(train, gradtx.sgd(0.01), steps=40)
+    rejected = [row for row in found.history if row["status"] == "rejected"]
+    assert rejected
+    assert all(np.isnan(row["loss"]) for row in rejected)
+    assert 0.45 < found.best["sgd.learning_rate"] < 0.5
+    after = found.history[[row["status"] for row in found.history].index("rejected") + 1]
+    assert after["sgd.learning_rate"] < 0.5 * np.exp(0.5)
+
+
+def test_the_guards_one_by_one():
+    """With plain descent of rate 1 every move can be said: z ← z − pace · slope."""
+    at = descent._Descent(gradtx.sgd(1.0), {"x": coordinates.Coordinate("x")}, {"x": 0.0})
+
+    def step(loss, slope):
+        """A training whose loss has this slope in z."""
+        values = at.values()
+        at.step(values, loss, {"x": slope / values["x"]})
+        return at.history[-1]["status"], at.z["x"]
+
+    assert step(4.0, 0.5) == ("accepted", pytest.approx(-0.5))
+    assert step(3.0, 0.5) == ("accepted", pytest.approx(-1.0))
+    assert step(3.5, 1000.0) == ("clipped", pytest.approx(-1.0 - 10 * 0.5))
+    assert step(float("inf"), 0.5) == ("rejected", pytest.approx(-0.5 - 0.5 * 0.5))  # from the best, half as far
+    assert step(5.0, 0.5) == ("rejected", pytest.approx(-0.5 - 0.25 * 0.5))  # worse than the last five
+    assert step(2.0, float("nan")) == ("rejected", pytest.approx(-0.5 - 0.125 * 0.5))
+    assert step(2.0, 0.5) == ("accepted", pytest.approx(-0.5625 - 0.125 * 1.2 * 0.5))
+
+
+def test_what_cannot_move_stays_and_is_named_where_it_is_asked_for():
+    def train(tx):
+        return tx.b1 + tx.learning_rate + tx.eps + tx.eps_root
+
+    found = tune.tune(train, gradtx.adam(0.1), steps=1)
+    assert list(found.best) == ["adam.learning_rate", "adam.b1", "adam.b2", "adam.eps"]
+    calls = {
+        "adam.eps_root is 0, which has no logarithm": {"names": "adam.eps_root"},
+        "bounds: 'adam.b3' is not tuned": {"bounds": {"adam.b3": (0.1, 0.2)}},
+        r"adam.b1 starts at 0.9, outside of \[0.1, 0.2\]": {"bounds": {"adam.b1": (0.1, 0.2)}},
+        r"adam.b1: expected low < high": {"bounds": {"adam.b1": (0.2, 0.1)}},
+        r"adam.b1: expected \(low, high\), found 3": {"bounds": {"adam.b1": 3}},
+        "expected numbers that can be tuned, found none": {"names": []},
+    }
+    for words, options in calls.items():
+        with pytest.raises(gradtx.TransformationError, match=words):
+            tune.tune(train, gradtx.adam(0.1), steps=1, **options)
+    with pytest.raises(gradtx.TransformationError, match="at the start the loss is nan .*smaller learning rate"):
+        tune.tune(lambda tx: tx.learning_rate * jnp.nan, gradtx.sgd(0.1), steps=1)
+
+
+def test_a_shorter_horizon_is_the_same_training_cut_off():
+    np.testing.assert_array_equal(on_quadratic(8).truncated(3)(gradtx.sgd(0.1)), on_quadratic(3)(gradtx.sgd(0.1)))
+
+
+def test_its_picture():
+    figure = tune.tune(lambda tx: (tx.learning_rate - 1) ** 2, gradtx.sgd(0.1), steps=3).plot()
+    assert [ax.get_ylabel() for ax in figure.axes] == ["loss at the end", "number, relative to its start"]
+    plt.close(figure)

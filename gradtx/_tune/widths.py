@@ -38,15 +38,15 @@ def widths_of(who: str, base: Tree, params: Tree, axes: Mapping[str, Any]) -> li
     narrow, wide = trees.flatten(base), trees.flatten(params)
     if narrow[1] != wide[1]:
         raise TransformationError(f"{who}: base: expected a tree like the parameters, {wide[1]}, found {narrow[1]}")
-    said = trees.flatten(trees.labels({**axes, "*": "own"}, _words(params)))[0] if axes else ["own"] * len(wide[0])
+    said = [None] * len(wide[0])
+    if axes:  # which pattern chose a leaf: what the patterns say are no labels, but pairs
+        order = dict(enumerate(axes.values()))
+        chosen = trees.labels({**{pattern: n for n, pattern in enumerate(axes)}, "*": -1}, params)
+        said = [order.get(n) for n in trees.flatten(chosen)[0]]
     rows = zip(trees.paths(params), narrow[0], wide[0], said, strict=True)
     return [
         None if now is None else _of_leaf(f"{who}: leaf {path}", before, now, own) for path, before, now, own in rows
     ]
-
-
-def _words(params: Tree) -> Tree:
-    return trees.map(lambda _: 0, params)
 
 
 def _of_leaf(who: str, before: Any, now: Any, said: Any) -> Widths:
@@ -56,7 +56,7 @@ def _of_leaf(who: str, before: Any, now: Any, said: Any) -> Widths:
             f"{who}: expected {len(new)} axes in the base as in the parameters, found {old}, {new}"
         )
     grown = [n for n in range(len(new)) if old[n] != new[n]]
-    if said == "own":
+    if said is None:
         inputs, outputs = ((), tuple(range(len(new)))) if len(new) < 2 else ((len(new) - 2,), (len(new) - 1,))
     else:
         inputs, outputs = (_axes(who, part, len(new)) for part in said)
