@@ -80,10 +80,11 @@ def by_active_set(w, penalty, x, xv, y, yv):
     return np.mean(left**2), 2 * np.mean(left * (xv[:, on] @ moved)) * penalty
 
 
-def test_jaxopts_example_of_the_lasso(log_penalty=1.0):
+def test_jaxopts_example_of_the_lasso():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jaxopt says that it is no longer maintained
         import jaxopt
+    log_penalty = 1.0
     x, xv, y, yv = lasso()
     step = len(y) / np.linalg.eigvalsh(x.T @ x)[-1]
 

@@ -99,7 +99,7 @@ def training(
     measure: Callable[[Tree, Tree], Any] | None = None,
     segments: int | None = None,
 ) -> Training:
-    """A training as a function of the transformation, for `hypergradients` and `tune`, that returns the loss at its end.
+    """A training as a function of the transformation: the loss at its end. For `hypergradients` and `tune`.
 
         train(tx) = measure(θ_T, held_out),   θ_T = the parameters of gradtx.fit(loss, params, tx, data) after ``steps``
 
