@@ -30,9 +30,8 @@ def held_out(params):
     return {"held_out": loss(params, HELD_OUT)}
 
 
-@gradtx.schedule
+@gradtx.schedule  # the rate at evenly spaced steps, and straight lines between them
 def knots(values: gradtx.Numbers):
-    """The rate at evenly spaced steps, and straight lines between them."""
     return lambda step: jnp.interp(step / RUN["steps"], jnp.linspace(0.0, 1.0, len(values)), jnp.stack(values))
 
 
