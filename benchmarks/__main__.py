@@ -24,6 +24,7 @@ SECTIONS = [
     "digits",
     "sweeps",
     "engines",
+    "tuning",
 ]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -187,7 +187,7 @@ from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 
 if typing.TYPE_CHECKING:
-    from gradtx import curvature, initializers, interop, projections, sweep, testing
+    from gradtx import curvature, initializers, interop, projections, sweep, testing, tune
     from gradtx._training.fit import fit
     from gradtx._training.minimize import minimize
     from gradtx._training.result import Fit
@@ -232,10 +232,11 @@ __all__ = [
     "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
     "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
     "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
-    "trace", "transformation", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
-    "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
-    "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree",
-    "with_extra_args_support", "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",
+    "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
+    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
+    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
+    "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support", "with_hyperparams", "with_state_dtype",
+    "yogi", "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
@@ -243,7 +244,7 @@ _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
 
 def __getattr__(name: str) -> typing.Any:
     """Namespaces and training loops are imported where they are first used: most programs need few of them."""
-    if name in ("curvature", "initializers", "interop", "projections", "sweep", "testing"):
+    if name in ("curvature", "initializers", "interop", "projections", "sweep", "testing", "tune"):
         return importlib.import_module(f"gradtx.{name}")
     if name in _LOOPS:
         return getattr(importlib.import_module(f"gradtx._training.{_LOOPS[name]}"), name)

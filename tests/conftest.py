@@ -26,7 +26,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 LIMIT = 1.3e9  # bytes: two workers and what they start stay small on a machine of 8 GB
 
 
-# Compilation -----------------------------------------------------------------------------------------------------------
+# Compilation ----------------------------------------------------------------------------------------------------------
 
 OPTIMIZED = {  # where bits or programs are compared: compiled as users do, whatever that takes
     "test_compiled", "test_engines", "test_horizons", "test_identity", "test_iterators", "test_lanes", "test_models",
@@ -49,7 +49,7 @@ compiler.get_compile_options = with_options_of_now
 
 @pytest.fixture(autouse=True, scope="module")
 def little_compilation(request):
-    """Most tests compile without the last passes, which are most of a compilation; all do under GRADTX_TESTS_OPTIMIZED."""
+    """Most tests compile without the last passes, which are most of the time; none with GRADTX_TESTS_OPTIMIZED."""
     wanted = {} if everywhere or request.module.__name__.rpartition(".")[2] in OPTIMIZED else QUICK
     if wanted != now:
         jax.clear_caches()  # what another file has compiled in its way

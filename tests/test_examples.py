@@ -79,6 +79,10 @@ def values_that_are_true(printed, folder):
     assert all(abs(float(found) - float(true)) <= 0.002 for found, true in pairs)
 
 
+def a_win(printed, folder):
+    assert printed.splitlines()[-1].startswith("By gradient is better on 1 of 1 seeds")
+
+
 ANSWERS = {
     "adagrad_to_adam": (["methods.png"], ten_methods),
     "batches_from_grain": ([], the_same_bits),
@@ -89,6 +93,7 @@ ANSWERS = {
     "linen_batch_norm": ([], last_number(0.92, 1.0)),
     "nnx_module": ([], lowest_error(0.02, lines=8)),
     "own_train_step": ([], values_that_are_true),
+    "tune_by_gradient": (["1"], a_win),
 }
 
 

@@ -26,7 +26,7 @@ FLOORS = [
     {"_rules"},
     {"_links", "_wrappers", "_curvature", "_numeric", "projections"},
     {"_optimizers"},
-    {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop"},
+    {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop", "_tune", "tune"},
     {"_report", "plot"},
     {"_cli", "__main__", "_optax", "optax"},
 ]
@@ -55,6 +55,8 @@ UPSTAIRS = {
     "sweep._result": {"plot", "_report.page", "_report.tensorboard"},
     "sweep._studies.horizons": {"_report.studies"},
     "sweep._studies.lr_finder": {"_report.studies"},
+    "_tune.tuned": {"_report.tuning"},
+    "_tune.coordinate_check": {"_report.tuning"},
 }  # who may reach up inside a function, to show what it has
 FREE = {"jax", "numpy"} | sys.stdlib_module_names
 

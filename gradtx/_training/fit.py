@@ -123,23 +123,47 @@ def fit_steps(
 
     The data are batches one after the other where they are ``fed``.
     """
+    step = one_step(objective, tx, data, key, batch_size, fed_from=first if fed else None)
+    carry = begun(carry, key, first, data, batch_size)
+    (carry, _), values = scan(step, carry, first + jnp.arange(steps))
+    whole = steps - steps % every
+    means = jnp.mean(values[:whole].reshape(-1, every), axis=1)
+    return carry, means if whole == steps else jnp.append(means, jnp.mean(values[whole:]))
+
+
+def begun(carry: Any, key: Any, first: Any, data: Tree, batch_size: int | None) -> Any:
+    """What is trained, and beside it the order in which the epoch of step ``first`` sees the rows."""
+    rows = len(jax.tree.leaves(data)[0])
+    return carry, None if batch_size is None else order_of(key, first // (rows // batch_size), rows)
+
+
+def one_step(
+    objective: Objective,
+    tx: GradientTransformation,
+    data: Tree,
+    key: Any,
+    batch_size: int | None,
+    *,
+    fed_from: Any = None,
+    **numbers: Any,
+) -> Any:
+    """A step of training as the body of a scan: it takes what `begun` makes, and the number of the step.
+
+    ``fed_from``: the data are batches one after the other, the first of this step. ``numbers`` are those of the loss.
+    """
     rows = len(jax.tree.leaves(data)[0])
 
     def step(carry: Any, n: Any) -> Any:
         (params, state, carried), order = carry
         batch = data
-        if fed:
-            batch = jax.tree.map(lambda x: x[n - first], data)
+        if fed_from is not None:
+            batch = jax.tree.map(lambda x: x[n - fed_from], data)
         elif batch_size is not None:
             order = next_order(order, key, n, rows, batch_size)
             chosen = batch_rows(order, n, batch_size)
             batch = jax.tree.map(lambda x: x[chosen], data)
         own = key_of(key, n) if objective.keyed else None
-        *made, value = objective.advance(tx, params, state, carried, batch, key=own)
+        *made, value = objective.advance(tx, params, state, carried, batch, key=own, **numbers)
         return (tuple(made), order), value
 
-    order = None if batch_size is None else order_of(key, first // (rows // batch_size), rows)
-    (carry, _), values = scan(step, (carry, order), first + jnp.arange(steps))
-    whole = steps - steps % every
-    means = jnp.mean(values[:whole].reshape(-1, every), axis=1)
-    return carry, means if whole == steps else jnp.append(means, jnp.mean(values[whole:]))
+    return step
