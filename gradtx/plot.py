@@ -20,6 +20,7 @@ from gradtx._report.axes import (
     short,
     smooth,
     title,
+    top_of,
     transformations,
     words,
 )
@@ -81,7 +82,7 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     """
     plt = _pyplot()
     steps, losses = smooth(result.loss, result.record_every)
-    losses, positive = logarithmic(losses)
+    losses, floor = logarithmic(losses)
     colour, axis, norm = plt.get_cmap("viridis"), axes[0] if axes else None, None
     shades = [colour(0.5)] * len(losses)
     if axis is not None:
@@ -91,7 +92,6 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     for shade, loss in zip(shades, losses, strict=True):
         ax.plot(steps, loss, _alone(loss), color=shade, lw=0.9, alpha=0.8)
     best = result.order[0]
-    finite = losses[np.isfinite(losses)]
     if np.isfinite(result.score[best]):
         which = f"{'lowest' if result.better == 'lower' else 'highest'} {title(result.metric)}"
         label = textwrap.fill(f"{which}: {_described(result, best, axes)}", 58)
@@ -99,12 +99,13 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     else:
         ax.plot([], [], " ", label="all lanes diverged")
     lanes = len(result.points)
-    scale = "log" if positive else "linear"
+    scale = "linear" if floor is None else "log"
     heading = f"{lanes} lane{'s' * (lanes != 1)}"
     ax.set(xlabel="step", ylabel="training loss", yscale=scale, title=heading)
-    if positive:  # a lane that blows up does not squeeze the others
-        start = result.loss[:, 0][np.isfinite(result.loss[:, 0])]
-        ax.set_ylim(0.7 * finite.min(), 2 * max(float(np.median(start)) if start.size else 0.0, finite.min()))
+    if floor is not None:  # a lane that blows up does not squeeze the others
+        ax.set_ylim(floor, top_of(result.loss, floor))
+        if np.any(result.loss == 0):
+            ax.annotate("0", (0, floor), (-6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
     if axis is not None:
         bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, colour), ax=ax, label=_plain(title(axis.name)))

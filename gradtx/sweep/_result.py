@@ -1,9 +1,7 @@
 """The result of a sweep: its lanes, their table, and the files it is written to."""
 
-import csv
-import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, suggest
-from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._population import Point, Population
 
 Tree = Any
@@ -69,7 +66,7 @@ class Sweep:
     stacked, one row per lane; ``states``: the same for each structure. ``metrics``: what ``evaluate`` returned, one
     column per name. ``steps`` (lanes): how many each lane took; ``steps_spent``: their sum. ``status``: one word per
     lane: finished, dropped (by selection), diverged, or stalled (out of patience). ``history``: how a population
-    evolved, where it did. ``batch_size``, ``seed``: as asked for.
+    evolved, where it did. ``batch_size``, ``seed``: as asked for. ``origin``: command, machine, versions, seconds.
     """
 
     population: Population
@@ -87,6 +84,7 @@ class Sweep:
     history: History | None = None
     batch_size: int | None = None
     seed: int = 0
+    origin: dict[str, Any] = field(default_factory=dict)
 
     @property
     def points(self) -> list[Point]:
@@ -235,45 +233,18 @@ class Sweep:
     ) -> list[Path]:
         """Write the sweep to a folder; return what was written.
 
-        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz``, ``curves.png``, for a grid
-        ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves it out).
+        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings and where they come from), ``loss.npz``,
+        the parameters of the best lane as ``best.npz`` and, by Orbax where it is installed, ``best/``, ``curves.png``,
+        for a grid ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves
+        it out).
         ``tensorboard=True`` adds a folder of that name (see `tensorboard`). What an earlier sweep left in the folder
         under these names is replaced or removed. ``metric`` and ``better`` change the ranking, as in `ranked_by`.
         """
         if metric is not None or better is not None:
             return self.ranked_by(metric, better).save(folder, report=report, tensorboard=tensorboard)
-        from gradtx import plot
+        from gradtx.sweep import _files
 
-        folder = made_folder("save", folder)
-        rows = self.table()
-        with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        best = self.best
-        summary = {
-            "lanes": len(self.points),
-            "steps": int(max(self.steps)),
-            "steps_spent": self.steps_spent,
-            "metric": self.metric,
-            "better": self.better,
-            "best": {"lane": int(best), "point": best.point, "transformation": repr(best.tx)},
-            "table": rows,
-        }
-        text = json.dumps(_plain(summary), indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
-        losses = {"loss": self.loss, "final_loss": self.final_loss, "record_every": self.record_every}
-        np.savez_compressed(folder / "loss.npz", **losses)
-        written = [folder / name for name in ("table.csv", "sweep.json", "loss.npz")]
-        written += plot.save_sweep(self, folder)
-        (folder / "report.html").unlink(missing_ok=True)
-        if report:
-            from gradtx._report import page
-
-            written.append(page.write(self, folder / "report.html"))
-        if tensorboard:
-            written.append(self.tensorboard(folder / "tensorboard"))
-        return written
+        return _files.write(self, folder, report=report, tensorboard=tensorboard)
 
     def tensorboard(self, folder: str | Path) -> Path:
         """Write the lanes for TensorBoard, one run per lane: training loss, final loss and metrics, hyperparameters.
@@ -284,13 +255,3 @@ class Sweep:
 
         return _tensorboard.write(self, Path(folder))
 
-
-def _plain(x: Any) -> Any:
-    """What JSON can hold: numbers that are not finite as null, anything else as text."""
-    if isinstance(x, dict):
-        return {str(name): _plain(part) for name, part in x.items()}
-    if isinstance(x, list | tuple):
-        return [_plain(part) for part in x]
-    if isinstance(x, float):
-        return x if math.isfinite(x) else None
-    return x if x is None or isinstance(x, bool | int | str) else getattr(x, "__name__", repr(x))

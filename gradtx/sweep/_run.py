@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import jax
@@ -16,6 +17,7 @@ from gradtx.sweep._disk.storage import Storage
 from gradtx.sweep._engine.course import Course
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import agreed
+from gradtx.sweep._origin import origin_of
 from gradtx.sweep._population import Population
 from gradtx.sweep._request import Request
 from gradtx.sweep._result import Sweep
@@ -114,7 +116,7 @@ def _begun(plan: Plan, storage: Storage | None) -> Course:
 def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep:
     """Train to the end, and save the progress every so often and at the end."""
     population, began = course.plan.population, course.round
-    saved = time.monotonic()
+    saved = started = time.monotonic()
     shown = show if jax.process_index() == 0 else False
     done = course.spent * jax.process_count()  # an estimate: as if every process had done as much
     name = f"{population.size} lane{'s' * (population.size != 1)}"
@@ -126,7 +128,7 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
                 saved = time.monotonic()
     if storage is not None and course.round != began:
         storage.save(*snapshot(course))
-    return course.result()
+    return replace(course.result(), origin=origin_of(course.plan.devices, time.monotonic() - started))
 
 
 def _lowest(course: Course) -> float:
