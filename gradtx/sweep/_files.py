@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from gradtx import tree as trees
+from gradtx._value.plain import plain as without_arrays
 from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._engine.rows import is_key
 
@@ -53,8 +54,6 @@ def write_table(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def summary(result: Any, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What ``sweep.json`` holds."""
-    from gradtx._report.code import plain as without_arrays
-
     best = result.best
     return {
         **result.origin,

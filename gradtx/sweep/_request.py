@@ -1,5 +1,6 @@
 """All arguments of `run` as one value, which is checked and turned into a plan."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ import jax.numpy as jnp
 
 from gradtx._training.batches import check_data
 from gradtx._training.chunks import Clock
-from gradtx._value.errors import TransformationError, suggest
+from gradtx._value.errors import TransformationError, suggest, within
 from gradtx._value.whole import whole_number
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.folders import local_folder
 from gradtx.sweep._engine import devices
+from gradtx.sweep._engine.final import rows_at_once
 from gradtx.sweep._engine.lanes import ALL, Program
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.seeds import whole_seed
@@ -39,6 +41,7 @@ class Training(TypedDict, total=False):
     width: int | None
     memory: int | None
     devices: Any
+    final_over: Any
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Request:
     folder: Any = None
     save_every: float = 30.0
     progress: bool | None = None
+    final_over: Any = "data"
 
     def plan(self) -> Plan:
         """The plan of the sweep. Raises `TransformationError` for an argument that cannot be used."""
@@ -79,6 +83,7 @@ class Request:
         given = (lambda params, batch: self.loss(params, batch, **numbers)) if numbers else self.loss
         clock = Clock.of("sweep.run", self.steps, self.record_every)
         data = check_data("sweep.run", given, params, self.data, self.batch_size)
+        final, final_rows = self._final(given, params, data)
         most = max(len(group.lanes) for group in population.groups)
         tile = TILE if self.width is None else int(self.width)
         found = devices.chosen(self.devices, -(-most // tile))
@@ -95,6 +100,7 @@ class Request:
             stop_diverged=self.stop_diverged,
             patience=self.patience,
             metrics=tuple(self._columns(params)),
+            final_rows=final_rows,
         )
         if isinstance(select, Halving | Hyperband):
             select.cuts(clock.steps, population.size)
@@ -113,7 +119,26 @@ class Request:
             lanes_at_once=self.lanes_at_once,
             memory=memory_of(device, len(found)) if self.memory is None else self.memory,
             save_every=self.save_every,
+            final=final,
         )
+
+    def _final(self, loss: Callable[..., Any], params: Tree, data: Tree) -> tuple[Tree, int | None]:
+        """The rows of the final loss, and over how many at a time it is computed; 0 where it is not."""
+        over = self.final_over
+        if isinstance(over, str):
+            if over not in ("data", "none"):
+                raise TransformationError(
+                    f"sweep.run: final_over: expected 'data', 'none' or a tree of rows like data, found {over!r}"
+                )
+            rows = data
+        else:
+            rows = within("final_over", check_data)("sweep.run", loss, params, over, None)
+        if isinstance(over, str) and over == "none":
+            return rows, 0
+        made = self.params(jax.random.key(whole_seed("seed", self.seed))) if is_initializer(self.params) else params
+        numbers = {name: jnp.asarray(column[0], jnp.result_type(float)) for name, column in self.population.numbers.items()}
+        own = functools.partial(self.loss, **numbers)
+        return rows, rows_at_once(own, made, rows, self.batch_size)
 
     def _check(self) -> None:
         """Raise `TransformationError` for an argument that is not one of those allowed."""

@@ -2,18 +2,21 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
+from gradtx._training.interrupts import interrupts
 from gradtx._training.progress import progress as progress_bar
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.identity import identity
+from gradtx.sweep._disk.kept import carry, like_before
 from gradtx.sweep._disk.snapshot import restore, snapshot
-from gradtx.sweep._disk.storage import Storage
+from gradtx.sweep._disk.storage import Storage, settings_before
 from gradtx.sweep._engine.course import Course
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import agreed
@@ -49,6 +52,7 @@ def run(
     folder: Any = None,
     save_every: float = 30.0,
     progress: bool | None = None,
+    final_over: Any = "data",
 ) -> Sweep:
     """Train every lane of a population on the same data, in one compiled program for each structure.
 
@@ -57,7 +61,9 @@ def run(
     population that belong to the loss come by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of
     a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches and its own
     initial parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, which
-    become columns of the table. ``metric`` and ``better`` choose the column that ranks the lanes.
+    become columns of the table. ``final_over``: the rows of the final loss, if not all of ``data``: a tree like it, such
+    as a held-out set; or "none", and the final loss is the last training loss. Of many rows it is the mean over batches
+    of them, where a loss is such a mean. ``metric`` and ``better`` choose the column that ranks the lanes.
 
     *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops after that many
     records in a row without a new best mean loss. ``stop_diverged``: a lane stops where its loss is not finite, and
@@ -73,7 +79,9 @@ def run(
     make the same call and get the same result.
 
     *Nothing is lost.* With a ``folder``, progress is saved there every ``save_every`` seconds (needs orbax-checkpoint).
-    The same call resumes from it, even after a kill, and ends with the same bits. A finished sweep is read back.
+    The same call resumes from it, even after a kill, and ends with the same bits. A finished sweep is read back. Where
+    nothing selects among lanes, a call with more points or more steps keeps the lanes that are there and trains what
+    is missing, and one that measures something else trains nothing. Ctrl-C saves first.
 
     Raises `TransformationError`: as `gradtx.fit`; a number that the loss does not take; a folder that holds another
     sweep or a damaged file. Nothing in such a folder is overwritten.
@@ -82,19 +90,27 @@ def run(
         Request(
             loss, params, population, data, steps, batch_size, seed, record_every, evaluate, metric, better, select,
             patience, stop_diverged, over, width, lanes_at_once, memory, devices, folder, save_every, progress,
+            final_over,
         )
     )  # fmt: skip
 
 
-def train(request: Request) -> Sweep:
-    """Run the sweep, from its beginning or from the progress in its folder."""
+def train(request: Request, say: Callable[["Standing"], None] = lambda standing: None) -> Sweep:
+    """Run the sweep, from its beginning or from the progress in its folder. ``say`` is told where that stands."""
     plan = request.plan()
     if request.folder is None:
-        return _follow(_begun(plan, None), None, request.progress)
+        course = Course(plan)
+        course.begin()
+        return _follow(course, None, request.progress)
+    before = settings_before(request.folder)
+    if before is not None:
+        plan = like_before(request, before, plan.program.every).plan()
     storage = Storage(request.folder, identity(plan), writes=jax.process_index() == 0)
     storage.open()
     try:
-        return _follow(_begun(plan, storage), storage, request.progress)
+        course, standing = _begun(plan, storage)
+        say(standing)
+        return _follow(course, storage, request.progress)
     finally:
         storage.close()
 
@@ -102,33 +118,71 @@ def train(request: Request) -> Sweep:
 # The course, and its progress -----------------------------------------------------------------------------------------
 
 
-def _begun(plan: Plan, storage: Storage | None) -> Course:
-    """A course at its beginning, or at the progress on disk."""
-    course = Course(plan)
-    saved = None if storage is None else storage.load()
+@dataclass(frozen=True)
+class Standing:
+    """Where a sweep stands before it trains: ``steps`` of all lanes together, of ``total``; ``measured``: it has ended.
+
+    ``kept``: how many lanes are those of another sweep in the folder, of ``lanes``; ``aside``: how many that one has
+    besides.
+    """
+
+    place: Path
+    steps: int
+    total: int
+    lanes: int
+    measured: bool
+    kept: int | None = None
+    aside: int = 0
+
+
+def _begun(plan: Plan, storage: Storage) -> tuple[Course, Standing]:
+    """A course at its beginning, or at the progress on disk, with the lanes of that which it has."""
+    course, saved, kept, aside = Course(plan), storage.load(), None, 0
     if saved is None:
         course.begin()
-    else:
+    elif storage.other is None:
         restore(course, *saved)
-    return course
+    else:
+        kept = len(carry(course, *saved, storage.other, storage.settings))
+        aside = len(storage.other["points"]) - kept
+        if aside:
+            storage.set_aside()
+    measured = bool(course.measured.all())
+    return course, Standing(storage.place, course.spent, plan.total, plan.population.size, measured, kept, aside)
 
 
 def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep:
     """Train to the end, and save the progress every so often and at the end."""
-    population, began = course.plan.population, course.round
+    population, before = course.plan.population, course.origin.get("seconds", 0.0)
     saved = started = time.monotonic()
     shown = show if jax.process_index() == 0 else False
     done = course.spent * jax.process_count()  # an estimate: as if every process had done as much
     name = f"{population.size} lane{'s' * (population.size != 1)}"
-    with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
+
+    def save() -> None:
+        if storage is not None:
+            course.origin = origin_of(course.plan.devices, before + time.monotonic() - started)
+            storage.save(*snapshot(course))
+
+    with (
+        progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar,
+        interrupts(storage is not None) as interrupted,
+    ):
         for gone, best in course.go():
             bar(gone * jax.process_count(), best)
-            if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
-                storage.save(*snapshot(course))
+            stop = agreed(bool(interrupted))
+            if stop or (storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every)):
+                save()
                 saved = time.monotonic()
-    if storage is not None and course.round != began:
-        storage.save(*snapshot(course))
-    return replace(course.result(), origin=origin_of(course.plan.devices, time.monotonic() - started))
+            if stop and storage is not None:
+                raise KeyboardInterrupt(f"stopped, and saved in {storage.place.parent}: the same call goes on from there")
+        if not course.measured.all():
+            bar(0, doing="the final loss")
+            course.measure()
+            save()
+    if storage is None:
+        course.origin = origin_of(course.plan.devices, time.monotonic() - started)
+    return course.result()
 
 
 def _lowest(course: Course) -> float:

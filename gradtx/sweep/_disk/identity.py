@@ -3,7 +3,7 @@
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from gradtx._training.step import advance
 from gradtx._value.fingerprint import CannotTell, fingerprint
+from gradtx._value.plain import plain
 from gradtx.sweep._engine.lanes import lane_loss
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.rows import is_key
@@ -31,7 +32,8 @@ def identity(plan: Plan) -> dict[str, Any]:
         "transformations": transformations_of(population),
         "numbers": {name: column.tolist() for name, column in population.numbers.items()},
         "seeds": None if population.seeds is None else population.seeds.tolist(),
-        "update": [update_of(plan, population.lane(group.lanes[0])) for group in population.groups],
+        "update": (updates := [update_of(plan, population.lane(group.lanes[0])) for group in population.groups]),
+        "points": points_of(population, updates),
     }
 
 
@@ -40,17 +42,23 @@ def question(plan: Plan) -> dict[str, Any]:
     program, population = plan.program, plan.population
     numbers = {name: jnp.zeros([]) for name in population.numbers}
     made = plan.make(jax.random.key(plan.seed)) if plan.make else plan.params
+    ranked = {  # which lanes go on depends on it where something selects among them; else only the table does
+        "evaluate": program_of(program.evaluate, plan.params),
+        "final_over": "none" if program.final_rows == 0 else digest_of(plan.final),
+    }
+    selects = plan.select is not None
     return {
         "steps": plan.clock.steps,
         "batch_size": program.batch_size,
         "seed": plan.seed,
         "record_every": program.every,
         "select": repr(plan.select),
-        "metric": f"{plan.metric}, {plan.better}",
+        "metric": f"{plan.metric}, {plan.better}" if selects else "any",
         "patience": program.patience,
         "stop_diverged": program.stop_diverged,
         "loss": program_of(lambda *args: program.loss(*args, **numbers), plan.params, _batch(plan)),
-        "evaluate": program_of(program.evaluate, plan.params),
+        "evaluate": ranked["evaluate"] if selects else "any",
+        "measured": ranked,
         "params": digest_of(jax.tree.map(jnp.asarray, made)),
         "data": digest_of(plan.data),
     }
@@ -67,13 +75,29 @@ def of_every_trial(plan: Plan) -> dict[str, Any]:
         "seeds": "none" if population.seeds is None else ", ".join(map(str, population.seeds.tolist())),
         "transformation": update_of(plan, population.lane(0)),
     }
-    apart = {"seed", "metric", "record_every"} | ({"evaluate"} if plan.metric == "final_loss" else set())
+    apart = {"seed", "metric", "record_every", "measured"} | ({"evaluate"} if plan.metric == "final_loss" else set())
     return {name: x for name, x in asked.items() if name not in apart}
 
 
 def transformations_of(population: Population) -> list[list[str]]:
     """For each structure, its first transformation as it prints, and a digest of the numbers of all."""
-    return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
+    return [
+        [_without_addresses(repr(plain(population.lane(g.lanes[0])))), digest_of(g.tx)] for g in population.groups
+    ]
+
+
+def points_of(population: Population, updates: Sequence[str]) -> list[str]:
+    """A digest of every lane: of its transformation, the numbers of its loss, its seed."""
+    found = [""] * population.size
+    numbers = [population.numbers[name] for name in sorted(population.numbers)]
+    seeds = [] if population.seeds is None else [population.seeds]
+    for group, update in zip(population.groups, updates, strict=True):
+        leaves = [np.asarray(jax.random.key_data(x) if is_key(x) else x) for x in jax.tree.leaves(group.tx)]
+        for row, lane in enumerate(group.lanes):
+            own = [x[row] for x in leaves] + [x[lane] for x in (*numbers, *seeds)]
+            text = update.encode() + b"".join(f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes() for x in own)
+            found[lane] = hashlib.sha256(text).hexdigest()[:16]
+    return found
 
 
 def update_of(plan: Plan, tx: Any) -> str:

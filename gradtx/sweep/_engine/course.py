@@ -43,7 +43,12 @@ class Course:
         self.parents: list[np.ndarray] = []
         self.numbers: list[dict[str, np.ndarray]] = []
         self.waves: list[Wave] = []
-        self.data = {device: jax.device_put(plan.data, device) for device in plan.devices if _is_ours(device)}
+        self.origin: dict[str, Any] = {}
+        self.measured = np.zeros(lanes, bool)  # lanes whose scores are of their last parameters
+        mine = [device for device in plan.devices if _is_ours(device)]
+        self.data = {device: jax.device_put(plan.data, device) for device in mine}
+        apart = plan.final is not None and plan.final is not plan.data
+        self.final = {device: jax.device_put(plan.final, device) for device in mine} if apart else self.data
         self.together: dict[int, int] = {}
         self.traced: set[Any] = set()
 
@@ -188,7 +193,7 @@ class Course:
         def one(unit: Unit) -> dict[str, np.ndarray]:
             active = jax.device_put(np.int32(len(unit.lanes)), unit.device)
             resting, (settings, rows) = unit.resting, unit.awake()
-            found = finish(program, settings, self.data[unit.device], rows, active)
+            found = finish(program, settings, self.final[unit.device], rows, active)
             if resting:
                 unit.rest()
             return {name: np.asarray(column) for name, column in found.items()}
@@ -196,6 +201,8 @@ class Course:
         for group in range(len(self.plan.population.groups)):
             own = [unit for unit in units if unit.group == group]
             for unit, found in zip(own, self._side_by_side(("finish", group), one, own), strict=True):
+                if program.final_rows == 0:
+                    found["final_loss"] = self._last_records(unit.lanes)
                 for name, column in found.items():
                     whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
                     whole[unit.lanes] = column[: len(unit.lanes)]
@@ -334,11 +341,15 @@ class Course:
         whole = stack([found.get(lane, other) for lane in own])
         return share(np.asarray([lane in found for lane in own]), whole)
 
-    def result(self) -> Sweep:
-        """The result of all lanes."""
-        plan, population = self.plan, self.plan.population
-        self._measure(self.units())
+    def measure(self) -> None:
+        """The final loss and the metrics of lanes that do not have those of their last parameters yet."""
+        self._measure([unit for unit in self.units() if not self.measured[unit.lanes].all()])
         self.share()
+        self.measured[:] = True
+
+    def result(self) -> Sweep:
+        """The result of all lanes, once they are measured."""
+        plan, population = self.plan, self.plan.population
         status = np.asarray(self.status, object)
         parts = []
         for group, own in enumerate(population.groups):
@@ -368,6 +379,7 @@ class Course:
             history=self._history(),
             batch_size=plan.program.batch_size,
             seed=plan.seed,
+            origin=self.origin,
         )
 
     def losses(self) -> np.ndarray:
@@ -376,6 +388,12 @@ class Course:
         starts = np.arange(self.sums.shape[1]) * every
         counts = np.clip(self.steps[:, None] - starts, 1, every).astype(self.sums.dtype)
         return np.where(starts < self.steps[:, None], self.sums / counts, np.nan)
+
+    def _last_records(self, lanes: list[int]) -> np.ndarray:
+        """The mean training loss of the last record of lanes."""
+        every = self.plan.program.every
+        record = np.maximum(self.steps[lanes] - 1, 0) // every
+        return self.sums[lanes, record] / np.maximum(self.steps[lanes] - record * every, 1)
 
     def _last_losses(self, status: np.ndarray) -> np.ndarray:
         """The last loss of every lane, not finite where it diverged, whether or not it was stopped there."""

@@ -18,6 +18,7 @@ from gradtx._rules.functions import eval_params
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.batches import batch_rows, next_order, order_of
 from gradtx._training.step import advance
+from gradtx.sweep._engine.final import over_rows
 
 Tree = Any
 ALL = -1  # a width: all slots of a device are one tile
@@ -29,7 +30,8 @@ class Program:
 
     ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``.
     ``records``: entries of the loss that one call may touch, each of ``every`` steps. ``patience``: records without a
-    new best after which a lane stops. ``metrics``: the names of what ``evaluate`` returns.
+    new best after which a lane stops. ``metrics``: the names of what ``evaluate`` returns. ``final_rows``: over so many
+    rows at a time the final loss is computed; over all at once if None, not at all if 0.
     """
 
     loss: Callable[..., Any]
@@ -41,6 +43,7 @@ class Program:
     metrics: tuple[str, ...]
     stop_diverged: bool
     patience: int | None
+    final_rows: int | None = None
 
     @property
     def stops(self) -> bool:
@@ -136,12 +139,14 @@ def finish(program: Program, settings: Settings, data: Tree, lanes: Lanes, activ
     def one(settings: Settings, params: Tree, state: Tree, data: Tree) -> dict[str, jax.Array]:
         params = eval_params(settings.tx, params, state)
         found = {} if program.evaluate is None else dict(program.evaluate(params))
-        found["final_loss"] = lane_loss(program, settings.numbers)(params, data)
+        if program.final_rows != 0:
+            found["final_loss"] = over_rows(lane_loss(program, settings.numbers), params, data, program.final_rows)
         return {name: jnp.asarray(x).astype(real) for name, x in found.items()}
 
     own = (lanes.params, lanes.state)
     each = _vmapped(program, one, _axes(settings), 0, 0, None)
-    blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in ("final_loss", *program.metrics)}
+    names = program.metrics if program.final_rows == 0 else ("final_loss", *program.metrics)
+    blank = {name: jnp.full(lanes.alive.shape, jnp.nan, real) for name in names}
 
     def body(t: Any, out: Any) -> Any:
         made = each(_settings_of(program, settings, t), *_tile_of(program, own, t), data)

@@ -44,6 +44,7 @@ class Plan:
     lanes_at_once: int | None
     memory: int | None
     save_every: float
+    final: Tree = None  # the rows of the final loss
 
     @property
     def cuts(self) -> list[Cut]:
