@@ -25,7 +25,12 @@ from gradtx._report.axes import (
     words,
 )
 
+__all__ = ["animate_race", "averages", "curves", "heat_map", "race", "save_sweep", "schedules", "sweep"]
 NEAT = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "figure.dpi": 130}
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _pyplot() -> Any:

@@ -35,7 +35,8 @@ ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it,
 EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_training.progress": {"rich"},
     "plot": {"matplotlib"},
-    "_report.page": {"plotly"},
+    "_report.wandb": {"wandb"},
+    "_report.mlflow": {"mlflow", "alembic"},
     "_report.tensorboard": {"tensorboardX"},
     "_interop.optax": {"optax"},
     "_interop.optax_states": {"optax"},
@@ -46,7 +47,8 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library
 UPSTAIRS = {
-    "sweep._result": {"plot", "_report.page", "_report.tensorboard"}
+    "sweep._result": {"plot", "_report.tensorboard", "_report.wandb", "_report.mlflow"},
+    "sweep._files": {"plot", "_report.page"},
 }  # who may reach up inside a function, to show what it has
 FREE = {"jax", "numpy"} | sys.stdlib_module_names
 
@@ -199,7 +201,8 @@ def test_importing_gradtx_needs_jax_alone():
         "flax",
         "orbax",
         "matplotlib",
-        "plotly",
+        "wandb",
+        "mlflow",
         "tensorboardX",
         "rich",
         "typer",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gradtx._report.axes import short
+from gradtx.sweep._engine.room import short as size
 
 
 def facts(result: Any) -> dict[str, str]:
@@ -20,7 +21,7 @@ def facts(result: Any) -> dict[str, str]:
         "versions": ", ".join(f"{name} {x}" for name, x in origin.get("versions", {}).items()),
         "time": f"{seconds:.1f} s, compilation included" if seconds else None,
         "speed": _speed(result, seconds) if seconds else None,
-        "memory": _bytes(origin["memory"]) if origin.get("memory") else None,
+        "memory": size(origin["memory"]) if origin.get("memory") else None,
         "batches": None if result.batch_size is None else f"{result.batch_size} rows",
         "seed": result.seed,
     }
@@ -33,15 +34,3 @@ def _speed(result: Any, seconds: float) -> str:
         f"{short(float(max(result.steps)) / seconds)} steps a second, "
         f"{short(result.steps_spent / seconds)} lane-steps a second"
     )
-
-
-def _bytes(many: int) -> str:
-    """A size in words.
-
-    >>> _bytes(1_300_000), _bytes(2.5e9)
-    ('1.3 MB', '2.5 GB')
-    """
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if many >= unit:
-            return f"{many / unit:.3g} {name}"
-    return f"{many} bytes"

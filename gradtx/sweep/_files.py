@@ -32,7 +32,8 @@ def write(result: Any, folder: str | Path, *, report: bool, tensorboard: bool) -
     losses = {"loss": result.loss, "final_loss": result.final_loss, "record_every": result.record_every}
     np.savez_compressed(folder / "loss.npz", **losses)
     written = [folder / name for name in ("table.csv", "sweep.json", "loss.npz")]
-    written += write_best(folder, None if result.params is None else result.best.params)
+    if result.params is not None:
+        written += write_best(folder, result.best.params)
     written += plot.save_sweep(result, folder)
     (folder / "report.html").unlink(missing_ok=True)
     if report:
@@ -87,8 +88,6 @@ def write_best(folder: Path, params: Tree) -> list[Path]:
     """The parameters of the best lane: ``best.npz``, an array a path, and ``best/``, by Orbax where it is installed."""
     (folder / "best.npz").unlink(missing_ok=True)
     shutil.rmtree(folder / "best", ignore_errors=True)
-    if params is None:
-        return []
     leaves = zip(trees.paths(params), trees.flatten(params)[0], strict=True)
     arrays = {path or "params": _array(x) for path, x in leaves if x is not None}
     np.savez(folder / "best.npz", **arrays)  # pyright: ignore[reportArgumentType]

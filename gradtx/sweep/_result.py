@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
+from gradtx._value.drawn import line, table, titled
 from gradtx._value.errors import TransformationError, suggest
 from gradtx.sweep._population import Point, Population
 
@@ -57,7 +58,7 @@ class History:
         return {name: column[np.arange(len(line)), line] for name, column in self.numbers.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sweep:
     """The results of the lanes of a sweep.
 
@@ -85,6 +86,23 @@ class Sweep:
     batch_size: int | None = None
     seed: int = 0
     origin: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        best = self.best
+        point = ", ".join(f"{name}={getattr(x, '__name__', x)}" for name, x in best.point.items())
+        return (
+            f"<Sweep: {repr(self.population).strip('<>').removeprefix('Population: ').partition(';')[0]}, "
+            f"{int(max(self.steps))} steps; best {self.metric} {self.score[best]:.4g} of lane {best}: {point}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the best lanes, and the losses of the very best."""
+        rows = self.table()[:5]
+        cells = [[f"{x:.4g}" if isinstance(x, float) else getattr(x, "__name__", x) for x in row.values()] for row in rows]
+        losses = self.best.loss[np.isfinite(self.best.loss)]
+        steps = (np.arange(len(losses)) * self.record_every).tolist()
+        picture = titled(f"training loss of lane {self.best}", line(steps, losses.tolist())) if len(losses) > 1 else ""
+        return titled(repr(self).strip("<>"), table(cells, list(rows[0])), picture)
 
     @property
     def points(self) -> list[Point]:
@@ -142,7 +160,7 @@ class Sweep:
         lane.point, lane.tx = self.points[n], self.transformation(n)
         lane.params = jax.tree.map(lambda x: x[n], self.params)
         group, row = self._place(n)
-        lane.state = jax.tree.map(lambda x: x[row], self.states[group])
+        lane.state = jax.tree.map(lambda x: x[row], self.states[group]) if self.states else None
         lane.loss, lane.final_loss = self.loss[n], float(self.final_loss[n])
         seeds = self.population.seeds
         lane.seed = self.seed if seeds is None else int(seeds[n])
@@ -245,6 +263,24 @@ class Sweep:
         from gradtx.sweep import _files
 
         return _files.write(self, folder, report=report, tensorboard=tensorboard)
+
+    def wandb(self, folder: str | Path, *, project: str = "gradtx") -> Path:
+        """Write the lanes as offline runs of Weights & Biases, one run a lane; ``wandb sync`` sends them.
+
+        The same as `tensorboard` writes: the training loss, the final loss and metrics, the point. Needs wandb.
+        """
+        from gradtx._report import wandb as _wandb
+
+        return _wandb.write(self, Path(folder), project)
+
+    def mlflow(self, folder: str | Path, *, experiment: str = "gradtx") -> Path:
+        """Write the lanes to a store of MLflow in a folder, one run a lane; ``mlflow ui --backend-store-uri`` shows it.
+
+        The same as `tensorboard` writes: the training loss, the final loss and metrics, the point. Needs mlflow.
+        """
+        from gradtx._report import mlflow as _mlflow
+
+        return _mlflow.write(self, Path(folder), experiment)
 
     def tensorboard(self, folder: str | Path) -> Path:
         """Write the lanes for TensorBoard, one run per lane: training loss, final loss and metrics, hyperparameters.

@@ -137,9 +137,10 @@ def settings_before(folder: Any) -> dict[str, Any] | None:
 
 def settings_of(place: Path) -> dict[str, Any]:
     """The settings of the newest checkpoint; those of the folder where it has none of its own."""
+    first = _read(place / "settings.json")
     newest = max((int(path.stem) for path in place.glob("*.json") if path.stem.isdigit()), default=None)
     own = None if newest is None else _read(place / f"{newest}.json").get("settings")
-    return own if isinstance(own, dict) else _read(place / "settings.json")
+    return own if isinstance(own, dict) else first
 
 
 def _read(file: Path) -> dict[str, Any]:

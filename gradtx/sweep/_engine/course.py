@@ -19,6 +19,7 @@ from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._engine.lanes import ALL, Lanes, Settings, finish, train
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import anywhere, least, share, total
+from gradtx.sweep._engine.records import last_means, last_sums, means
 from gradtx.sweep._engine.rows import at, blank, join, put, stack
 from gradtx.sweep._engine.seeds import as_jax_has_them
 from gradtx.sweep._engine.units import Unit, Wave, begin, bytes_needed, deal, filled, like, rows_at, slots_for
@@ -202,7 +203,7 @@ class Course:
             own = [unit for unit in units if unit.group == group]
             for unit, found in zip(own, self._side_by_side(("finish", group), one, own), strict=True):
                 if program.final_rows == 0:
-                    found["final_loss"] = self._last_records(unit.lanes)
+                    found["final_loss"] = last_means(self.sums, self.steps, program.every, unit.lanes)
                 for name, column in found.items():
                     whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
                     whole[unit.lanes] = column[: len(unit.lanes)]
@@ -359,7 +360,8 @@ class Course:
             stopped = lanes[~rows.alive]
             status[stopped[status[stopped] == FINISHED]] = STALLED
             parts.append((lanes, rows))
-        status[~np.isfinite(self._last_losses(status))] = DIVERGED
+        ended = last_sums(self.sums, self.steps, plan.program.every)  # whether or not a lane was stopped there
+        status[~np.isfinite(np.where(status == STALLED, ended, self.scores["final_loss"]))] = DIVERGED
         order = np.argsort(np.concatenate([lanes for lanes, _ in parts]))
         params = at(join([rows.params for _, rows in parts]), order)
         scores = dict(self.scores)
@@ -384,22 +386,7 @@ class Course:
 
     def losses(self) -> np.ndarray:
         """The mean loss of every record, NaN after the end of a lane."""
-        every = self.plan.program.every
-        starts = np.arange(self.sums.shape[1]) * every
-        counts = np.clip(self.steps[:, None] - starts, 1, every).astype(self.sums.dtype)
-        return np.where(starts < self.steps[:, None], self.sums / counts, np.nan)
-
-    def _last_records(self, lanes: list[int]) -> np.ndarray:
-        """The mean training loss of the last record of lanes."""
-        every = self.plan.program.every
-        record = np.maximum(self.steps[lanes] - 1, 0) // every
-        return self.sums[lanes, record] / np.maximum(self.steps[lanes] - record * every, 1)
-
-    def _last_losses(self, status: np.ndarray) -> np.ndarray:
-        """The last loss of every lane, not finite where it diverged, whether or not it was stopped there."""
-        record = np.minimum(self.steps // self.plan.program.every, self.sums.shape[1] - 1)
-        last = self.sums[np.arange(len(record)), record]
-        return np.where(status == STALLED, last, self.scores["final_loss"])
+        return means(self.sums, self.steps, self.plan.program.every)
 
     def _history(self) -> History | None:
         if not isinstance(self.plan.select, Evolution):
