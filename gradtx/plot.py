@@ -24,6 +24,7 @@ from gradtx._report.axes import (
     transformations,
     words,
 )
+from gradtx._report.races import COLOURS, line_style, stage
 
 __all__ = ["animate_race", "averages", "curves", "heat_map", "race", "save_sweep", "schedules", "sweep"]
 NEAT = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "figure.dpi": 130}
@@ -186,21 +187,15 @@ def _cut(text: str, most: int = 24) -> str:
 
 # Races, schedules, averages -------------------------------------------------------------------------------------------
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in their dashes too.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
-DASHES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)), "-."]
-
-
-def _line(n: int) -> dict[str, Any]:
-    return {"color": COLOURS[n % len(COLOURS)], "ls": DASHES[n % len(DASHES)], "lw": 1.6}
-
 
 def race(surface: Any, paths: dict[str, np.ndarray], losses: dict[str, np.ndarray], *, title: str = "") -> Any:
     """Paths of several optimizers on a surface, over its contours (or its curve), and their losses; a figure.
 
     ``surface`` has ``loss``, ``start``, ``window`` and ``minima``; ``paths`` are steps × parameters.
     """
-    figure, draw = _stage(surface, paths, losses, title)
+    plt = _pyplot()
+    with plt.rc_context(NEAT):
+        figure, draw = stage(plt, surface, paths, losses, title)
     draw(max(len(path) for path in paths.values()))
     return figure
 
@@ -211,7 +206,8 @@ def animate_race(surface: Any, paths: Any, losses: Any, file: str | Path, *, tit
     from matplotlib.animation import PillowWriter
 
     steps = max(len(path) for path in paths.values())
-    figure, draw = _stage(surface, paths, losses, title)
+    with plt.rc_context(NEAT):
+        figure, draw = stage(plt, surface, paths, losses, title)
     writer = PillowWriter(fps=15)
     with writer.saving(figure, str(file), dpi=80):
         for frame in [*np.unique(np.geomspace(1, steps, frames).astype(int)), *[steps] * 15]:
@@ -220,61 +216,16 @@ def animate_race(surface: Any, paths: Any, losses: Any, file: str | Path, *, tit
     plt.close(figure)
 
 
-def _stage(surface: Any, paths: Any, losses: Any, title: str) -> Any:
-    """A figure with the surface and empty lines, and a function that draws the first steps of every path."""
-    plt = _pyplot()
-    with plt.rc_context(NEAT):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
-    (low, high), *other = surface.window
-    x = np.linspace(low, high, 240)
-    if other:
-        y = np.linspace(other[0][0], other[0][1], 240)
-        height = np.asarray(surface.loss(np.stack(np.meshgrid(x, y))))
-        spread = height - height.min()
-        levels = height.min() + np.quantile(spread, np.linspace(0, 1, 28) ** 1.5)
-        left.contourf(x, y, height, levels=np.unique(levels), cmap="Greys", alpha=0.55)
-        left.contour(x, y, height, levels=np.unique(levels), colors="0.55", linewidths=0.4)
-        left.set(xlim=(low, high), ylim=other[0], xlabel="θ₁", ylabel="θ₂")
-    else:
-        left.plot(x, np.asarray(surface.loss(x[None])), color="0.5", lw=1.2)
-        left.set(xlim=(low, high), xlabel="θ", ylabel="L(θ)")
-    for minimum in surface.minima:
-        left.plot(*minimum, marker="*", ms=15, color="black", ls="none", zorder=6)
-    tracks = [left.plot([], [], label=name, **_line(n))[0] for n, name in enumerate(paths)]
-    heads = [left.plot([], [], "o", ms=6, mec="white", color=_line(n)["color"], zorder=5)[0] for n in range(len(paths))]
-    falls = [right.plot([], [], **_line(n))[0] for n in range(len(paths))]
-    finite = np.concatenate([loss[np.isfinite(loss)] for loss in losses.values()])
-    positive = finite.size > 0 and finite.min() > 0
-    steps = max(len(path) for path in paths.values())
-    right.set(xlabel="step", ylabel="loss", xlim=(0, steps - 1), yscale="log" if positive else "linear")
-    if finite.size:
-        first, least = float(next(iter(losses.values()))[0]), float(finite.min())
-        low, high = (max(least, 1e-12), 3 * first) if positive else (least, first)
-        right.set_ylim(low, high) if positive else right.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
-    figure.legend(tracks, list(paths), loc="outside lower center", ncols=min(6, len(paths)), frameon=False)
-    figure.suptitle(title)
-
-    def draw(count: int) -> None:
-        for track, head, fall, name in zip(tracks, heads, falls, paths, strict=True):
-            path, loss = paths[name][:count], losses[name][:count]
-            points = path.T if other else np.stack([path[:, 0], loss])
-            track.set_data(*points)
-            head.set_data(*points[:, -1:])
-            fall.set_data(np.arange(len(loss)), loss)
-
-    return figure, draw
-
-
 def schedules(curves_of: dict[str, Any], steps: int) -> Any:
     """Schedules as curves: ``{"name": schedule}`` over the steps of a run; a figure."""
     plt = _pyplot()
     with plt.rc_context(NEAT):
-        figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+        figure, ax = plt.subplots(figsize=(7, 4.2 + 0.2 * len(curves_of)), layout="constrained")
         at = np.arange(steps + 1)
         for n, (name, schedule) in enumerate(curves_of.items()):
-            ax.plot(at, [float(schedule(step)) for step in at], label=name, **_line(n))
+            ax.plot(at, [float(schedule(step)) for step in at], label=name, **line_style(n))
         ax.set(xlabel="step", ylabel="value", xlim=(0, steps))
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        figure.legend(frameon=False, loc="outside lower center", ncols=1)
     return figure
 
 

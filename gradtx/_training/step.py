@@ -1,5 +1,6 @@
 """One step of training: the gradient of a loss, and what a transformation makes of it."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,7 @@ def check_loss(who: str, loss: Loss, *args: Any, has_aux: bool) -> None:
         hash(loss)
     except TypeError:
         raise TransformationError(f"{who}: loss: expected a function that hashes, found {loss!r}") from None
+    check_arguments(who, loss, len(args))
     value = jax.eval_shape(loss, *args)
     if has_aux:
         if not isinstance(value, tuple) or len(value) != 2:
@@ -82,3 +84,16 @@ def check_loss(who: str, loss: Loss, *args: Any, has_aux: bool) -> None:
     if not hasattr(value, "shape") or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
         found = value if hasattr(value, "shape") else f"{type(value).__name__}"
         raise TransformationError(f"{who}: loss: expected one real number, found {found}")
+
+
+def check_arguments(who: str, loss: Loss, many: int) -> None:
+    """Raise `TransformationError` unless the loss can be called with so many arguments: parameters, and a batch."""
+    try:
+        signature = inspect.signature(loss)
+    except (TypeError, ValueError):  # its signature is unknown
+        return
+    try:
+        signature.bind(*[None] * many)
+    except TypeError:
+        wanted = ", ".join(("params", "batch")[:many])
+        raise TransformationError(f"{who}: loss: expected loss({wanted}), found loss{signature}") from None
