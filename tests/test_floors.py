@@ -43,6 +43,7 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_cli": {"click", "rich"},
     "_cli.problems": {"sklearn", "mnist1d"},
     "sweep._disk.storage": {"orbax"},
+    "sweep._files": {"orbax"},
     "sweep._disk.study": {"optuna", "sqlalchemy"},
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library

@@ -131,8 +131,8 @@ def _is_number(x: Any) -> bool:
 
 def spans_far(values: np.ndarray) -> bool:
     """Whether numbers are all positive and far apart."""
-    finite = values[np.isfinite(values)]
-    return finite.size > 0 and bool(finite.min() > 0) and bool(finite.max() / finite.min() > SPAN)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    return finite.size > 0 and bool(finite.min() > 0) and bool(finite.max() > SPAN * finite.min())
 
 
 def word_of(x: Any) -> str:

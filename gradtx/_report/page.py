@@ -208,7 +208,7 @@ def _importance(result: Any, page: Page) -> list[str]:
 
 
 def _importance_of(result: Any) -> list[dict[str, Any]]:
-    from gradtx import sweep
+    import gradtx.sweep as sweep
 
     measure = getattr(sweep, "importance", None)
     try:

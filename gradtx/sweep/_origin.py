@@ -24,7 +24,7 @@ def origin_of(devices: Sequence[Any], seconds: float) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "seconds": round(seconds, 3),
         "platform": platform.platform(),
-        "devices": dict(Counter(f"{device.platform} {device.device_kind}" for device in devices)),
+        "devices": dict(Counter(str(device.device_kind) for device in devices)),
         "processes": jax.process_count(),
         "versions": {"gradtx": _version("gradtx"), "jax": jax.__version__, "Python": platform.python_version()},
         "memory": _peak(devices),
