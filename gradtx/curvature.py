@@ -34,6 +34,7 @@ __all__ = [
 def __dir__() -> list[str]:
     return __all__
 
+
 Tree = Any
 Loss = Callable[..., Any]
 

@@ -56,6 +56,7 @@ __all__ = [
 def __dir__() -> list[str]:
     return __all__
 
+
 Axes = int | Sequence[int]
 Shape = tuple[int, ...]
 Draw = Callable[[Any, Shape, Any], jax.Array]

@@ -111,7 +111,9 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     if floor is not None:  # a lane that blows up does not squeeze the others
         ax.set_ylim(floor, top_of(result.loss, floor))
         if np.any(result.loss == 0):
-            ax.annotate("0", (0, floor), (-6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right")
+            ax.annotate(
+                "0", (0, floor), (-6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right"
+            )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
     if axis is not None:
         bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, colour), ax=ax, label=_plain(title(axis.name)))

@@ -37,6 +37,7 @@ __all__ = [
 def __dir__() -> list[str]:
     return __all__
 
+
 Tree = Any
 
 

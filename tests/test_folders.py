@@ -95,9 +95,7 @@ def test_records_of_a_longer_run_are_sums_of_those_that_were(tmp_path):
 def test_another_ranking_trains_nothing_and_measures_what_it_needs(tmp_path, monkeypatch):
     first, _ = run(rates(0.01, 0.1), tmp_path, stop_diverged=True)
     gone = counted(monkeypatch)
-    result, _ = run(
-        rates(0.01, 0.1), tmp_path, stop_diverged=True, evaluate=norms, metric="norm", better="higher"
-    )
+    result, _ = run(rates(0.01, 0.1), tmp_path, stop_diverged=True, evaluate=norms, metric="norm", better="higher")
     assert gone == []
     assert result.best == int(np.argmax(result.metrics["norm"]))
     np.testing.assert_array_equal(result.final_loss, first.final_loss)

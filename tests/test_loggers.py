@@ -27,7 +27,10 @@ def test_a_run_is_what_its_lane_did(result):
     assert one.point == {"learning_rate": 0.1, "momentum": 0.9}
     assert [step for step, _ in one.losses] == [2, 4, 6, 8, 9]
     np.testing.assert_allclose([x for _, x in one.losses], result.loss[0], rtol=1e-6)
-    assert one.ended == {"final_loss": pytest.approx(result.final_loss[0]), "norm": pytest.approx(result.metrics["norm"][0])}
+    assert one.ended == {
+        "final_loss": pytest.approx(result.final_loss[0]),
+        "norm": pytest.approx(result.metrics["norm"][0]),
+    }
     assert lost.status == "diverged"
     assert len(lost.losses) < 5
 
@@ -53,7 +56,11 @@ def test_offline_runs_of_wandb_read_back(result, tmp_path, monkeypatch):
         (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"][:1]
         rows = [r.history for r in records if r.WhichOneof("record_type") == "history"]
         losses = [float(i.value_json) for row in rows for i in row.item if "loss/training" in (i.key, *i.nested_key)]
-        found[run.display_name] = (run.project, {u.key or u.nested_key[0]: u.value_json for u in run.config.update}, losses)
+        found[run.display_name] = (
+            run.project,
+            {u.key or u.nested_key[0]: u.value_json for u in run.config.update},
+            losses,
+        )
     project, config, losses = found["lane-0000"]
     assert project == "mine"
     assert float(config["learning_rate"]) == 0.1
@@ -75,7 +82,9 @@ def test_runs_of_mlflow_read_back(result, tmp_path):
             "select step, value from metrics where run_uuid = ? and key = 'loss/training' order by step", own
         ).fetchall()
         params = dict(base.execute("select key, value from params where run_uuid = ?", own).fetchall())
-        final = base.execute("select step, value from metrics where run_uuid = ? and key = 'final_loss'", own).fetchall()
+        final = base.execute(
+            "select step, value from metrics where run_uuid = ? and key = 'final_loss'", own
+        ).fetchall()
     base.close()
     assert [step for step, _ in losses] == [2, 4, 6, 8, 9]
     np.testing.assert_allclose([x for _, x in losses], result.loss[0], rtol=1e-6)

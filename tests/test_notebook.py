@@ -55,7 +55,10 @@ def test_a_sweep_is_shown_with_its_best_lanes_and_their_losses(result):
     (points,) = points_of(tree)
     assert len(points) == 20
     losses = result.best.loss  # higher losses stand higher, and pixels count from above
-    assert np.array_equal(np.argsort(-points[:, 1]), np.argsort(losses)) or np.corrcoef(points[:, 1], losses)[0, 1] < -0.999
+    assert (
+        np.array_equal(np.argsort(-points[:, 1]), np.argsort(losses))
+        or np.corrcoef(points[:, 1], losses)[0, 1] < -0.999
+    )
     axes = [[cell.text for cell in row] for row in parsed(POPULATION._repr_html_()).iter("tr")]
     assert axes[1:] == [["learning_rate", "3 values, 0.01 to 0.3"], ["b1", "2 values, 0.5 to 0.9"], ["eps", "1e-06"]]
 

@@ -189,7 +189,10 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 4}, r"holds another sweep: its lanes have up to 6 steps, and can take more, not 4\. Nothing was changed"),
+        (
+            {"steps": 4},
+            r"holds another sweep: its lanes have up to 6 steps, and can take more, not 4\. Nothing was changed",
+        ),
         ({"seed": 4}, r"seed is 0 there and 4 here"),
         ({"batch_size": 9}, r"batch_size is 7 there and 9 here"),
         ({"select": sweep.halving(2)}, r"select is None there and Halving\(eta=2.0, first=None\) here"),
@@ -211,7 +214,12 @@ def test_other_data_another_loss_and_other_points_are_another_sweep(saved):
     given = {"steps": 6, "batch_size": 7, "record_every": 2, "folder": saved}
     for loss, population, data, what in (
         (other, lanes(), line(), "the loss computes"),
-        (squares, sweep.grid(gradtx.adam, learning_rate=[0.1]), line(), "none of its 30 lanes is in this sweep: such as"),
+        (
+            squares,
+            sweep.grid(gradtx.adam, learning_rate=[0.1]),
+            line(),
+            "none of its 30 lanes is in this sweep: such as",
+        ),
         (squares, lanes(), line(seed=1), "the data are others"),
     ):
         with pytest.raises(gradtx.TransformationError, match=what):

@@ -219,7 +219,9 @@ def test_the_page_says_where_it_comes_from_what_it_cost_and_what_is_to_be_known(
             return ["the best learning_rate <0.1> is at the edge"]
 
     fields = {f.name: getattr(results("seeds"), f.name) for f in dataclasses.fields(results("seeds"))}
-    result = Noted(**fields | {"origin": {**fields["origin"], "problem": "digits: a few", "command": "python -m gradtx"}})
+    result = Noted(
+        **fields | {"origin": {**fields["origin"], "problem": "digits: a few", "command": "python -m gradtx"}}
+    )
     page = page_of(result, tmp_path)
     said = dict(zip(page.every["dt"], page.every["dd"], strict=True))
     assert said["problem"] == "digits: a few"

@@ -56,7 +56,9 @@ def task(problem: str | None, given: str | None, options: Options) -> Task:
     if size > made.rows:
         raise click.UsageError(f"--batch-size {size}: {text} has {made.rows} rows to train on")
     lanes = space.size(options.draws or DRAWS) * (options.seeds or 1)
-    check_room("sweep", min(lanes, options.lanes_at_once or LANES) if options.trials else lanes, bytes_of_lane(made.params))
+    check_room(
+        "sweep", min(lanes, options.lanes_at_once or LANES) if options.trials else lanes, bytes_of_lane(made.params)
+    )
     training: Training = {
         "batch_size": size,
         "evaluate": made.evaluate,

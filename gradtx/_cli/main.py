@@ -82,7 +82,7 @@ def _status(args: list[str] | None) -> Any:
         click.echo(f"gradtx: {error}", err=True)
         return 2
     except (click.Abort, KeyboardInterrupt) as error:
-        said = str(error).replace("the same call", "the same command")
+        said = str(error.__cause__ or error).replace("the same call", "the same command")  # click wraps it
         click.echo(f"gradtx: {said or 'stopped'}", err=True)
         return INTERRUPTED
     return 0

@@ -60,7 +60,9 @@ class Typed(click.Command):
 @click.option("--random", multiple=True, metavar="NAME=SPEC", help="An axis to draw from.")
 @click.option("--draws", type=whole(), help=f"How many draws of --random.  [default: {DRAWS}]")
 @click.option("--seeds", type=whole(), help="Every point with so many seeds, of its weights and batches.")
-@click.option("--halving", is_flag=False, flag_value=ETA, type=Real(says=FIRST), metavar="[ETA]", help="Successive halving.")
+@click.option(
+    "--halving", is_flag=False, flag_value=ETA, type=Real(says=FIRST), metavar="[ETA]", help="Successive halving."
+)
 @click.option("--hyperband", is_flag=False, flag_value=ETA, type=Real(says=FIRST), metavar="[ETA]", help="Hyperband.")
 @click.option(
     "--population", is_flag=False, flag_value=0, type=whole(0), metavar="[EVERY]", help="Population-based training."

@@ -43,7 +43,9 @@ class Whole(click.ParamType):
         """The number, if it is in the range."""
         option = param.opts[-1] if param else "number"
         with suppress(ValueError, OverflowError):  # 1000, 1_000 or 1e3
-            value = int(value) if str(value).lstrip("+-").replace("_", "").isdecimal() else whole_of(float(value), value)
+            value = (
+                int(value) if str(value).lstrip("+-").replace("_", "").isdecimal() else whole_of(float(value), value)
+            )
         found = whole_number(option, value, self.least)
         if found > self.most:
             raise TransformationError(f"{option}: expected {self.most} at the most, found {found}")

@@ -37,7 +37,11 @@ def contents(result: Any) -> dict[str, Any]:
         "order": result.order,
         "score": numbers(result.score),
         "lost": [not math.isfinite(x) for x in result.final_loss],
-        "shades": {"low": low, "high": high, "log": bool(low > 0 and high / low > 100 and finite.min() > 0)},
+        "shades": {
+            "low": number(low),
+            "high": number(high),
+            "log": bool(low > 0 and high / low > 100 and finite.min() > 0),
+        },
         "far": spans_far(result.score),
         "columns": columns(result),
         "axes": [_axis(axis) for axis in map(from_one, axes_of(result))],

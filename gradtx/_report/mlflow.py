@@ -29,7 +29,9 @@ def write(result: Any, folder: Path, experiment: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     found = client.get_experiment_by_name(experiment)
-    place = client.create_experiment(experiment, (folder / "artifacts").as_uri()) if found is None else found.experiment_id
+    place = (
+        client.create_experiment(experiment, (folder / "artifacts").as_uri()) if found is None else found.experiment_id
+    )
     for old in client.search_runs([place], max_results=50_000):
         client.delete_run(old.info.run_id)
     for own in runs(result):

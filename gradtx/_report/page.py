@@ -106,7 +106,9 @@ def _tiles(result: Any) -> str:
             found.append((status, f"{count:,}", f"{100 * count / lanes:.3g} % of the lanes"))
     seconds = result.origin.get("seconds")
     if seconds:
-        found.append(("seconds", short(float(f"{seconds:.3g}")), f"{short(result.steps_spent / seconds)} lane-steps a second"))
+        found.append(
+            ("seconds", short(float(f"{seconds:.3g}")), f"{short(result.steps_spent / seconds)} lane-steps a second")
+        )
     tile = '<div class="tile"><div class="name">{}</div><div class="value">{}</div><div class="more">{}</div></div>'
     return "\n".join(tile.format(*map(_text, each)) for each in found)
 
@@ -202,8 +204,12 @@ def _importance(result: Any, page: Page) -> list[str]:
     rows = _importance_of(result)
     if not rows:
         return []
-    rows = [{"number": title(row["number"]), **{k: float(row[k]) for k in ("importance", "low", "high")}} for row in rows]
-    note = f"The share of the variance of the {title(result.metric)} that each number explains alone, with its interval."
+    rows = [
+        {"number": title(row["number"]), **{k: float(row[k]) for k in ("importance", "low", "high")}} for row in rows
+    ]
+    note = (
+        f"The share of the variance of the {title(result.metric)} that each number explains alone, with its interval."
+    )
     return [_section("What matters", note, page.place({"kind": "bars", "rows": rows}))]
 
 

@@ -35,7 +35,9 @@ def runs(result: Any) -> Iterator[Run]:
             if not math.isnan(loss) or end > k * result.record_every:
                 losses.append((end, float(loss)))
         held = {
-            name: [(int(step), float(x)) for step, x in zip(result.curve_steps, rows[n], strict=True) if not math.isnan(x)]
+            name: [
+                (int(step), float(x)) for step, x in zip(result.curve_steps, rows[n], strict=True) if not math.isnan(x)
+            ]
             for name, rows in curves.items()
         }
         ended = {key: float(column[n]) for key, column in columns.items()}

@@ -44,7 +44,9 @@ class Schedule(Value):
 
     def _picture(self) -> str:
         """The curve, to a little beyond the largest number of the call, which is a length; none where it is stacked."""
-        lengths = [float(x) for x in re.findall(r"[\d.]+(?:e[+-]?\d+)?", repr(self)) if x.strip(".") and 2 <= float(x) < 1e9]
+        lengths = [
+            float(x) for x in re.findall(r"[\d.]+(?:e[+-]?\d+)?", repr(self)) if x.strip(".") and 2 <= float(x) < 1e9
+        ]
         steps = np.linspace(0.0, 1.2 * max(lengths, default=100.0), 121)
         try:
             values = np.asarray(jax.vmap(self)(jnp.asarray(steps, jnp.result_type(float))))

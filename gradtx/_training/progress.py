@@ -57,7 +57,13 @@ class Pace:
             f"{self.done:,}/{self.total:,} {self.unit}",
             "" if math.isnan(self.rate) else f"{per_second(self.rate)}",
             f"best {self.of} {self.best:.4g}" if math.isfinite(self.best) else "",
-            self.doing if self.doing else f"in {clock(spent)}" if ended else "" if math.isnan(left) else f"{clock(left)} left",
+            self.doing
+            if self.doing
+            else f"in {clock(spent)}"
+            if ended
+            else ""
+            if math.isnan(left)
+            else f"{clock(left)} left",
         ]
 
 

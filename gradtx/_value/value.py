@@ -190,7 +190,9 @@ class Value:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the numbers of the call, and below them what has a picture."""
-        rows = [(name, Markup(part._repr_html_()) if isinstance(part, Value) else show(part)) for name, part in self.parts()]
+        rows = [
+            (name, Markup(part._repr_html_()) if isinstance(part, Value) else show(part)) for name, part in self.parts()
+        ]
         fixed = [(name, repr(self.given[name])) for name in self.call.structure]
         rows += [(name, x) for name, x in fixed if x != repr(Frozen(self.call.parameters[name].default))]
         return titled(self.call.name, table(rows) if rows else "", self._picture())

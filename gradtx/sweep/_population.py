@@ -92,7 +92,9 @@ def axes_in_words(points: Sequence[Point]) -> list[tuple[str, str]]:
         values = list({repr(point[name]): point[name] for point in points if name in point}.values())
         words = [getattr(x, "__name__", None) or (f"{x:.4g}" if isinstance(x, float) else str(x)) for x in values]
         ordered = all(isinstance(x, int | float) for x in values)
-        ends = f"{min(values):.4g} to {max(values):.4g}" if ordered else ", ".join(words[:3]) + " ..." * (len(words) > 3)
+        ends = (
+            f"{min(values):.4g} to {max(values):.4g}" if ordered else ", ".join(words[:3]) + " ..." * (len(words) > 3)
+        )
         found.append((name, words[0] if len(words) == 1 else f"{len(words)} values, {ends}"))
     return found
 

@@ -136,7 +136,9 @@ class Request:
         if isinstance(over, str) and over == "none":
             return rows, 0
         made = self.params(jax.random.key(whole_seed("seed", self.seed))) if is_initializer(self.params) else params
-        numbers = {name: jnp.asarray(column[0], jnp.result_type(float)) for name, column in self.population.numbers.items()}
+        numbers = {
+            name: jnp.asarray(column[0], jnp.result_type(float)) for name, column in self.population.numbers.items()
+        }
         own = functools.partial(self.loss, **numbers)
         return rows, rows_at_once(own, made, rows, self.batch_size)
 

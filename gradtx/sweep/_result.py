@@ -98,7 +98,9 @@ class Sweep:
     def _repr_html_(self) -> str:
         """What a notebook shows: the best lanes, and the losses of the very best."""
         rows = self.table()[:5]
-        cells = [[f"{x:.4g}" if isinstance(x, float) else getattr(x, "__name__", x) for x in row.values()] for row in rows]
+        cells = [
+            [f"{x:.4g}" if isinstance(x, float) else getattr(x, "__name__", x) for x in row.values()] for row in rows
+        ]
         losses = self.best.loss[np.isfinite(self.best.loss)]
         steps = (np.arange(len(losses)) * self.record_every).tolist()
         picture = titled(f"training loss of lane {self.best}", line(steps, losses.tolist())) if len(losses) > 1 else ""
@@ -290,4 +292,3 @@ class Sweep:
         from gradtx._report import tensorboard as _tensorboard
 
         return _tensorboard.write(self, Path(folder))
-

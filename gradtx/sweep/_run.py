@@ -175,7 +175,9 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
                 save()
                 saved = time.monotonic()
             if stop and storage is not None:
-                raise KeyboardInterrupt(f"stopped, and saved in {storage.place.parent}: the same call goes on from there")
+                raise KeyboardInterrupt(
+                    f"stopped, and saved in {storage.place.parent}: the same call goes on from there"
+                )
         if not course.measured.all():
             bar(0, doing="the final loss")
             course.measure()

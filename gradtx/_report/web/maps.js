@@ -99,7 +99,7 @@ function cloud(place, figure) {
 /** How much each number matters: a bar and its interval. */
 function bars(place, figure) {
   function draw() {
-    const rows = figure.rows, high = Math.max(...rows.map((row) => row.high), 1e-9) * 1.05;
+    const rows = [...figure.rows].reverse(), high = Math.max(...rows.map((row) => row.high), 1e-9) * 1.05;
     const at = [...rows.keys()];
     const y = { title: "", low: -0.6, high: rows.length - 0.4, ticks: at, words: at.map((n) => rows[n].number), cells: true };
     const plot = frame(place, 60 + 34 * rows.length, { title: "share of the variance", low: 0, high }, y);

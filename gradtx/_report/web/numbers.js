@@ -74,11 +74,12 @@ function ticks(low, high, log, most) {
     const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9), found = [];
     const stride = Math.max(1, Math.ceil((last - first + 1) / most));
     for (let n = first; n <= last; n += stride) found.push(+`1e${n}`);
-    if (found.length > 2) return found;
+    if (last - first > 1) return found;
     const fine = [];
     for (let n = first - 1; n <= last; n++) for (const k of [1, 2, 5]) fine.push(+`${k}e${n}`);
     const inside = fine.filter((x) => x >= low * (1 - 1e-9) && x <= high * (1 + 1e-9));
     if (inside.length > 1 && inside.length <= most + 2) return inside;
+    if (found.length > 1) return found;
   }
   if (!(high > low)) return [low];
   const rough = (high - low) / most, unit = 10 ** Math.floor(Math.log10(rough));

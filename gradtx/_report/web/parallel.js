@@ -18,7 +18,8 @@ function parallel(place) {
     const height = rows ? 74 * many + 20 : 380;
     const root = svg(room, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
     const [from, to] = rows ? [28, width - 24] : [height - 40, 56];
-    const across = (place) => (rows ? 46 + place * 74 : 60 + (place * (width - 120)) / Math.max(many - 1, 1));
+    const first = axes[order[0]].labels ? 110 : 60, gap = (width - first - 60) / Math.max(many - 1, 1);
+    const across = (place) => (rows ? 46 + place * 74 : first + place * gap);
     const point = (place, along) => (rows ? [along, across(place)] : [across(place), along]);
     const missing = (from + (from < to ? -16 : 22)); // where a lane has no such number
     const scales = ends.map((domain) => scaleOf(domain, from, to));

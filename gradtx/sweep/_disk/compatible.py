@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 # What may differ between two sweeps of one folder, if nothing selects among their lanes.
-FREE = ("steps", "record_every", "lanes", "width", "transformations", "numbers", "seeds", "update", "points", "measured")
+FREE = (
+    "steps",
+    "record_every",
+    "lanes",
+    "width",
+    "transformations",
+    "numbers",
+    "seeds",
+    "update",
+    "points",
+    "measured",
+)
 DIGESTS = {"loss": "the loss computes something else", "data": "the data are others", "params": "the initial parameters are others"}  # fmt: skip
 
 
@@ -30,7 +41,9 @@ def refusal(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     if strict or (selects and set(names) - {"width", "measured"}):
         told = strict or [name for name in names if name in ("steps", "lanes")] or names
         words = "; ".join(_difference(name, there.get(name), here.get(name)) for name in told[:3])
-        return words if strict else f"{words}; {here['select']} compares lanes, so that none can be added or go on longer"
+        return (
+            words if strict else f"{words}; {here['select']} compares lanes, so that none can be added or go on longer"
+        )
     if not names:
         return ""
     if not set(there["points"]) & set(here["points"]):

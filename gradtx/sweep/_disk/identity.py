@@ -81,9 +81,7 @@ def of_every_trial(plan: Plan) -> dict[str, Any]:
 
 def transformations_of(population: Population) -> list[list[str]]:
     """For each structure, its first transformation as it prints, and a digest of the numbers of all."""
-    return [
-        [_without_addresses(repr(plain(population.lane(g.lanes[0])))), digest_of(g.tx)] for g in population.groups
-    ]
+    return [[_without_addresses(repr(plain(population.lane(g.lanes[0])))), digest_of(g.tx)] for g in population.groups]
 
 
 def points_of(population: Population, updates: Sequence[str]) -> list[str]:
@@ -95,7 +93,9 @@ def points_of(population: Population, updates: Sequence[str]) -> list[str]:
         leaves = [np.asarray(jax.random.key_data(x) if is_key(x) else x) for x in jax.tree.leaves(group.tx)]
         for row, lane in enumerate(group.lanes):
             own = [x[row] for x in leaves] + [x[lane] for x in (*numbers, *seeds)]
-            text = update.encode() + b"".join(f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes() for x in own)
+            text = update.encode() + b"".join(
+                f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes() for x in own
+            )
             found[lane] = hashlib.sha256(text).hexdigest()[:16]
     return found
 

@@ -45,7 +45,11 @@ def sources(there: Sequence[str], here: Sequence[str]) -> dict[int, int]:
 
 
 def carry(
-    course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.ndarray], there: Mapping[str, Any], here: Mapping[str, Any]
+    course: Course,
+    where: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    there: Mapping[str, Any],
+    here: Mapping[str, Any],
 ) -> dict[int, int]:
     """Bring a new course to where the lanes of the folder are, those that it has; the others begin. Returns `sources`."""
     plan, found = course.plan, sources(there["points"], here["points"])
@@ -65,7 +69,9 @@ def carry(
         for other, lanes in enumerate(where["groups"]):
             kept = [lane for lane in own if lane in found and found[lane] in set(lanes)]
             if kept:
-                _carry_rows(course, number, other, kept, [lanes.index(found[lane]) for lane in kept], len(lanes), arrays)
+                _carry_rows(
+                    course, number, other, kept, [lanes.index(found[lane]) for lane in kept], len(lanes), arrays
+                )
     return found
 
 
@@ -92,5 +98,3 @@ def _carry_rows(
         chosen = np.flatnonzero(clock == step)
         settings = rows_at(begun, [own.index(lanes[n]) for n in chosen])
         course.place(group, [lanes[n] for n in chosen], settings, at(rows, chosen), int(step))
-
-

@@ -16,7 +16,9 @@ POINTS = 100  # of a curve
 def kept(result: Sweep, lanes: Sequence[int]) -> dict[str, Any]:
     """Lanes of a result as JSON: how they ended, and their losses as at most so many means."""
     wide = -(-result.loss.shape[1] // POINTS)
-    padded = np.pad(result.loss.astype(np.float64), ((0, 0), (0, -result.loss.shape[1] % wide)), constant_values=math.nan)
+    padded = np.pad(
+        result.loss.astype(np.float64), ((0, 0), (0, -result.loss.shape[1] % wide)), constant_values=math.nan
+    )
     parts = padded.reshape(len(padded), -1, wide)
     there = ~np.isnan(parts)
     counts = np.maximum(there.sum(axis=2), 1)
