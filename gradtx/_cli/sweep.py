@@ -24,7 +24,6 @@ from gradtx.sweep._files import write_table
 from gradtx.sweep._request import Request
 from gradtx.sweep._run import Standing, train
 
-
 FIRST = "; name the problem before it, or say how many, as in --halving=3"
 
 

@@ -12,7 +12,7 @@ TRAINING = "loss/training"
 
 @dataclass(frozen=True)
 class Run:
-    """A lane: its ``name``, ``point``, ``losses`` (step, loss) at the end of each record, ``curves``, and how it ended."""
+    """A lane: its ``name``, ``point``, ``losses`` (step, loss) at the end of each record, ``curves``, how it ended."""
 
     name: str
     point: dict[str, Any]

@@ -71,7 +71,9 @@ class Pace:
 def progress(
     label: str, total: int, show: bool | None, *, done: int = 0, best: float = math.inf, **words: Any
 ) -> Iterator[Callable[..., None]]:
-    """Yields ``advance(steps, loss)``, or ``advance(0, doing="...")`` for what is no step. The bar appears once the run has taken a second.
+    """Yields ``advance(steps, loss)``, or ``advance(0, doing="...")`` for what is no step.
+
+    The bar appears once the run has taken a second.
 
     A run that resumes has ``done`` steps and a ``best`` loss already. ``show=None`` shows the bar on a terminal where
     rich is installed, ``True`` always (without a terminal, as one line at the end), ``False`` never. ``words`` as in

@@ -61,9 +61,9 @@ def run(
     population that belong to the loss come by keyword, ``loss(params, batch, l2=...)``. ``params`` may be a function of
     a key, called with ``jax.random.key(seed)``. If the population has seeds, each lane has its own batches and its own
     initial parameters. ``evaluate(params)`` returns a mapping from names to numbers, such as a held-out accuracy, which
-    become columns of the table. ``final_over``: the rows of the final loss, if not all of ``data``: a tree like it, such
-    as a held-out set; or "none", and the final loss is the last training loss. Of many rows it is the mean over batches
-    of them, where a loss is such a mean. ``metric`` and ``better`` choose the column that ranks the lanes.
+    become columns of the table. ``final_over``: the rows of the final loss, if not all of ``data``: a tree like it,
+    such as a held-out set; or "none", and the final loss is the last training loss. Of many rows it is the mean over
+    batches of them, where a loss is such a mean. ``metric`` and ``better`` choose the column that ranks the lanes.
 
     *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops after that many
     records in a row without a new best mean loss. ``stop_diverged``: a lane stops where its loss is not finite, and

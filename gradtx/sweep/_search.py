@@ -125,12 +125,12 @@ def search(
     failures. A trial that was dropped is pruned too, with its last value and step.
 
     ``storage`` keeps the study: a path (an SQLite file), a URL for Optuna, or one of Optuna's storages. If it is not
-    given, the study is ``study.db`` in ``folder``, or else only in memory. The parameters of the best lane are written to
-    ``folder`` too. A study that exists is continued, if it asks
-    the same question: space, metric, loss, data, initial parameters, optimizer and training. *Several processes* may
-    share a study; they end when they have ``trials`` together. If a process is killed, the trials that it was training
-    are repeated by the others or by its next start: at once on the same machine, elsewhere after two minutes of
-    silence. ``sampler`` is one of Optuna's, its TPE if not given.
+    given, the study is ``study.db`` in ``folder``, or else only in memory. The parameters of the best lane are written
+    to ``folder`` too. A study that exists goes on, if it asks the same question: space, metric, loss, data, initial
+    parameters, optimizer and training. *Several processes* may share a study; they end when they have ``trials``
+    together. If a process is killed, the trials that it was training are repeated by the others or by its next start:
+    at once on the same machine, elsewhere after two minutes of silence. ``sampler`` is one of Optuna's, its TPE if not
+    given.
 
     Needs Optuna. Raises `TransformationError`: a name that the factory or the loss does not have; a storage that cannot
     be opened, or disappears; a study that asks another question.

@@ -16,7 +16,11 @@ FREE = (
     "points",
     "measured",
 )
-DIGESTS = {"loss": "the loss computes something else", "data": "the data are others", "params": "the initial parameters are others"}  # fmt: skip
+DIGESTS = {
+    "loss": "the loss computes something else",
+    "data": "the data are others",
+    "params": "the initial parameters are others",
+}
 
 
 def changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -48,7 +52,9 @@ def refusal(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return ""
     if not set(there["points"]) & set(here["points"]):
         first = [settings["transformations"][0][0] for settings in (there, here)]
-        words = f"such as {first[0]} there and {first[1]} here" if first[0] != first[1] else _difference("update", *(x.get("update") for x in (there, here)))  # fmt: skip
+        words = f"such as {first[0]} there and {first[1]} here"
+        if first[0] == first[1]:  # what they compute differs all the same
+            words = _difference("update", there.get("update"), here.get("update"))
         return f"none of its {len(there['points'])} lanes is in this sweep: {words}"
     if here["steps"] < there["steps"]:
         return f"its lanes have up to {there['steps']} steps, and can take more, not {here['steps']}"

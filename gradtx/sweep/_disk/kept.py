@@ -51,7 +51,7 @@ def carry(
     there: Mapping[str, Any],
     here: Mapping[str, Any],
 ) -> dict[int, int]:
-    """Bring a new course to where the lanes of the folder are, those that it has; the others begin. Returns `sources`."""
+    """Bring a course to where the lanes in the folder are that it has; its others begin. Returns `sources`."""
     plan, found = course.plan, sources(there["points"], here["points"])
     mine, theirs = np.asarray(list(found)), np.asarray(list(found.values()))
     course.steps[mine] = arrays["steps"][theirs]

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import numpy as np
 
 from gradtx._value.errors import TransformationError
-from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._disk.trials import LANES, kept
+from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._result import DROPPED, Sweep
 
 BEAT, GRACE = 15.0, 120.0  # seconds: how often a process says that it is alive, and after which silence it is dead
