@@ -1,6 +1,8 @@
 """Loggers: what is written for Weights & Biases and MLflow reads back as what the sweep has."""
 
+import json
 import sqlite3
+import time
 
 import numpy as np
 import pytest
@@ -35,37 +37,47 @@ def test_a_run_is_what_its_lane_did(result):
     assert len(lost.losses) < 5
 
 
-def test_offline_runs_of_wandb_read_back(result, tmp_path, monkeypatch):
+def records_of(file):
+    """The records of a .wandb file, a log as LevelDB writes it: blocks of 32 KiB; checksum, length and kind of a part."""
+    data, parts, place = file.read_bytes(), b"", 7  # a header of 7 bytes
+    assert data[:4] == b":W&B"
+    while place + 7 <= len(data):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield parts
+            parts = b""
+
+
+def test_offline_runs_of_wandb_read_back(result, tmp_path):
     pytest.importorskip("wandb")
     from wandb.proto import wandb_internal_pb2 as proto
-    from wandb.sdk.internal import datastore
 
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    assert result.wandb(tmp_path / "wandb", project="mine") == tmp_path / "wandb"
-    files = sorted((tmp_path / "wandb").rglob("*.wandb"))
-    assert len(files) == 2
+    assert result.wandb(tmp_path / "runs", project="mine") == tmp_path / "runs"
     found = {}
-    for file in files:
-        store = datastore.DataStore()
-        store.open_for_scan(str(file))
-        records = []
-        while (data := store.scan_data()) is not None:
-            record = proto.Record()
-            record.ParseFromString(data)
-            records.append(record)
-        (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"][:1]
-        rows = [r.history for r in records if r.WhichOneof("record_type") == "history"]
-        losses = [float(i.value_json) for row in rows for i in row.item if "loss/training" in (i.key, *i.nested_key)]
-        found[run.display_name] = (
-            run.project,
-            {u.key or u.nested_key[0]: u.value_json for u in run.config.update},
-            losses,
-        )
-    project, config, losses = found["lane-0000"]
-    assert project == "mine"
-    assert float(config["learning_rate"]) == 0.1
-    np.testing.assert_allclose(losses, result.loss[0], rtol=1e-6)
+    for file in (tmp_path / "runs").rglob("*.wandb"):
+        records, until = [], time.monotonic() + 60
+        while not records or records[-1].WhichOneof("record_type") != "exit":  # another process writes the file
+            assert time.monotonic() < until
+            time.sleep(0.05)
+            records = [proto.Record.FromString(data) for data in records_of(file)]
+        run = next(record.run for record in records if record.WhichOneof("record_type") == "run")
+        rows = [record.history for record in records if record.WhichOneof("record_type") == "history"]
+        key = lambda item: item.key or "/".join(item.nested_key)  # noqa: E731
+        history = [{key(item): json.loads(item.value_json) for item in row.item} for row in rows]
+        assert run.project == "mine"
+        found[run.display_name] = {key(item): json.loads(item.value_json) for item in run.config.update}, history
     assert set(found) == {"lane-0000", "lane-0001"}
+    config, history = found["lane-0000"]
+    assert (config["learning_rate"], config["momentum"]) == (0.1, 0.9)
+    own = [row for row in history if "loss/training" in row]
+    assert [row["_step"] for row in own] == [2, 4, 6, 8, 9]
+    np.testing.assert_allclose([row["loss/training"] for row in own], result.loss[0], rtol=1e-6)
 
 
 def test_runs_of_mlflow_read_back(result, tmp_path):

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,21 @@ def write(result: Any, folder: Path, experiment: str) -> Path:
     """
     try:
         import alembic  # noqa: F401  # MLflow makes its tables by it
-        from mlflow import MlflowClient
-        from mlflow.entities import Metric, Param, RunTag
+        import mlflow  # noqa: F401
     except ImportError:
         raise ImportError("runs for MLflow need mlflow and alembic: pip install 'gradtx[mlflow]'") from None
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    folder = folder.absolute()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what MLflow asks of SQLAlchemy is deprecated there
+        _write(result, folder.absolute(), experiment)
+    return folder
+
+
+def _write(result: Any, folder: Path, experiment: str) -> None:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+
     folder.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     found = client.get_experiment_by_name(experiment)
@@ -46,4 +55,3 @@ def write(result: Any, folder: Path, experiment: str) -> Path:
         for first in range(0, len(metrics), AT_ONCE):
             client.log_batch(run, metrics=metrics[first : first + AT_ONCE])
         client.set_terminated(run)
-    return folder
