@@ -38,7 +38,7 @@ def test_a_run_is_what_its_lane_did(result):
 
 
 def records_of(file):
-    """The records of a .wandb file, a log as LevelDB writes it: blocks of 32 KiB; checksum, length and kind of a part."""
+    """The records of a .wandb file, a log as LevelDB writes it: blocks of 32 KiB; checksum, length, kind of a part."""
     data, parts, place = file.read_bytes(), b"", 7  # a header of 7 bytes
     assert data[:4] == b":W&B"
     while place + 7 <= len(data):

@@ -103,7 +103,10 @@ def test_a_loss_that_blows_up_does_not_flatten_the_others_and_its_exit_is_marked
     figure = plot.race(surface, paths, losses)
     left, right = figure.axes[:2]
     assert right.get_ylim()[0] > -10
-    arrows = {ax: [line for line in ax.get_lines() if line.get_marker() in list("<>^v") and len(line.get_xdata())] for ax in (left, right)}
+    arrows = {
+        ax: [line for line in ax.get_lines() if line.get_marker() in list("<>^v") and len(line.get_xdata())]
+        for ax in (left, right)
+    }
     ((up,), (down,)) = arrows[left], arrows[right]
     assert (up.get_marker(), down.get_marker()) == ("^", "v")
     assert up.get_color() == down.get_color() != left.get_lines()[0].get_color()

@@ -182,7 +182,7 @@ def _save(result: Sweep, task: Task, options: Options) -> None:
     for name in ("wandb", "mlflow"):
         if getattr(options, name):
             written.append(getattr(result, name)(folder / name))
-    for line in result.notes() if hasattr(result, "notes") else []:
+    for line in getattr(result, "notes", list)():
         click.echo(f"note: {line}")
     for file in written:
         click.echo(f"wrote {file}")

@@ -115,7 +115,7 @@ def _tiles(result: Any) -> str:
 
 def _notes(result: Any) -> str:
     """What the sweep teaches, in sentences, if it says something."""
-    said = result.notes() if hasattr(result, "notes") else []
+    said = getattr(result, "notes", list)()
     if not said:
         return ""
     lines = "".join(f"<li>{_text(line)}</li>" for line in said)

@@ -98,9 +98,8 @@ def leaves(line: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> 
         return None
     last = int(np.flatnonzero(inside)[-1])
     a, b = line[:, last], line[:, last + 1]
-    if not np.all(np.isfinite(b)):  # from there on there is nothing to go to
-        b = np.where(np.isfinite(b), b, np.where(b < 0, ends[:, 0], ends[:, 1]) + (a - ends[:, 0]) * 0.0)
-        b = np.where(b == ends[:, 1], ends[:, 1] + np.ptp(ends, axis=1), b)
+    wide = np.ptp(ends, axis=1)  # what is infinite, or no number, is somewhere beyond
+    b = np.where(np.isnan(b) | (b == np.inf), ends[:, 1] + wide, np.where(b == -np.inf, ends[:, 0] - wide, b))
     share, side = 1.0, (1, 1)
     for axis in (0, 1):
         for end, edge in enumerate(ends[axis]):

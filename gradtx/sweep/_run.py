@@ -170,7 +170,7 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
     ):
         for gone, best in course.go():
             bar(gone * jax.process_count(), best)
-            stop = agreed(bool(interrupted))
+            stop = storage is not None and agreed(bool(interrupted))
             if stop or (storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every)):
                 save()
                 saved = time.monotonic()

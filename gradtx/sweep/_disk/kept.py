@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from gradtx.sweep._disk.snapshot import under, unflat
@@ -55,7 +56,7 @@ def carry(
     plan, found = course.plan, sources(there["points"], here["points"])
     mine, theirs = np.asarray(list(found)), np.asarray(list(found.values()))
     course.steps[mine] = arrays["steps"][theirs]
-    course.spent = int(course.steps.sum())
+    course.spent = int(course.steps.sum()) if jax.process_index() == 0 else 0
     _carry_records(course, mine, arrays["sums"][theirs], there["record_every"])
     if there["steps"] == here["steps"] and there["measured"] == here["measured"] and "measured" in arrays:
         for name, column in under("score.", arrays).items():
