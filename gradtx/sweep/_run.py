@@ -179,6 +179,8 @@ def _follow(course: Course, storage: Storage | None, show: bool | None) -> Sweep
                     f"stopped, and saved in {storage.place.parent}: the same call goes on from there"
                 )
         if not course.measured.all():
+            if storage is not None and agreed(time.monotonic() - saved > 1.0):  # measuring may take long too
+                save()
             bar(0, doing="the final loss")
             course.measure()
             save()
