@@ -187,7 +187,7 @@ from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 
 if typing.TYPE_CHECKING:
-    from gradtx import curvature, initializers, interop, projections, sweep, testing, tune
+    from gradtx import curvature, initializers, interop, plot, projections, sweep, testing, tune
     from gradtx._training.fit import fit
     from gradtx._training.minimize import minimize
     from gradtx._training.result import Fit
@@ -215,7 +215,7 @@ __all__ = [
     "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam",
     "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
     "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
-    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "polyak_sgd", "polynomial_schedule",
+    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
     "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau",
     "reset", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
     "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
@@ -244,7 +244,7 @@ _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
 
 def __getattr__(name: str) -> typing.Any:
     """Namespaces and training loops are imported where they are first used: most programs need few of them."""
-    if name in ("curvature", "initializers", "interop", "projections", "sweep", "testing", "tune"):
+    if name in ("curvature", "initializers", "interop", "plot", "projections", "sweep", "testing", "tune"):
         return importlib.import_module(f"gradtx.{name}")
     if name in _LOOPS:
         return getattr(importlib.import_module(f"gradtx._training.{_LOOPS[name]}"), name)

@@ -25,20 +25,15 @@ from gradtx._value.errors import TransformationError
 from gradtx._value.whole import whole_number
 
 __all__ = [
-    "CriticalPoint",
-    "Spectrum",
-    "best_step",
-    "check_gradient",
-    "classify",
-    "condition_number",
-    "directional_curvature",
-    "fisher_diag",
-    "hessian",
-    "hessian_diag",
-    "hvp",
-    "predicted_decrease",
+    "CriticalPoint", "Spectrum", "best_step", "check_gradient", "classify", "condition_number",
+    "directional_curvature", "fisher_diag", "hessian", "hessian_diag", "hvp", "predicted_decrease",
     "spectrum",
-]
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 Tree = Any
 Loss = Callable[..., Any]

@@ -52,6 +52,11 @@ __all__ = [
     "zeros",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Axes = int | Sequence[int]
 Shape = tuple[int, ...]
 Draw = Callable[[Any, Shape, Any], jax.Array]

@@ -19,3 +19,7 @@ __all__ = [
     "to_optax_state",
     "to_torch_state",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -306,3 +306,7 @@ def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(f"module 'gradtx.optax' has no attribute {name!r}", name=name)
     return _spaces.of_optax("", name)
+
+
+def __dir__() -> list[str]:
+    return sorted(name for name in globals() if not name.startswith("_") and name != "Any")

@@ -21,11 +21,18 @@ from gradtx._report.axes import (
     short,
     smooth,
     title,
+    top_of,
     transformations,
     words,
 )
+from gradtx._report.races import COLOURS, line_style, stage
 
+__all__ = ["animate_race", "averages", "curves", "heat_map", "race", "save_sweep", "schedules", "sweep"]
 NEAT = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "figure.dpi": 130}
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _pyplot() -> Any:
@@ -92,13 +99,12 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     """
     plt = _pyplot()
     steps, losses = smooth(result.loss, result.record_every)
-    losses, positive = logarithmic(losses)
+    losses, floor = logarithmic(losses)
     axis = axes[0] if axes else None
     shades, colour, norm = _shades(axis, len(losses))
     for shade, loss in zip(shades, losses, strict=True):
         ax.plot(steps, loss, _alone(loss), color=shade, lw=0.9, alpha=0.8)
     best = result.order[0]
-    finite = losses[np.isfinite(losses)]
     if np.isfinite(result.score[best]):
         which = f"{'lowest' if result.better == 'lower' else 'highest'} {title(result.metric)}"
         label = textwrap.fill(f"{which}: {_described(result, best, axes)}", 58)
@@ -106,12 +112,15 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     else:
         ax.plot([], [], " ", label="all lanes diverged")
     lanes = len(result.points)
-    scale = "log" if positive else "linear"
+    scale = "linear" if floor is None else "log"
     heading = f"{lanes} lane{'s' * (lanes != 1)}"
     ax.set(xlabel="step", ylabel="training loss", yscale=scale, title=heading)
-    if positive:  # a lane that blows up does not squeeze the others
-        start = result.loss[:, 0][np.isfinite(result.loss[:, 0])]
-        ax.set_ylim(0.7 * finite.min(), 2 * max(float(np.median(start)) if start.size else 0.0, finite.min()))
+    if floor is not None:  # a lane that blows up does not squeeze the others
+        ax.set_ylim(floor, top_of(result.loss, floor))
+        if np.any(result.loss == 0):
+            ax.annotate(
+                "0", (0, floor), (-6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right"
+            )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
     if axis is not None:
         bar = ax.figure.colorbar(plt.cm.ScalarMappable(norm, colour), ax=ax, label=_plain(title(axis.name)))
@@ -212,21 +221,15 @@ def _cut(text: str, most: int = 24) -> str:
 
 # Races, schedules, averages -------------------------------------------------------------------------------------------
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; lines differ in their dashes too.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
-DASHES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)), "-."]
-
-
-def _line(n: int) -> dict[str, Any]:
-    return {"color": COLOURS[n % len(COLOURS)], "ls": DASHES[n % len(DASHES)], "lw": 1.6}
-
 
 def race(surface: Any, paths: dict[str, np.ndarray], losses: dict[str, np.ndarray], *, title: str = "") -> Any:
     """Paths of several optimizers on a surface, over its contours (or its curve), and their losses; a figure.
 
     ``surface`` has ``loss``, ``start``, ``window`` and ``minima``; ``paths`` are steps × parameters.
     """
-    figure, draw = _stage(surface, paths, losses, title)
+    plt = _pyplot()
+    with plt.rc_context(NEAT):
+        figure, draw = stage(plt, surface, paths, losses, title)
     draw(max(len(path) for path in paths.values()))
     return figure
 
@@ -237,7 +240,8 @@ def animate_race(surface: Any, paths: Any, losses: Any, file: str | Path, *, tit
     from matplotlib.animation import PillowWriter
 
     steps = max(len(path) for path in paths.values())
-    figure, draw = _stage(surface, paths, losses, title)
+    with plt.rc_context(NEAT):
+        figure, draw = stage(plt, surface, paths, losses, title)
     writer = PillowWriter(fps=15)
     with writer.saving(figure, str(file), dpi=80):
         for frame in [*np.unique(np.geomspace(1, steps, frames).astype(int)), *[steps] * 15]:
@@ -246,61 +250,16 @@ def animate_race(surface: Any, paths: Any, losses: Any, file: str | Path, *, tit
     plt.close(figure)
 
 
-def _stage(surface: Any, paths: Any, losses: Any, title: str) -> Any:
-    """A figure with the surface and empty lines, and a function that draws the first steps of every path."""
-    plt = _pyplot()
-    with plt.rc_context(NEAT):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
-    (low, high), *other = surface.window
-    x = np.linspace(low, high, 240)
-    if other:
-        y = np.linspace(other[0][0], other[0][1], 240)
-        height = np.asarray(surface.loss(np.stack(np.meshgrid(x, y))))
-        spread = height - height.min()
-        levels = height.min() + np.quantile(spread, np.linspace(0, 1, 28) ** 1.5)
-        left.contourf(x, y, height, levels=np.unique(levels), cmap="Greys", alpha=0.55)
-        left.contour(x, y, height, levels=np.unique(levels), colors="0.55", linewidths=0.4)
-        left.set(xlim=(low, high), ylim=other[0], xlabel="θ₁", ylabel="θ₂")
-    else:
-        left.plot(x, np.asarray(surface.loss(x[None])), color="0.5", lw=1.2)
-        left.set(xlim=(low, high), xlabel="θ", ylabel="L(θ)")
-    for minimum in surface.minima:
-        left.plot(*minimum, marker="*", ms=15, color="black", ls="none", zorder=6)
-    tracks = [left.plot([], [], label=name, **_line(n))[0] for n, name in enumerate(paths)]
-    heads = [left.plot([], [], "o", ms=6, mec="white", color=_line(n)["color"], zorder=5)[0] for n in range(len(paths))]
-    falls = [right.plot([], [], **_line(n))[0] for n in range(len(paths))]
-    finite = np.concatenate([loss[np.isfinite(loss)] for loss in losses.values()])
-    positive = finite.size > 0 and finite.min() > 0
-    steps = max(len(path) for path in paths.values())
-    right.set(xlabel="step", ylabel="loss", xlim=(0, steps - 1), yscale="log" if positive else "linear")
-    if finite.size:
-        first, least = float(next(iter(losses.values()))[0]), float(finite.min())
-        low, high = (max(least, 1e-12), 3 * first) if positive else (least, first)
-        right.set_ylim(low, high) if positive else right.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
-    figure.legend(tracks, list(paths), loc="outside lower center", ncols=min(6, len(paths)), frameon=False)
-    figure.suptitle(title)
-
-    def draw(count: int) -> None:
-        for track, head, fall, name in zip(tracks, heads, falls, paths, strict=True):
-            path, loss = paths[name][:count], losses[name][:count]
-            points = path.T if other else np.stack([path[:, 0], loss])
-            track.set_data(*points)
-            head.set_data(*points[:, -1:])
-            fall.set_data(np.arange(len(loss)), loss)
-
-    return figure, draw
-
-
 def schedules(curves_of: dict[str, Any], steps: int) -> Any:
     """Schedules as curves: ``{"name": schedule}`` over the steps of a run; a figure."""
     plt = _pyplot()
     with plt.rc_context(NEAT):
-        figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+        figure, ax = plt.subplots(figsize=(7, 4.2 + 0.2 * len(curves_of)), layout="constrained")
         at = np.arange(steps + 1)
         for n, (name, schedule) in enumerate(curves_of.items()):
-            ax.plot(at, [float(schedule(step)) for step in at], label=name, **_line(n))
+            ax.plot(at, [float(schedule(step)) for step in at], label=name, **line_style(n))
         ax.set(xlabel="step", ylabel="value", xlim=(0, steps))
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        figure.legend(frameon=False, loc="outside lower center", ncols=1)
     return figure
 
 

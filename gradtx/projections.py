@@ -33,6 +33,11 @@ __all__ = [
     "projection_vector",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Tree = Any
 
 

@@ -47,6 +47,12 @@ from gradtx._testing.contract import (
 from gradtx._testing.trials import UPDATES, lanes_of, ordinary_gradients, precision_of
 from gradtx._value.errors import TransformationError, suggest
 
+__all__ = ["CONTRACTS", "check"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def check(
     tx: GradientTransformation,

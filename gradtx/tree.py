@@ -70,3 +70,7 @@ __all__ = [
     "where",
     "zeros_like",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,8 +1,11 @@
 """The command line: what it prints and writes, and what it says of wrong words."""
 
 import csv
+import functools
 import io
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,10 +26,10 @@ def run(*args, cwd=None):
     )
 
 
-def test_list_has_every_factory():
-    listed = run("list")
-    assert listed.returncode == 0
-    words = set(listed.stdout.split())
+def test_list_has_every_factory(inside):
+    status, out, err = inside("list")
+    assert status == 0, err
+    words = set(out.split())
     assert {
         name
         for name in gradtx.__all__
@@ -34,12 +37,22 @@ def test_list_has_every_factory():
     } <= words
 
 
-def test_show_prints_the_formula_and_the_links():
-    shown = run("show", "adam")
-    assert shown.returncode == 0
+def test_the_list_keeps_its_columns_in_a_narrow_terminal(inside, monkeypatch):
+    from gradtx._cli import main as commands
+
+    for name in ("sgd", "differentially_private_aggregate"):
+        lines = commands.line_of(name, 60).splitlines()
+        assert max(map(len, lines)) <= 60
+        assert all(line[: commands.COLUMN].strip() == "" for line in lines[1:])
+        assert lines[0].startswith(f"  {name}")
+
+
+def test_show_prints_the_formula_and_the_links(inside):
+    status, out, _ = inside("show", "adam")
+    assert status == 0
     for part in ("adam(learning_rate, b1=0.9", "θ ← θ − α m̂/", "scale_by_ewma(decay=b1)", "bias_correction(decay=b1)",
                  "scale_by_rms(decay=b2, eps=eps", "u ← −α · uₜ"):  # fmt: skip
-        assert part in shown.stdout
+        assert part in out
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437"])
@@ -101,25 +114,38 @@ def inside(tmp_path, monkeypatch, capsys):
     return run_inside
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Without pictures, which take most of the time; one sweep here and tests/test_report.py draw them."""
+    monkeypatch.setattr(gradtx.plot, "save_sweep", lambda *args, **more: [])
+
+
 def table(folder):
     with open(folder / "table.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def test_sweep_digits_prints_a_table_and_writes_its_files(tmp_path):
-    swept = run("sweep", "digits", "--steps", "30", "--out", "found", cwd=tmp_path)
-    assert swept.returncode == 0, swept.stderr
-    assert "128 Adams, 30 steps" in swept.stdout
-    assert "held-out accuracy" in swept.stdout
-    assert "128 lanes: 3,840/3,840 steps" in swept.stderr  # 128 times 30
+def test_sweep_digits_prints_a_table_and_writes_its_files(inside, tmp_path):
+    status, out, err = inside("sweep", "digits", "--steps", "30", "--out", "found")
+    assert status == 0, err
+    assert "128 Adams, 30 steps" in out
+    assert "held-out accuracy" in out
+    assert "128 lanes: 3,840/3,840 steps" in err  # 128 times 30
     written = {file.name for file in (tmp_path / "found").iterdir()} - {"progress"}
-    assert written == {"table.csv", "sweep.json", "loss.npz", "curves.png", "heatmap.png", "report.html"}
+    names = {"table.csv", "sweep.json", "loss.npz", "best.npz", "best", "curves.png", "heatmap.png", "report.html"}
+    assert written == names
     assert len((tmp_path / "found" / "table.csv").read_text().splitlines()) == 129
     for name in written:
-        assert f"found/{name}" in swept.stdout
+        assert f"found/{name}" in out
+    kept = json.loads((tmp_path / "found" / "sweep.json").read_text())
+    assert kept["command"] == "python -m gradtx sweep digits --steps 30 --out found"
+    assert kept["problem"].startswith("digits: 1437 images to train")
+    assert kept["versions"].keys() == {"gradtx", "jax", "Python"}
+    made = eval(kept["best"]["transformation"], {"adam": gradtx.adam})  # it can be pasted
+    assert made.learning_rate == kept["best"]["point"]["learning_rate"]
 
 
-def test_optimizers_of_several_structures_with_grid_and_seeds_are_one_table(inside, tmp_path):
+def test_optimizers_of_several_structures_with_grid_and_seeds_are_one_table(inside, tmp_path, undrawn):
     status, out, err = inside(
         "sweep", "iris", "--optimizer", "adam", "--optimizer", "chain(clip(1.0), sgd(0.1, momentum=0.9))",
         "--grid", "learning_rate=1e-3:1e-1:log:2", "--grid", "b1=0.8,0.9", "--seeds", "2", "--steps", "5",
@@ -139,7 +165,7 @@ def test_optimizers_of_several_structures_with_grid_and_seeds_are_one_table(insi
     assert "mean over 2 seeds" in out
 
 
-def test_an_own_problem_with_numbers_of_the_loss_draws_and_grid(inside, tmp_path):
+def test_an_own_problem_with_numbers_of_the_loss_draws_and_grid(inside, tmp_path, undrawn):
     (tmp_path / "own.py").write_text(OWN)
     status, out, err = inside(
         "sweep", "--problem", "own.py:make", "--optimizer", "adam(linear_schedule(0.1, 0, 8))",
@@ -156,7 +182,7 @@ def test_an_own_problem_with_numbers_of_the_loss_draws_and_grid(inside, tmp_path
     assert "own.py:make: 60 rows to train on, 3 parameters" in out
 
 
-def test_arrays_by_selection_and_by_population(inside, tmp_path):
+def test_arrays_by_selection_and_by_population(inside, tmp_path, undrawn):
     x = np.random.default_rng(0).normal(size=(40, 3))
     np.savez(tmp_path / "data.npz", x=x, y=x.sum(1))
     for n, option in enumerate((["--halving"], ["--population", "--patience", "1"])):
@@ -175,7 +201,9 @@ def test_arrays_by_selection_and_by_population(inside, tmp_path):
     assert (status, "this sweep was finished" in out) == (0, True), err
 
 
-def test_a_finished_sweep_is_read_back_another_one_refused_and_fresh_starts_anew(inside, tmp_path, monkeypatch):
+def test_a_finished_sweep_is_read_back_another_one_refused_and_fresh_starts_anew(
+    inside, tmp_path, monkeypatch, undrawn
+):
     words = ["sweep", "iris", "--optimizer", "sgd", "--steps", "6", "--out", "here"]
     assert inside(*words, "--resume") == (2, *inside(*words, "--resume")[1:])
     assert "there is no progress in here" in inside(*words, "--resume")[2]
@@ -186,13 +214,13 @@ def test_a_finished_sweep_is_read_back_another_one_refused_and_fresh_starts_anew
     assert "this sweep was finished: reading it back from here/progress" in out
     assert "16 lanes read back" in out
     assert (tmp_path / "here" / "table.csv").read_bytes() == first
-    status, _, err = inside(*words[:-4], "--steps", "7", "--out", "here")
+    status, _, err = inside(*words[:-4], "--steps", "5", "--out", "here")
     assert status == 2
-    assert "holds another sweep: steps is 6 there and 7 here" in err
+    assert "holds another sweep: its lanes have up to 6 steps, and can take more, not 5" in err
     assert "--fresh does that; --out names another folder" in err
     assert len(err.splitlines()) == 1
     assert (tmp_path / "here" / "table.csv").read_bytes() == first
-    assert inside(*words[:-4], "--steps", "7", "--out", "here", "--fresh")[0] == 0
+    assert inside(*words[:-4], "--steps", "5", "--out", "here", "--fresh")[0] == 0
     assert (tmp_path / "here" / "table.csv").read_bytes() != first
     (tmp_path / "here" / "progress" / "thesis.txt").write_text("mine")
     status, _, err = inside(*words, "--fresh")
@@ -203,7 +231,7 @@ def test_a_finished_sweep_is_read_back_another_one_refused_and_fresh_starts_anew
     assert saved == [{"tensorboard": True}]
 
 
-def test_a_sweep_that_is_killed_goes_on_and_ends_with_the_same_table(inside, tmp_path):
+def test_a_sweep_that_is_killed_goes_on_and_ends_with_the_same_table(inside, tmp_path, undrawn):
     words = ["sweep", "iris", "--optimizer", "adam", "--steps", "4000", "--save-every", "0", "--out"]
     process = subprocess.Popen(
         [sys.executable, "-m", "gradtx", *words, "killed"],
@@ -219,12 +247,50 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_with_the_same_table(inside, tmp
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "killed" / "table.csv").exists()
-    again = run(*words, "killed", "--resume", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    step = int(again.stdout.partition("going on from step ")[2].split()[0])
+    status, out, err = inside(*words[:-3], "--out", "killed", "--resume")
+    assert status == 0, err
+    step = int(out.partition("going on from step ")[2].split()[0].replace(",", ""))
     assert 0 < step < 4000
     assert inside(*words[:-3], "--out", "whole")[0] == 0
     assert (tmp_path / "killed" / "table.csv").read_bytes() == (tmp_path / "whole" / "table.csv").read_bytes()
+
+
+def test_a_folder_is_sorted_again_made_finer_and_longer(inside, tmp_path, undrawn):
+    def go(*more):
+        status, out, err = inside("sweep", "iris", "--optimizer", "sgd", "--out", "here", *more)
+        assert status == 0, err
+        return out
+
+    go("--grid", "learning_rate=0.01,0.1", "--steps", "6")
+    out = go("--grid", "learning_rate=0.01,0.1", "--steps", "6", "--metric", "final_loss", "--better", "higher")
+    assert "reading it back" in out
+    assert "2 lanes read back" in out
+    losses = [float(row["final_loss"]) for row in table(tmp_path / "here")]
+    assert losses == sorted(losses, reverse=True)
+    out = go("--grid", "learning_rate=0.01,0.03,0.1", "--steps", "9")
+    assert "2 lanes of 3 found in here/progress, 1 lane new" in out
+    assert "27 steps computed" in out
+    assert "3 lanes of 3 found in here/progress, none is new" in go(
+        "--grid", "learning_rate=0.01,0.03,0.1", "--steps", "12"
+    )
+
+
+def test_ctrl_c_saves_and_says_what_goes_on(inside, tmp_path, monkeypatch, undrawn):
+    from gradtx.sweep import _run
+
+    stride = _run.Course._stride
+    monkeypatch.setattr(
+        _run.Course, "_stride", lambda self, *args: (os.kill(os.getpid(), signal.SIGINT), stride(self, *args))[1]
+    )
+    words = ["sweep", "iris", "--optimizer", "sgd(0.1)", "--steps", "60", "--out", "here"]
+    status, _, err = inside(*words)
+    assert status == 130
+    assert "stopping: the progress is saved first" in err
+    assert err.splitlines()[-1].endswith("here: the same command goes on from there")
+    monkeypatch.setattr(_run.Course, "_stride", stride)
+    status, out, err = inside(*words)
+    assert status == 0, err
+    assert re.search(r"going on from step [1-9]\d* of 60, found in here/progress", out)
 
 
 def test_trials_are_counted_over_runs(inside, tmp_path):
@@ -233,9 +299,14 @@ def test_trials_are_counted_over_runs(inside, tmp_path):
     assert inside(*words, *more, "--trials", "4")[0] == 0
     status, out, err = inside(*words, *more, "--trials", "7")
     assert status == 0, err
-    rows = table(tmp_path / "found")
-    assert sorted(int(row["trial"]) for row in rows) == list(range(7))
-    assert "7 trials; the best held_out_accuracy is" in out
+    with open(tmp_path / "found" / "trials.csv", newline="", encoding="utf-8") as file:
+        assert sorted(int(row["trial"]) for row in csv.DictReader(file)) == list(range(7))
+    assert "7 trials; the best held-out accuracy is" in out
+    assert len(table(tmp_path / "found")) == 14  # with two seeds each
+    names = {file.name for file in (tmp_path / "found").iterdir()}
+    assert names >= {"trials.csv", "table.csv", "over_seeds.csv", "sweep.json", "curves.png", "report.html", "best.npz"}
+    best = json.loads((tmp_path / "found" / "sweep.json").read_text())["best"]["point"]
+    assert 1e-3 <= best["learning_rate"] <= 1
     status, _, err = inside("sweep", "iris", *words[2:4], "--steps", "4", "--trials", "9", "--study", "own.db")
     assert (status, "the study 'gradtx' has steps 3, and this search 4" in err) == (2, True)
 
@@ -262,19 +333,49 @@ def test_no_word_is_a_traceback():
     assert answer.stderr == "gradtx: --grid learning_rat: adam has no 'learning_rat' (did you mean 'learning_rate'?)\n"
 
 
+def test_more_lanes_than_have_room_are_refused_before_they_are_made(inside):
+    for words in (
+        ["--grid", "learning_rate=1e-4:1:log:1000000000"],
+        ["--random", "learning_rate=1e-4:1:log", "--draws", "100000000"],
+        ["--grid", "learning_rate=1e-4:1:log:100000", "--grid", "b1=0:0.9:lin:100000"],
+        ["--seeds", "100000000"],
+    ):
+        began = time.monotonic()
+        status, _, err = inside("sweep", "iris", *words)
+        assert time.monotonic() - began < 20
+        assert status == 2
+        assert re.search(r"[\d,]+ lanes do not fit into memory: .* free, .* so up to [\d,]+ would", err)
+    with pytest.raises(gradtx.TransformationError, match="sample: 1,000,000,000 lanes do not fit into memory"):
+        gradtx.sweep.sample(gradtx.sgd, 10**9, seed=0, learning_rate=0.1)
+
+
 SWEEP = ["sweep", "iris"]
 THERE = ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--metric", "final_loss"]
 RATES = "learning_rate=1e-4:1e-1:log"
 
 
-def test_race_draws_a_figure_and_a_film(tmp_path):
-    raced = run("race", "sgd(0.01, momentum=0.9)", "chain(clip(1.0), adam(0.1))", "--surface", "ravine", cwd=tmp_path)
-    assert raced.returncode == 0, raced.stderr
-    assert "chain(clip(1.0), adam(0.1))" in raced.stdout
+def test_race_draws_a_figure_and_a_film(inside, tmp_path, monkeypatch):
+    film = functools.partial(gradtx.plot.animate_race, frames=20)
+    monkeypatch.setattr(gradtx.plot, "animate_race", film)
+    status, out, err = inside(
+        "race", "sgd(0.01, momentum=0.9)", "chain(clip(1.0), adam(0.1))", "--surface", "ravine", "--steps", "60"
+    )
+    assert status == 0, err
+    assert "chain(clip(1.0), adam(0.1))" in out
     assert (tmp_path / "gradtx-race" / "ravine.png").read_bytes().startswith(b"\x89PNG")
     film = (tmp_path / "gradtx-race" / "ravine.gif").read_bytes()
     assert film.startswith(b"GIF89a")
     assert film.count(b"\x21\xf9\x04") > 30  # frames
+
+
+def test_a_race_says_who_diverged_and_who_left_the_picture(inside, monkeypatch):
+    monkeypatch.setattr(gradtx.plot, "animate_race", lambda *args, **more: None)
+    status, out, err = inside("race", "sgd(10.0)", "adam(0.1)", "--surface", "beale", "--steps", "20")
+    assert (status, err) == (0, "")
+    assert re.search(r"sgd\(10.0\) .* diverged at step [1-9]", out)
+    assert "left the picture at step" in inside("race", "sgd(0.3)", "--surface", "saddle", "--steps", "40")[1]
+    status, _, err = inside("race", "sgd(10.0)", "--surface", "beale", "--steps", "20")
+    assert (status, err) == (2, "gradtx: all of them diverged: try lower learning rates\n")
 
 
 @pytest.mark.parametrize(
@@ -339,7 +440,11 @@ def test_race_draws_a_figure_and_a_film(tmp_path):
         ([*SWEEP, "--halving", "--population", "10"], "--halving and --population: one of them"),
         ([*SWEEP, "--halving", "1"], "halving: eta: expected a number above 1, found 1.0"),
         ([*SWEEP, "--hyperband", "0.5"], "hyperband: eta: expected a number above 1, found 0.5"),
-        ([*SWEEP, "--halving", "digits"], "'digits' is not a valid float"),
+        (["sweep", "--halving", "digits"], "--halving: expected a number, found 'digits'; name the problem before it"),
+        ([*SWEEP, "--steps", "1.5"], "--steps: expected a whole number, 1 or more, found '1.5'"),
+        ([*SWEEP, "--save-every", "-1"], "--save-every: expected 0 or more, found -1"),
+        (["race", "adam(0.1)", "--out", "/proc/x"], "--out: folder: /proc/x cannot be made"),
+        (["schedule", "constant_schedule(0.5)", "--out", "/proc/x"], "--out: folder: /proc/x cannot be made"),
         ([*SWEEP, "--resume", "--fresh"], "--resume and --fresh: one of them"),
         ([*SWEEP, "--devices", "9"], "devices: expected 1 to 8, all there are, found 9"),
         ([*SWEEP, "--devices", "few"], "--devices few: expected a number, 1 or more, or all"),

@@ -379,3 +379,21 @@ def test_auxiliary_outputs_are_asked_for_or_are_an_error(loss, has_aux, message)
         gradtx.minimize(loss, jnp.array(1.0), gradtx.sgd(0.1), steps=2, has_aux=has_aux)
     with pytest.raises(gradtx.TransformationError, match="^fit: " + message):
         gradtx.fit(loss, jnp.array(1.0), gradtx.sgd(0.1), jnp.zeros(3), steps=2, has_aux=has_aux)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: gradtx.fit(lambda params: 0.0, START, gradtx.sgd(0.1), line(), steps=2),
+            r"fit: loss: expected loss\(params, batch\), found loss\(params\)",
+        ),
+        (
+            lambda: gradtx.minimize(squares, START, gradtx.sgd(0.1), steps=2),
+            r"minimize: loss: expected loss\(params\), found loss\(params, batch\)",
+        ),
+    ],
+)
+def test_a_loss_with_other_arguments_is_said(call, message):
+    with pytest.raises(gradtx.TransformationError, match=message):
+        call()

@@ -35,7 +35,8 @@ ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it,
 EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_training.progress": {"rich"},
     "plot": {"matplotlib"},
-    "_report.page": {"plotly"},
+    "_report.wandb": {"wandb"},
+    "_report.mlflow": {"mlflow", "alembic"},
     "_report.tensorboard": {"tensorboardX"},
     "_report.studies": {"matplotlib"},
     "_interop.optax": {"optax"},
@@ -43,6 +44,7 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_cli": {"click", "rich"},
     "_cli.problems": {"sklearn", "mnist1d"},
     "sweep._disk.storage": {"orbax"},
+    "sweep._files": {"orbax"},
     "sweep._disk.study": {"optuna", "sqlalchemy"},
     "sweep._studies.forest": {"sklearn"},
     "sweep._engines.sending": {"cloudpickle"},
@@ -52,7 +54,8 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
 }
 PROGRAM = {"_cli", "__main__"}  # imported by nobody who uses the library
 UPSTAIRS = {
-    "sweep._result": {"plot", "_report.page", "_report.tensorboard"},
+    "sweep._result": {"plot", "_report.tensorboard", "_report.wandb", "_report.mlflow"},
+    "sweep._files": {"plot", "_report.page"},
     "sweep._studies.horizons": {"_report.studies"},
     "sweep._studies.lr_finder": {"_report.studies"},
     "_tune.tuned": {"_report.tuning"},
@@ -209,7 +212,8 @@ def test_importing_gradtx_needs_jax_alone():
         "flax",
         "orbax",
         "matplotlib",
-        "plotly",
+        "wandb",
+        "mlflow",
         "tensorboardX",
         "rich",
         "typer",

@@ -91,3 +91,61 @@ def test_pictures_of_a_race_as_a_film(tmp_path):
     plot.animate_race(surface, {"a": path}, {"a": path[:, 0] ** 2 - path[:, 1] ** 2}, film, frames=6)
     assert film.read_bytes().startswith(b"GIF89a")
     assert film.read_bytes().count(b"\x21\xf9\x04") > 3  # frames
+
+
+def test_a_loss_that_blows_up_does_not_flatten_the_others_and_its_exit_is_marked():
+    surface = SURFACES["saddle"]
+    still = np.stack([np.linspace(-1.5, 0, 20), np.zeros(20)], 1)
+    gone = np.stack([np.zeros(20), 1.5 ** np.arange(20.0) * 1e-1], 1)
+    gone[-1, 1] = 1.4e14
+    paths = {"still": still, "gone": gone}
+    losses = {name: path[:, 0] ** 2 - path[:, 1] ** 2 for name, path in paths.items()}
+    figure = plot.race(surface, paths, losses)
+    left, right = figure.axes[:2]
+    assert right.get_ylim()[0] > -10
+    arrows = {
+        ax: [line for line in ax.get_lines() if line.get_marker() in list("<>^v") and len(line.get_xdata())]
+        for ax in (left, right)
+    }
+    ((up,), (down,)) = arrows[left], arrows[right]
+    assert (up.get_marker(), down.get_marker()) == ("^", "v")
+    assert up.get_color() == down.get_color() != left.get_lines()[0].get_color()
+    assert (float(up.get_xdata()[0]), float(up.get_ydata()[0])) == pytest.approx((0.0, 2.0))
+    assert float(down.get_ydata()[0]) == pytest.approx(right.get_ylim()[0])
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ([[0.0, 1.0], [0.0, 0.5]], None),
+        ([[0.0, 5.0, 0.0], [0.0, 0.0, 0.0]], None),  # it comes back
+        ([[5.0, 6.0], [0.0, 0.0]], None),  # it was never inside
+        ([[0.0, -4.0], [0.0, 0.0]], (-2.0, 0.0, "<")),
+        ([[0.0, 1.0], [0.0, -4.0]], (0.25, -1.0, "v")),
+        ([[0.0, 8.0], [0.0, 8.0]], (1.0, 1.0, "^")),
+        ([[0.0, 1.0], [0.0, np.nan]], (0.0, 1.0, "^")),
+        ([[0.0, 1.0], [0.0, -np.inf]], (0.0, -1.0, "v")),
+    ],
+)
+def test_where_a_line_leaves_a_window(line, expected):
+    from gradtx._report.races import leaves
+
+    found = leaves(np.array(line), (-2.0, 2.0), (-1.0, 1.0))
+    if expected is None:
+        assert found is None
+        return
+    assert found is not None
+    assert found[2] == expected[2]
+    if np.isfinite(line).all():
+        assert found[:2] == pytest.approx(expected[:2])
+    assert abs(found[1]) <= 1.0 + 1e-9
+
+
+def test_names_of_schedules_leave_the_curves_their_room():
+    figure = plot.schedules({f"warmup_cosine_decay_schedule(0, 1, {n}, 100)": lambda step: 1.0 for n in range(3)}, 10)
+    figure.canvas.draw()
+    box = figure.axes[0].get_position()
+    assert box.width > 0.8
+    assert box.height > 0.6
+    plt.close(figure)

@@ -122,7 +122,7 @@ def test_a_sweep_saves_its_table_its_losses_and_its_pictures(tmp_path):
     population = sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1], b1=[0.5, 0.9])
     result = sweep.run(squares, START, population, line(), steps=20)
     folder = tmp_path / "out"
-    names = ["table.csv", "sweep.json", "loss.npz", "curves.png", "heatmap.png", "report.html"]
+    names = ["table.csv", "sweep.json", "loss.npz", "best.npz", "best", "curves.png", "heatmap.png", "report.html"]
     assert result.save(folder) == [folder / name for name in names]
     kept = json.loads((folder / "sweep.json").read_text())
     assert kept["best"]["point"] == result.best.point
@@ -136,7 +136,7 @@ def test_a_sweep_saves_its_table_its_losses_and_its_pictures(tmp_path):
     assert len(result.plot().axes) == 4  # the curves, the heat map, and a scale for each
     other = sweep.run(squares, START, sweep.grid(gradtx.adam, learning_rate=[0.01, 0.1]), line(), steps=20)
     written = other.save(folder, report=False)
-    assert {path.name for path in folder.iterdir()} == {path.name for path in written} == {*names[:4]}
+    assert {path.name for path in folder.iterdir()} == {path.name for path in written} == {*names[:6]}
 
 
 def test_lanes_are_ranked_by_another_column_where_that_is_asked_for(tmp_path):

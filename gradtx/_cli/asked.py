@@ -16,6 +16,7 @@ from gradtx._cli.words import unknown
 from gradtx._value.errors import suggest
 from gradtx.sweep._choice.direction import direction_of
 from gradtx.sweep._disk.folders import local_folder
+from gradtx.sweep._engine.room import bytes_of_lane, check_room
 from gradtx.sweep._request import Training
 
 RATES = [float(f"{rate:.3g}") for rate in np.geomspace(1e-4, 1e-1, 16)]
@@ -55,6 +56,10 @@ def task(problem: str | None, given: str | None, options: Options) -> Task:
     size = min(BATCH, made.rows) if options.batch_size is None else options.batch_size
     if size > made.rows:
         raise click.UsageError(f"--batch-size {size}: {text} has {made.rows} rows to train on")
+    lanes = space.size(options.draws or DRAWS) * (options.seeds or 1)
+    check_room(
+        "sweep", min(lanes, options.lanes_at_once or LANES) if options.trials else lanes, bytes_of_lane(made.params)
+    )
     training: Training = {
         "batch_size": size,
         "evaluate": made.evaluate,
@@ -62,6 +67,7 @@ def task(problem: str | None, given: str | None, options: Options) -> Task:
         "patience": options.patience,
         "stop_diverged": options.stop_diverged,
         "devices": options.devices,
+        "final_loss": options.final_loss,
     }
     seeds = range(options.seed, options.seed + options.seeds) if options.seeds else None
     return Task(text, made, folder, space, options.steps, seeds, options.seed, metric, better, training)

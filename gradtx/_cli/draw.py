@@ -11,6 +11,7 @@ from gradtx._cli.calls import read
 from gradtx._cli.words import whole
 from gradtx._schedules.schedule import Schedule
 from gradtx._value.errors import TransformationError
+from gradtx.sweep._disk.folders import made_folder
 
 
 @click.command(short_help="Learning-rate schedules as curves.")
@@ -58,6 +59,6 @@ def _read(text: str) -> Schedule:
 
 
 def _write(figure: Any, folder: Path, name: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder("--out", folder)
     figure.savefig(folder / name)
     click.echo(f"wrote {folder / name}")

@@ -1,7 +1,9 @@
 """The commands together: they run what was typed, and say in one line what is wrong with it."""
 
 import os
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 import click
@@ -14,6 +16,7 @@ from gradtx._cli.sweep import sweep
 from gradtx._cli.worker import worker
 from gradtx._value.errors import TransformationError
 
+COLUMN = 32  # where the summaries of the list begin
 INTERRUPTED = 130  # what a shell calls a program that was ended by Ctrl-C
 
 
@@ -26,11 +29,24 @@ def app() -> None:
 @app.command("list", short_help="Every optimizer, link, combinator and schedule.")
 def list_() -> None:
     """Every optimizer, link, combinator and schedule, with a line about each."""
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     for kind, names in catalogue.catalogue().items():
         click.echo(f"\n{kind}")
-        width = max(map(len, names), default=0)
         for name in names:
-            click.echo(f"  {name:<{width}}  {catalogue.summary(name)}")
+            click.echo(line_of(name, room))
+
+
+def line_of(name: str, room: int) -> str:
+    """A name and its summary in two columns; a long name stands on a line of its own.
+
+    >>> print(line_of("sgd", 60))
+      sgd                           Stochastic gradient descent,
+                                    with optional momentum.
+    """
+    text = textwrap.wrap(catalogue.summary(name), max(room - COLUMN, 24))
+    first = [] if len(name) > COLUMN - 4 else text[:1]
+    lines = [f"  {name:<{COLUMN - 2}}{''.join(first)}", *(" " * COLUMN + line for line in text[len(first) :])]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 for command in (show, sweep, worker, race, schedule, averages):
@@ -51,7 +67,8 @@ def main(args: list[str] | None = None) -> None:
 def _status(args: list[str] | None) -> Any:
     """Run a command, print what is wrong if anything is, and return the exit status."""
     try:
-        app(args, standalone_mode=False, prog_name="python -m gradtx")
+        words = sys.argv[1:] if args is None else args
+        app(words, standalone_mode=False, prog_name="python -m gradtx", obj=words)
         sys.stdout.flush()
     except click.ClickException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
@@ -65,6 +82,8 @@ def _status(args: list[str] | None) -> Any:
     except (TransformationError, ImportError, OSError) as error:
         click.echo(f"gradtx: {error}", err=True)
         return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        said = str(error.__cause__ or error).replace("the same call", "the same command")  # click wraps it
+        click.echo(f"gradtx: {said or 'stopped'}", err=True)
         return INTERRUPTED
     return 0

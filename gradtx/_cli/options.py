@@ -35,7 +35,10 @@ class Options:
     trials: int | None
     study: str | None
     study_name: str
+    final_loss: bool
     tensorboard: bool
+    wandb: bool
+    mlflow: bool
 
     def check(self) -> None:
         """Raise `click.UsageError` where two of them contradict each other."""
@@ -54,7 +57,7 @@ class Options:
             return
         if not self.random:
             raise click.UsageError("--trials needs a space: such as --random learning_rate=1e-4:1e-1:log")
-        others = ("grid", "draws", "population", "resume", "fresh", "tensorboard")
+        others = ("grid", "draws", "population", "resume", "fresh")
         wrong = next((name for name in others if getattr(self, name)), None)
         if wrong is None and self.population is not None:
             wrong = "population"

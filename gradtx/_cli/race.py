@@ -16,6 +16,7 @@ from gradtx._cli.words import OneOf, whole
 from gradtx._rules.functions import apply_updates, gradient_params
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError
+from gradtx.sweep._disk.folders import made_folder
 
 
 @click.command(short_help="Optimizers on a loss surface: a figure and an animation.")
@@ -32,7 +33,7 @@ def race(optimizers: tuple[str, ...], surface: str, steps: int, out: Path) -> No
     """
     ground = SURFACES[surface]
     runners = {text: _optimizer(text) for text in optimizers} or contestants(ground)
-    out.mkdir(parents=True, exist_ok=True)
+    made_folder("--out", out)
     paths, losses = trajectories(ground, runners, steps)
     title = f"{surface}: {ground.formula.rstrip('.')}"
     plot.race(ground, paths, losses, title=title).savefig(out / f"{surface}.png", dpi=130)
@@ -40,9 +41,22 @@ def race(optimizers: tuple[str, ...], surface: str, steps: int, out: Path) -> No
     width = max(map(len, runners))
     for name, loss in sorted(losses.items(), key=lambda item: np.nan_to_num(item[1][-1], nan=np.inf)):
         end = ", ".join(f"{x:.4g}" for x in paths[name][-1])
-        click.echo(f"{name:<{width}}  loss {loss[-1]:>10.4g}  at ({end})")
+        click.echo(f"{name:<{width}}  loss {loss[-1]:>10.4g}  at ({end}){_gone(ground, paths[name], loss)}")
     for file in sorted(out.glob(f"{surface}.*")):
         click.echo(f"wrote {file}")
+    if not any(np.isfinite(loss[-1]) for loss in losses.values()):
+        raise TransformationError("all of them diverged: try lower learning rates")
+
+
+def _gone(ground: Surface, path: np.ndarray, loss: np.ndarray) -> str:
+    """In words, if a path diverged, or left the picture and did not come back."""
+    lost = ~np.isfinite(loss) | ~np.all(np.isfinite(path), axis=1)
+    if lost.any():
+        return f"  diverged at step {int(np.argmax(lost))}"
+    low, high = np.array(ground.window).T
+    outside = np.any((path < low) | (path > high), axis=1)
+    left = len(outside) - int(np.argmin(outside[::-1]))  # the first step after the last one inside
+    return f"  left the picture at step {left}" if outside[-1] else ""
 
 
 def _optimizer(text: str) -> GradientTransformation:
@@ -53,7 +67,7 @@ def _optimizer(text: str) -> GradientTransformation:
 
 
 def contestants(surface: Surface) -> dict[str, GradientTransformation]:
-    """The lectures' optimizers, each with a rate that suits the surface."""
+    """Six optimizers, each with a rate that suits the surface."""
     rate = surface.rate
     return {
         "gradient descent": gradtx.sgd(rate),

@@ -1,52 +1,48 @@
 """The folder of a sweep before it runs: progress to resume, to read back, or to delete."""
 
-import json
+import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
 
-from gradtx._cli.asked import Task
+from gradtx._cli.words import many
 from gradtx._value.errors import TransformationError
-from gradtx.sweep import Population
 from gradtx.sweep._disk import storage
-from gradtx.sweep._disk.identity import transformations_of
-from gradtx.sweep._engine.plan import ends_of
+from gradtx.sweep._run import Standing
 
 
-def prepare(task: Task, population: Population, console: Console, *, resume: bool, fresh: bool) -> bool:
-    """Say which progress is resumed, or delete it. Returns whether the sweep is finished already.
+def prepare(folder: Path, *, resume: bool, fresh: bool) -> None:
+    """Delete the progress in a folder if it is to be ``fresh``.
 
     Raises `click.UsageError`: ``resume`` where there is nothing.
     """
-    folder, select = task.folder, task.training.get("select")
     place = folder / "progress"
     if fresh:
         _delete(place)
-        return False
-    found = _standing(place)
-    if found is None:
-        if resume:
-            raise click.UsageError(f"--resume: there is no progress in {folder}: leave --resume out to start there")
-        return False
-    where, settings = found
-    if not _is_this(settings, population, task):
-        return False  # the run itself will say what is different
-    if where is None:
-        console.print(f"{place} has no checkpoint yet: starting from step 0", markup=False)
-        return False
-    if where["round"] >= len(ends_of(select, task.steps, population.size)):
-        console.print(f"this sweep was finished: reading it back from {place}", markup=False)
-        return True
-    at = f"step {where['spent'] // population.size} of {task.steps}"
-    if select is not None:
-        at = f"the {where['spent']:,}th step of all lanes together"
-    console.print(f"going on from {at}, found in {place}", markup=False)
-    return False
+    elif resume and not (place / "settings.json").exists():
+        raise click.UsageError(f"--resume: there is no progress in {folder}: leave --resume out to start there")
+
+
+def told(standing: Standing, steps: int, *, selects: bool) -> str:
+    """Where a sweep stands before it trains, in words; empty at its beginning."""
+    place = os.path.relpath(standing.place)
+    if standing.kept is not None:
+        new = standing.lanes - standing.kept
+        begun = f"{many(standing.kept, 'lane')} of {standing.lanes:,} found in {place}"
+        rest = f"{many(new, 'lane')} new" if new else "none is new"
+        aside = f"; {many(standing.aside, 'lane')} there besides, kept as before-*" if standing.aside else ""
+        return f"{begun}, {rest}{aside}"
+    if standing.measured:
+        return f"this sweep was finished: reading it back from {place}"
+    if not standing.steps:
+        return ""
+    at = f"step {standing.steps // standing.lanes:,} of {steps:,}"
+    if selects:
+        at = f"the {standing.steps:,}th step of all lanes together"
+    return f"going on from {at}, found in {place}"
 
 
 @contextmanager
@@ -58,28 +54,6 @@ def hints(folder: Path) -> Iterator[None]:
         if str(folder.absolute() / "progress") in str(error):
             raise TransformationError(f"{error} (--fresh does that; --out names another folder)") from None
         raise
-
-
-def _standing(place: Path) -> tuple[dict[str, Any] | None, dict[str, Any]] | None:
-    """The place of the newest checkpoint, and the settings of its sweep. None if there is no progress."""
-    try:
-        settings = json.loads((place / "settings.json").read_text(encoding="utf-8"))
-        done = sorted((int(file.stem) for file in place.glob("*.json") if file.stem.isdigit()), reverse=True)
-        where = json.loads((place / f"{done[0]}.json").read_text(encoding="utf-8"))["where"] if done else None
-        return where, dict(settings)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        return None, {}
-
-
-def _is_this(settings: Mapping[str, Any], population: Population, task: Task) -> bool:
-    """Whether the progress belongs to this sweep, as far as that is known before it runs."""
-    own = task.training
-    here = {"steps": task.steps, "batch_size": own.get("batch_size"), "seed": task.seed}
-    here |= {"lanes": population.size, "select": repr(own.get("select")), "patience": own.get("patience")}
-    here |= {"transformations": transformations_of(population)}
-    return all(settings.get(name) == x for name, x in here.items())
 
 
 def _delete(place: Path) -> None:
@@ -97,4 +71,4 @@ def _delete(place: Path) -> None:
 
 def _ours(name: str) -> bool:
     first = name.lstrip(".").partition(".")[0]
-    return first in ("settings", "lock") or first.isdigit()
+    return first in ("settings", "lock") or first.removeprefix("before-").isdigit()

@@ -17,6 +17,7 @@ from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.value import Value
 from gradtx.sweep import Distribution, Population
+from gradtx.sweep._engine.room import check_room
 
 RANGE = "NAME=LOW:HIGH:lin|log:COUNT"
 DRAWN = "NAME=LOW:HIGH:lin|log|int"
@@ -42,6 +43,7 @@ def axis(text: str) -> tuple[str, list[Any]]:
         raise TransformationError(f"--grid {text}: how many values? such as {name}={spec}:16")
     if len(parts) != 4 or not parts[3].isdigit() or int(parts[3]) < 1:
         raise TransformationError(f"--grid {text}: expected {RANGE} with a whole COUNT, 1 or more")
+    check_room(f"--grid {text}", int(parts[3]))
     made = (np.geomspace if spacing == "log" else np.linspace)(low, high, int(parts[3]))
     values = [float(f"{1 - x if minus else x:.12g}") for x in made.tolist()]
     return name, values
@@ -256,6 +258,14 @@ class Space:
         front = "" if call.associative else f"{own.name}."
         names = {name: f"{front}{full}" for name, full in self.of_optimizers[0].items()} | self.of_loss
         return {names[name]: d for name, d in numbers.items()}
+
+    def size(self, draws: int) -> int:
+        """How many points there are at the most."""
+        found = 0
+        for names in self.of_optimizers:
+            axes = [values for name, values in self.axes.items() if name in names or name in self.of_loss]
+            found += math.prod(map(len, axes)) * (draws if self.drawn else 1)
+        return found
 
     def population(self, draws: int, seed: int, seeds: Sequence[int] | None) -> Population:
         """The population of all points."""

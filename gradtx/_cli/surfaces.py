@@ -34,7 +34,7 @@ def rosenbrock(p):
 
 
 def saddle(p):
-    """The lecture's saddle x₁² − x₂²: no minimum, and a gradient that vanishes at the origin."""
+    """A saddle, x₁² − x₂²: no minimum, and a gradient that vanishes at the origin."""
     return p[0] ** 2 - p[1] ** 2
 
 
@@ -44,7 +44,7 @@ def ravine(p):
 
 
 def valleys(p):
-    """The lecture's L(θ) = sin 2θ · log θ², with a valley beside every hill."""
+    """L(θ) = sin 2θ · log θ², with a valley beside every hill."""
     return jnp.sin(2 * p[0]) * jnp.log(p[0] ** 2)
 
 

@@ -1,8 +1,8 @@
 """``python -m gradtx sweep``: many models are trained at once, and go on where they were stopped."""
 
-import csv
+import shlex
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,16 @@ from gradtx._cli import resume as resuming
 from gradtx._cli.asked import BATCH, DRAWS, ETA, LANES, Task
 from gradtx._cli.help import EXAMPLES, HELP
 from gradtx._cli.options import Options
-from gradtx._cli.words import whole
+from gradtx._cli.words import Real, many, whole
 from gradtx._value.errors import TransformationError
 from gradtx._value.whole import whole_number
+from gradtx.sweep import Sweep
 from gradtx.sweep._disk.folders import made_folder
+from gradtx.sweep._files import write_table
+from gradtx.sweep._request import Request
+from gradtx.sweep._run import Standing, train
+
+FIRST = "; name the problem before it, or say how many, as in --halving=3"
 
 
 class Devices(click.ParamType):
@@ -41,7 +47,8 @@ class Typed(click.Command):
     def invoke(self, ctx: click.Context) -> None:
         """Hand over what was said."""
         said = dict(ctx.params)
-        _begin(said.pop("problem"), said.pop("given"), Options(**said))
+        typed = shlex.join(["python", "-m", "gradtx", *(ctx.obj or [])])
+        _begin(said.pop("problem"), said.pop("given"), Options(**said), typed)
 
 
 @click.command("sweep", cls=Typed, help=HELP, short_help="Train many models at once and compare them.", epilog=EXAMPLES)
@@ -52,8 +59,10 @@ class Typed(click.Command):
 @click.option("--random", multiple=True, metavar="NAME=SPEC", help="An axis to draw from.")
 @click.option("--draws", type=whole(), help=f"How many draws of --random.  [default: {DRAWS}]")
 @click.option("--seeds", type=whole(), help="Every point with so many seeds, of its weights and batches.")
-@click.option("--halving", is_flag=False, flag_value=ETA, type=float, metavar="[ETA]", help="Successive halving.")
-@click.option("--hyperband", is_flag=False, flag_value=ETA, type=float, metavar="[ETA]", help="Hyperband.")
+@click.option(
+    "--halving", is_flag=False, flag_value=ETA, type=Real(says=FIRST), metavar="[ETA]", help="Successive halving."
+)
+@click.option("--hyperband", is_flag=False, flag_value=ETA, type=Real(says=FIRST), metavar="[ETA]", help="Hyperband.")
 @click.option(
     "--population", is_flag=False, flag_value=0, type=whole(0), metavar="[EVERY]", help="Population-based training."
 )
@@ -71,23 +80,30 @@ class Typed(click.Command):
 )
 @click.option("--resume", is_flag=True, help="Insist that there is a sweep in the folder to go on with.")
 @click.option("--fresh", is_flag=True, help="Delete the progress in the folder, and start anew.")
-@click.option("--save-every", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Seconds.")
+@click.option("--save-every", type=Real(0), default=30.0, show_default=True, help="Seconds.")
 @click.option("--devices", type=Devices(), metavar="N|all", help="Spread the lanes over devices.")
 @click.option("--lanes-at-once", type=whole(), help="Lanes in memory together.  [default: what fits]")
 @click.option("--trials", type=whole(), help="Search by Optuna: so many trials of the --random space.")
 @click.option("--study", metavar="FILE|URL", help="Where the trials are kept.  [default: FOLDER/study.db]")
 @click.option("--study-name", default="gradtx", show_default=True, help="Its name there.")
+@click.option(
+    "--final-loss/--no-final-loss",
+    default=True,
+    help="Compute the final loss over all rows; if not, the last training loss stands for it.",
+)
 @click.option("--tensorboard", is_flag=True, help="Also write scalars for TensorBoard.")
+@click.option("--wandb", is_flag=True, help="Also write runs for Weights & Biases, offline.")
+@click.option("--mlflow", is_flag=True, help="Also write runs for MLflow, in a file.")
 def sweep() -> None:
     """Train many models at once on a problem, and compare them."""
 
 
-def _begin(problem: str | None, given: str | None, own: Options) -> None:
+def _begin(problem: str | None, given: str | None, own: Options, typed: str) -> None:
     own.check()
     task = asked.task(problem, given, own)
     file = Path(task.text.rpartition(":")[0]) if ".py:" in task.text else None
     try:
-        (_search if own.trials else _sweep)(task, own)
+        result = (_search if own.trials else _sweep)(task, own)
     except TransformationError:
         raise
     except Exception as error:
@@ -95,53 +111,83 @@ def _begin(problem: str | None, given: str | None, own: Options) -> None:
         if told is None or ", line " not in told:
             raise
         raise TransformationError(told) from error
+    if result is not None:
+        origin = {"problem": task.problem.summary, **result.origin, "command": typed}
+        _save(replace(result, origin=origin), task, own)
 
 
-def _sweep(task: Task, options: Options) -> None:
+def _sweep(task: Task, options: Options) -> Sweep:
+    """Run the sweep, or read it back, and say what came of it."""
     seeds, folder, space = task.seeds, task.folder, task.space
     population = space.population(options.draws or DRAWS, options.seed, seeds)
     console = words.console()
     plain = not options.optimizers and not options.grid and not options.random
-    what = "Adams" if plain else f"lanes of {', '.join(own.text for own in space.optimizers)}"
+    what = "Adam" if plain else "lane"
+    of = "" if plain else f" of {', '.join(own.text for own in space.optimizers)}"
     console.print(task.problem.summary, markup=False)
-    batches = f"{task.steps} steps on batches of {task.training.get('batch_size')}"
-    console.print(f"{population.size} {what}, {batches}", markup=False)
-    finished = resuming.prepare(task, population, console, resume=options.resume, fresh=options.fresh)
+    batches = f"{many(task.steps, 'step')} on batches of {task.training.get('batch_size')}"
+    console.print(f"{many(population.size, what)}{of}, {batches}", markup=False)
+    resuming.prepare(folder, resume=options.resume, fresh=options.fresh)
     made_folder("--out", folder)
+    standings: list[Standing] = []
+
+    def say(standing: Standing) -> None:
+        standings.append(standing)
+        told = resuming.told(standing, task.steps, selects=task.training.get("select") is not None)
+        if told:
+            console.print(told, markup=False)
+
     began = time.monotonic()
+    request = Request(
+        task.problem.loss,
+        task.params,
+        population,
+        task.problem.data,
+        steps=task.steps,
+        folder=folder,
+        save_every=options.save_every,
+        lanes_at_once=options.lanes_at_once,
+        progress=True,
+        seed=task.seed,
+        metric=task.metric,
+        better=task.better,
+        **task.training,
+    )
     with resuming.hints(folder):
-        result = gradtx.sweep.run(
-            task.problem.loss,
-            task.params,
-            population,
-            task.problem.data,
-            steps=task.steps,
-            folder=folder,
-            save_every=options.save_every,
-            lanes_at_once=options.lanes_at_once,
-            progress=not finished,
-            seed=task.seed,
-            metric=task.metric,
-            better=task.better,
-            **task.training,
-        )
+        result = train(request, say)
     seconds = time.monotonic() - began
-    written = result.save(folder, tensorboard=options.tensorboard)
     console.print(words.best_and_worst(result.table(), task.metric))
     if seeds is not None:
-        rows = result.over_seeds()
-        _write(folder / "over_seeds.csv", rows)
-        written.append(folder / "over_seeds.csv")
-        console.print(words.best_and_worst(rows, f"{task.metric}, mean over {len(seeds)} seeds"))
+        console.print(words.best_and_worst(result.over_seeds(), f"{task.metric}, mean over {many(len(seeds), 'seed')}"))
     words_of = {name: result.status.count(name) for name in ("dropped", "stalled") if name in result.status}
     lost = int(np.sum(~np.isfinite(result.final_loss)))
     ends = ", ".join([f"{lost} diverged", *(f"{n} {name}" for name, n in words_of.items())])
-    took = "read back" if finished else f"in {seconds:.1f} s, compilation included"
-    console.print(f"{population.size} lanes {took}; {ends}; {result.steps_spent:,} steps computed")
-    _say_written(written)
+    back = standings[0].measured and standings[0].steps == standings[0].total
+    took = "read back" if back else f"in {seconds:.1f} s, compilation included"
+    console.print(f"{many(population.size, 'lane')} {took}; {ends}; {result.steps_spent:,} steps computed")
+    if lost == population.size:
+        click.echo("gradtx: all lanes diverged: try lower learning rates", err=True)
+    return result
 
 
-def _search(task: Task, options: Options) -> None:
+def _save(result: Sweep, task: Task, options: Options) -> None:
+    """Write all files, and say which."""
+    folder = task.folder
+    written = result.save(folder, tensorboard=options.tensorboard)
+    if task.seeds is not None:
+        write_table(folder / "over_seeds.csv", result.over_seeds())
+        written.append(folder / "over_seeds.csv")
+    for name in ("wandb", "mlflow"):
+        if getattr(options, name):
+            written.append(getattr(result, name)(folder / name))
+    for line in result.notes():
+        click.echo(f"note: {line}")
+    for file in written:
+        click.echo(f"wrote {file}")
+
+
+def _search(task: Task, options: Options) -> Sweep | None:
+    """Search by Optuna, and say what it found."""
     console, space = words.console(), task.space
     console.print(task.problem.summary, markup=False)
     folder = made_folder("--out", task.folder)
@@ -166,20 +212,10 @@ def _search(task: Task, options: Options) -> None:
         **task.training,
     )
     rows = found.table()
-    _write(folder / "table.csv", rows)
+    write_table(folder / "trials.csv", rows)
     console.print(words.best_and_worst(rows, task.metric))
     point = ", ".join(f"{name} = {words.cell(x)}" for name, x in found.best_point.items())
-    console.print(f"{len(rows)} trials; the best {task.metric} is {found.best_value:.6g}, at {point}", markup=False)
-    _say_written([folder / "table.csv"])
-
-
-def _write(file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with open(file, "w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _say_written(files: list[Path]) -> None:
-    for file in files:
-        click.echo(f"wrote {file}")
+    best = f"the best {words.heading(task.metric)} is {found.best_value:.6g}, at {point}"
+    console.print(f"{many(len(rows), 'trial')}; {best}", markup=False)
+    click.echo(f"wrote {folder / 'trials.csv'}")
+    return found.sweep()

@@ -50,8 +50,7 @@ def axes_of(result: Any) -> list[Axis]:
     names = dict.fromkeys(name for point in result.points for name in point)
     columns = {name: [point.get(name, MISSING) for point in result.points] for name in names}
     seeds = columns.pop("seed", None) if result.population.seeds is not None else None
-    kinds = transformations(result)
-    found = [_counted(TRANSFORMATION, kinds)] if len(set(kinds)) > 1 and TRANSFORMATION not in columns else []
+    found = [_counted(TRANSFORMATION, transformations(result))] if says_which(result) else []
     found += [axis for name, column in columns.items() if (axis := _axis(name, column)) is not None]
     if not found and seeds is not None and len(set(seeds)) > 1:
         return [_counted("seed", [str(seed) for seed in seeds])]
@@ -69,6 +68,16 @@ def transformations(result: Any) -> list[str]:
         for lane in group.lanes:
             words[lane] = word
     return words
+
+
+def says_which(result: Any) -> bool:
+    """Whether the lanes come from several factories, and no column of words tells these apart already."""
+    kinds = transformations(result)
+    if len(set(kinds)) < 2:
+        return False
+    columns = [[point.get(name) for point in result.points] for name in result.points[0]]
+    spoken = [column for column in columns if all(isinstance(x, str) for x in column)]
+    return not any(len(set(zip(column, kinds, strict=True))) == len(set(column)) for column in spoken)
 
 
 def grid_axes(axes: Sequence[Axis], lanes: int) -> tuple[Axis, Axis] | None:
@@ -124,8 +133,8 @@ def _is_number(x: Any) -> bool:
 
 def spans_far(values: np.ndarray) -> bool:
     """Whether numbers are all positive and far apart."""
-    finite = values[np.isfinite(values)]
-    return finite.size > 0 and bool(finite.min() > 0) and bool(finite.max() / finite.min() > SPAN)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    return finite.size > 0 and bool(finite.min() > 0) and bool(finite.max() > SPAN * finite.min())
 
 
 def word_of(x: Any) -> str:
@@ -138,20 +147,29 @@ def word_of(x: Any) -> str:
 
 
 def short(value: float) -> str:
-    """A number to read: 0.9, 0.0016 as 1.6e-3.
+    """A number to read: four digits, with an exponent where it is far from 1.
 
-    >>> short(0.9), short(0.00163), short(20000.0), short(float("nan"))
-    ('0.9', '1.63e-3', '2e4', 'nan')
+    >>> short(0.9), short(0.00163), short(20000.0), short(1.25e-5), short(float("nan"))
+    ('0.9', '0.00163', '20000', '1.25e-5', 'nan')
     """
-    if not math.isfinite(value) or value == 0 or 0.01 <= abs(value) < 1e4:
-        return f"{value:.4g}"
-    digits, exponent = f"{value:.2e}".split("e")
-    return f"{digits.rstrip('0').removesuffix('.')}e{int(exponent)}"
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    digits, e, exponent = f"{value:.4g}".partition("e")
+    return f"{digits}e{int(exponent)}" if e else digits
+
+
+def from_one(axis: Axis) -> Axis:
+    """An axis of decays β that crowd below 1 as one of 1 − β; any other axis as it is."""
+    if not axis.numeric or axis.log:
+        return axis
+    lacks = 1 - axis.values
+    other = Axis(f"1 − {axis.name}", lacks)
+    return other if np.nanmin(axis.values) >= 0 and np.nanmax(lacks) <= 1 and other.log else axis
 
 
 def title(name: str) -> str:
     """A name of the table as a title."""
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace("held out", "held-out")
 
 
 def words(point: dict[str, Any], most: int = 4) -> str:
@@ -182,8 +200,26 @@ def shades_of(score: np.ndarray, better: str) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def logarithmic(losses: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Losses for a log scale, without their zeros, and whether one is possible: none is negative, not all are zero."""
+def logarithmic(losses: np.ndarray) -> tuple[np.ndarray, float | None]:
+    """Losses for a log scale, and where it ends below; None where none is possible: some are negative, or all zero.
+
+    A loss of exactly 0 stands at that end, a decade below all others.
+
+    >>> logarithmic(np.array([[1.0, 0.02, 0.0]]))
+    (array([[1.   , 0.02 , 0.001]]), 0.001)
+    """
     finite = losses[np.isfinite(losses)]
-    possible = finite.size > 0 and bool(finite.min() >= 0) and bool(finite.max() > 0)
-    return (np.where(losses > 0, losses, np.nan) if possible else losses), possible
+    if not finite.size or finite.min() < 0 or finite.max() <= 0:
+        return losses, None
+    least = float(finite[finite > 0].min())
+    if finite.min() > 0:
+        return losses, 0.7 * least
+    floor = 10.0 ** (math.floor(math.log10(least)) - 1)
+    return np.where(losses == 0, floor, losses), floor
+
+
+def top_of(losses: np.ndarray, floor: float) -> float:
+    """Where a log scale of losses ends above: twice the middle of the first losses, whatever blows up later."""
+    start = losses[:, 0][np.isfinite(losses[:, 0])]
+    finite = losses[np.isfinite(losses)]
+    return 2 * max(float(np.median(start)) if start.size else 0.0, float(finite[finite > 0].min()), floor)

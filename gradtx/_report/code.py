@@ -11,13 +11,12 @@ import numpy as np
 
 from gradtx._report.axes import short
 from gradtx._schedules.decays import piecewise_constant_schedule
-from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError
 from gradtx._value.frozen import Frozen
+from gradtx._value.plain import plain, shortest
 from gradtx._value.value import Value
 
 WIDTH = 88
-ROUNDING = 2.0**-49  # the error of a decay that is kept as two float32
 
 
 def as_code(result: Any) -> str:
@@ -32,7 +31,7 @@ def as_code(result: Any) -> str:
     named = [name for name in result.population.numbers if name in best.point]
     numbers = {name: best.point[name] for name in named}
     if result.history is not None:
-        numbers = {name: _shortest(float(result.history.numbers[name][-1, best])) for name in named}
+        numbers = {name: shortest(float(result.history.numbers[name][-1, best])) for name in named}
     lines = ["import functools\n"] if numbers else []
     lines += ["import gradtx", *imports, "", *notes, f"tx = {call}", *remarks]
     if numbers:
@@ -48,42 +47,9 @@ def _own_step(result: Any) -> str:
     """The best numbers of a train step."""
     numbers = result.best.point
     if result.history is not None:
-        numbers = numbers | {k: _shortest(float(x[-1, result.best])) for k, x in result.history.numbers.items()}
+        numbers = numbers | {k: shortest(float(x[-1, result.best])) for k, x in result.history.numbers.items()}
     given = ", ".join(f"{name}={numbers[name]!r}" for name in result.population.numbers)
     return f"# step: that of the sweep\ncarry, loss = step(carry, batch, {given})"
-
-
-def plain(tx: Any) -> Any:
-    """The same value with Python numbers, each the shortest that rounds to what it was."""
-    changes = {name: new for name, part in tx.parts() if (new := _plain_part(part)) is not None}
-    try:
-        return tx.replace(changes) if changes else tx
-    except TransformationError:  # what cannot be exchanged stays as it prints
-        return tx
-
-
-def _plain_part(part: Any) -> Any:
-    """A part with Python numbers; None where it is to stay."""
-    if isinstance(part, Value):
-        return plain(part)
-    if isinstance(part, SplitDecay):
-        exact = part.exact()
-        return None if np.ndim(exact) else _shortest(float(exact), ROUNDING)
-    if isinstance(part, np.ndarray | np.generic | jax.Array | float) and np.ndim(part) == 0:
-        single = not isinstance(part, float) and np.dtype(part.dtype).itemsize <= 4
-        return _shortest(float(part)) if single or isinstance(part, float) else float(part)
-    return None
-
-
-def _shortest(x: float, error: float | None = None) -> float:
-    """The number with the fewest digits that will do: the same in float32, or no further off than ``error``."""
-    if not math.isfinite(x):
-        return x
-    for digits in range(1, 18):
-        near = float(f"{x:.{digits}g}")
-        if near == x or (np.float32(near) == np.float32(x) if error is None else abs(near - x) <= error):
-            return near
-    return x
 
 
 # The schedules that a population found --------------------------------------------------------------------------------
@@ -101,7 +67,7 @@ def _as_found(result: Any, tx: Any) -> tuple[Any, list[str]]:
             if name in result.population.numbers or not min(kept) > 0:
                 raise TransformationError("no number of the transformation, or one that no factor leads to")
             pairs = zip(steps[1:], zip(kept[1:], kept[:-1], strict=True), strict=True)
-            factors = {step: _shortest(new / old, 3e-7 * new / old) for step, (new, old) in pairs}
+            factors = {step: shortest(new / old, 3e-7 * new / old) for step, (new, old) in pairs}
             tx = tx.replace({name: piecewise_constant_schedule(kept[0], factors)})
         except TransformationError:
             remarks.append(f"# {name}: {said}")
@@ -114,7 +80,7 @@ def _changes(turns: list[int], values: np.ndarray) -> tuple[list[int], list[floa
     for step, x in zip(turns, values.tolist(), strict=True):
         if not math.isnan(x) and (not kept or np.float32(x) != np.float32(kept[-1])):
             steps.append(step)
-            kept.append(_shortest(x))
+            kept.append(shortest(x))
     return steps, kept
 
 

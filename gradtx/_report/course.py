@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from gradtx._report.axes import short, spans_far, title
-from gradtx._report.figures import CURVES, Figure, chosen, layout, numbers, scale_of, text_of
+from gradtx._report.numbers import domain, numbers
 
 Rows = list[list[str]]
+Figure = dict[str, Any]
 
 
 def selection(result: Any) -> tuple[Figure, Rows] | None:
@@ -19,17 +20,15 @@ def selection(result: Any) -> tuple[Figure, Rows] | None:
     steps, end = np.asarray(result.steps), int(max(result.steps))
     ends = np.unique(steps[steps < end]).tolist()
     left = [int(np.sum(steps > step)) for step in ends]
-    x, y = [0, *ends, end], [len(steps), *left, left[-1]]
-    trace = {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": {"shape": "hv", "width": 2.5, "color": "@c0"}}
-    trace |= {"hovertemplate": "step %{x}: %{y} lanes<extra></extra>", "fill": "tozeroy", "fillcolor": "@soft"}
-    yaxis = {"title": {"text": "lanes in training"}, "rangemode": "tozero"}
     rows = []
     for step in np.unique(steps[dropped]).tolist():
         own = result.score[dropped & (steps == step)]
         finite = own[np.isfinite(own)]
-        most = finite.min() if result.better == "lower" else finite.max() if finite.size else math.nan
+        most = math.nan if not finite.size else finite.min() if result.better == "lower" else finite.max()
         rows.append([f"{step:,}", str(own.size), str(int(np.sum(steps > step))), short(float(most))])
-    return {"data": [trace], "layout": layout(260, xaxis={"title": {"text": "step"}}, yaxis=yaxis)}, rows
+    figure: Figure = {"kind": "steps", "title": "lanes in training", "height": 240, "end": end}
+    figure |= {"steps": [0, *ends, end], "line": [len(steps), *left, left[-1]]}
+    return figure | {"y": {"low": 0, "high": 1.05 * len(steps), "log": False}}, rows
 
 
 def lineage(result: Any) -> tuple[list[str], Rows]:
@@ -51,25 +50,14 @@ def numbers_over_time(result: Any) -> list[Figure]:
     """A figure for every number that evolved: all lanes over the steps, and on top the lineage of the best."""
     history, best = result.history, int(result.best)
     end = int(max(result.steps))
-    steps = [0, *history.steps.tolist(), end]
-    schedule = history.schedule(best)
     figures = []
     for name in _moved(result):
         column = history.numbers[name]
-        x: list[Any] = []
-        y: list[Any] = []
-        for n in chosen(result, CURVES):  # one trace for all, with gaps
-            x += [*steps, None]
-            y += [*numbers([*column[:, n], column[-1, n]]), None]
-        faint = {"type": "scatter", "mode": "lines", "x": x, "y": y, "hoverinfo": "skip", "opacity": 0.55}
-        faint |= {"line": {"shape": "hv", "width": 1, "color": "@faint"}}
-        own = [*schedule[name], schedule[name][-1]]
-        line = {"type": "scatter", "mode": "lines", "x": steps, "y": numbers(own)}
-        line |= {"line": {"shape": "hv", "width": 3.2, "color": "@c0"}}
-        line |= {"hovertemplate": "from step %{x}: %{y:.4g}<extra></extra>"}
-        figure = layout(300, xaxis={"title": {"text": "step"}}, yaxis=scale_of(name, column, spans_far(column)))
-        figure["yaxis"]["title"] = {"text": text_of(title(name.rpartition(".")[2]))}
-        figures.append({"data": [faint, line], "layout": figure, "heading": name})
+        line = history.schedule(best)[name]
+        own: Figure = {"kind": "steps", "title": title(name.rpartition(".")[2]), "heading": name, "end": end}
+        own |= {"steps": [0, *history.steps.tolist(), end], "line": numbers([*line, line[-1]])}
+        own |= {"faint": [numbers([*x, x[-1]]) for x in column.T], "y": domain(column, spans_far(column))}
+        figures.append(own)
     return figures
 
 

@@ -1,4 +1,4 @@
-"""The report of a sweep: a page of HTML that needs nothing but itself (plotly, imported when used)."""
+"""The report of a sweep: a page of HTML that needs nothing but itself."""
 
 import html
 import json
@@ -10,37 +10,68 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._report import course, figures
-from gradtx._report.axes import TRANSFORMATION, Axis, axes_of, short, title, transformations, word_of, words
+from gradtx._report import course
+from gradtx._report.axes import Axis, axes_of, short, title, transformations, word_of
 from gradtx._report.code import as_code
-from gradtx._report.parallel import parallel
+from gradtx._report.contents import PAIRS, contents, curve_figure, maps
+from gradtx._report.curves import drawn, packed
+from gradtx._report.numbers import number
+from gradtx._report.origin import facts
+from gradtx.sweep._studies.importance import importance
+
+SCRIPTS = ("numbers", "plot", "curves", "maps", "parallel", "table", "main")
+BARS = 20  # of what matters
+Figure = dict[str, Any]
 
 
 def write(result: Any, file: str | Path) -> Path:
     """Write the report of a sweep; return where it is.
 
     The page holds its script and all of its numbers, so it can be sent to somebody, and opens without a network.
-    Raises `ImportError`: plotly is not installed.
     """
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise ImportError("the report needs plotly: pip install 'gradtx[report]' (or report=False)") from None
-    file = Path(file)
-    page = Template((files("gradtx._report") / "page.html").read_text(encoding="utf-8"))
-    body, drawn = _sections(result)
-    text = page.substitute(
+    file, web = Path(file), files("gradtx._report") / "web"
+
+    def part(name: str) -> str:
+        return (web / name).read_text(encoding="utf-8")
+
+    page = Page()
+    sections = _sections(result, page)
+    text = Template(part("page.html")).substitute(
+        style=part("page.css"),
+        script="\n".join(part(f"{name}.js") for name in SCRIPTS),
         heading=_text(_heading(result)),
+        under=_text(_under(result)),
         tiles=_tiles(result),
+        notes=_notes(result),
         best="The best configuration" if math.isfinite(result.score[result.order[0]]) else "The first of the lanes",
         code=_text(as_code(result)),
-        sections=body,
-        figures=_json(drawn),
-        table=_json(table(result)),
-        plotly=get_plotlyjs(),
+        sections=sections,
+        origin=_origin(result),
+        page=_json(contents(result) | {"figures": page.figures}),
+        curves="\n".join(page.curves),
     )
     file.write_text(text, encoding="utf-8")
     return file
+
+
+class Page:
+    """The figures of a page as they are placed, and the packed curves of those that have some."""
+
+    def __init__(self) -> None:
+        self.figures: list[Figure] = []
+        self.curves: list[str] = []
+
+    def place(self, figure: Figure) -> str:
+        """Room for a figure, which is drawn when it comes into sight."""
+        self.figures.append({name: x for name, x in figure.items() if name != "heading"})
+        heading = f"<h3>{_text(figure['heading'])}</h3>" if figure.get("heading") else ""
+        return f'<figure>{heading}<div class="figure" data-figure="{len(self.figures) - 1}"></div></figure>'
+
+    def place_curves(self, name: str, steps: np.ndarray, losses: np.ndarray, end: int, heading: str) -> str:
+        """Room for curves of all lanes."""
+        own = f"curves-{len(self.curves)}"
+        self.curves.append(f'<script type="text/plain" id="{own}">{packed(losses)}</script>')
+        return self.place(curve_figure(name, own, steps, losses, end) | {"heading": heading})
 
 
 # The head -------------------------------------------------------------------------------------------------------------
@@ -51,6 +82,12 @@ def _heading(result: Any) -> str:
     lanes = len(result.points)
     what = ", ".join(kinds[:4]) + (" …" if len(kinds) > 4 else "")
     return f"{_many(lanes, 'lane')} of {what}"
+
+
+def _under(result: Any) -> str:
+    """The line below the heading: which problem it was, and when."""
+    origin = result.origin
+    return ", ".join(str(origin[name]) for name in ("problem", "date") if origin.get(name))
 
 
 def _tiles(result: Any) -> str:
@@ -70,98 +107,144 @@ def _tiles(result: Any) -> str:
         count = result.status.count(status)
         if count or status == "diverged":
             found.append((status, f"{count:,}", f"{100 * count / lanes:.3g} % of the lanes"))
+    seconds = result.origin.get("seconds")
+    if seconds:
+        found.append(
+            ("seconds", short(float(f"{seconds:.3g}")), f"{short(result.steps_spent / seconds)} lane-steps a second")
+        )
     tile = '<div class="tile"><div class="name">{}</div><div class="value">{}</div><div class="more">{}</div></div>'
     return "\n".join(tile.format(*map(_text, each)) for each in found)
+
+
+def _notes(result: Any) -> str:
+    """What the sweep teaches, in sentences, if it says something."""
+    said = result.notes()
+    if not said:
+        return ""
+    lines = "".join(f"<li>{_text(line)}</li>" for line in said)
+    return f'<section class="teaches"><h2>What to know</h2><ul>{lines}</ul></section>'
+
+
+def _origin(result: Any) -> str:
+    """Where the sweep comes from: command, machine, versions, cost."""
+    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(x)}</dd>" for name, x in facts(result).items())
+    return f"<dl>{rows}</dl>"
 
 
 # Sections -------------------------------------------------------------------------------------------------------------
 
 
-def _sections(result: Any) -> tuple[str, list[dict[str, Any]]]:
-    """The pictures and tables between the head and the table of lanes, and the figures in them."""
+def _sections(result: Any, page: Page) -> str:
+    """The pictures and tables between the head and the table of lanes."""
     axes = axes_of(result)
-    said = figures.hover(result, axes)
-    drawn: list[dict[str, Any]] = []
-    parts = [_section("Training", _curves_note(result, axes), _place(drawn, figures.curves(result, axes, said)))]
-    parts += _selection(result, drawn) + _evolution(result, drawn)
-    parts += _maps(result, axes, said, drawn)
-    picture = parallel(result, axes)
-    if picture is not None:
+    parts = [_section("Training", _curves_note(result, axes), _curves(result, page))]
+    parts += _selection(result, page) + _evolution(result, page)
+    parts += _maps(result, axes, page) + _importance(result, page)
+    if axes and np.isfinite(result.score).any():
         note = "A line a lane. Drag along an axis to keep the lanes that pass there, drag a name to move its axis."
         lost = int(np.sum(~np.isfinite(result.score)))
         note += f" {_many(lost, 'lane')} without a finite {title(result.metric)} left out." if lost else ""
-        parts.append(_section("Parallel coordinates", note, _place(drawn, picture)))
+        parts.append(_section("Parallel coordinates", note, page.place({"kind": "parallel"})))
     if len(result.points) > 1 and result.population.seeds is not None:
-        parts.append(_section("Over seeds", "Mean and its 95 % interval, the best first.", _seeds(result)))
-    return "\n".join(parts), drawn
+        parts.append(_section("Over seeds", *_seeds(result)))
+    return "\n".join(parts)
+
+
+def _curves(result: Any, page: Page) -> str:
+    """The training loss, and beside it the held-out curves, where there are some."""
+    found, end = drawn(result), int(max(result.steps))
+    heading = (lambda name: title(name)) if len(found) > 1 else (lambda name: "")
+    places = [page.place_curves(title(name), *each, end, heading(name)) for name, each in found.items()]
+    return places[0] if len(places) == 1 else _grid("".join(places), len(places))
 
 
 def _curves_note(result: Any, axes: list[Axis]) -> str:
-    lanes, shown = len(result.points), len(figures.chosen(result, figures.CURVES))
     coloured = f" Coloured by {title(axes[0].name)}." if axes else ""
     if result.history is not None and axes:
         coloured = f" Coloured by {axes[0].name} at the end."
-    few = "" if shown == lanes else f" {shown} of {lanes:,} lanes: the best, the worst, and every so many between."
+    lost = ""
     if not np.isfinite(result.score[result.order[0]]):
-        few += " All lanes diverged; a curve ends where the loss was no longer finite."
-    records = result.loss.shape[1]
-    mean = f" Each point is a mean over 1/{figures.RECORDS} of the run." if records > figures.RECORDS else ""
-    return f"The training loss of every lane.{coloured}{mean}{few}"
+        lost = " All lanes diverged; a curve ends where the loss was no longer finite."
+    points, records = len(drawn(result)["training loss"][0]), result.loss.shape[1]
+    mean = f" Each point is a mean over 1/{points} of the run." if records > points else ""
+    return f"The training loss of every lane.{coloured}{mean}{lost} Drag over a part to enlarge it."
 
 
-def _selection(result: Any, drawn: list[dict[str, Any]]) -> list[str]:
+def _selection(result: Any, page: Page) -> list[str]:
     found = course.selection(result)
     if found is None:
         return []
     picture, rows = found
     head = ["after step", "dropped", "left", f"best {title(result.metric)} of the dropped"]
-    return [_section("What was dropped when", "", _place(drawn, picture) + _table(head, rows))]
+    return [_section("What was dropped when", "", page.place(picture) + _table(head, rows))]
 
 
-def _evolution(result: Any, drawn: list[dict[str, Any]]) -> list[str]:
+def _evolution(result: Any, page: Page) -> list[str]:
     if result.history is None or not len(result.history.steps):
         return []
     found = course.numbers_over_time(result)
-    pictures = _grid("".join(_place(drawn, figure) for figure in found), len(found))
+    pictures = _grid("".join(page.place(figure) for figure in found), len(found))
     note = "Numbers over time: the line that led to the best lane, before all others."
     return [_section("How the best came about", note, pictures + _table(*course.lineage(result)))]
 
 
-def _maps(result: Any, axes: list[Axis], said: list[str], drawn: list[dict[str, Any]]) -> list[str]:
+def _maps(result: Any, axes: list[Axis], page: Page) -> list[str]:
     """The metric over the axes, if any lane has one."""
     if not np.isfinite(result.score).any():
         return []
-    pictures = figures.pairs(result, axes, said) or figures.lines(result, axes, said)
+    pictures, many = maps(axes)
     if not pictures:
         return []
-    many = len(figures.together(axes))
-    note = "Bright is good, the best is marked." if many else ""
+    note = "Bright is good, the best is marked; the worst tenth shares one colour." if many else ""
     note += " Axes are the numbers that lanes ended with." if result.history is not None else ""
-    note += f" The first {figures.PAIRS} of {many} pairs of axes." if many > figures.PAIRS else ""
-    clouds = any(part["type"] == "scatter" for picture in pictures for part in picture["data"])
-    if clouds and len(result.points) > figures.CLOUD:
-        note += f" {figures.CLOUD} of {len(result.points):,} lanes: the best, the worst, and every so many between."
-    places = "".join(_place(drawn, picture) for picture in pictures)
+    note += f" The first {PAIRS} of {many} pairs of axes." if many > PAIRS else ""
+    places = "".join(page.place(picture) for picture in pictures)
     return [_section(f"{_capital(title(result.metric))} over the axes", note, _grid(places, len(pictures)))]
 
 
-def _seeds(result: Any) -> str:
+def _importance(result: Any, page: Page) -> list[str]:
+    """How much each number matters, where the sweep can tell."""
+    try:
+        table = importance(result).table()
+    except (ImportError, ValueError):  # scikit-learn is not there; too few lanes, or nothing varies
+        return []
+    sure = any(math.isfinite(row["low"]) for row in table)
+    note = f"The share of the variance of the {title(result.metric)} that each number explains alone, and that only two"
+    note += f" explain together{', with their 90 % intervals' if sure else ''}."
+    note += f" The first {BARS} of {len(table)}." if len(table) > BARS else ""
+    rows = [
+        {"number": " × ".join(map(title, row["number"].split(" × ")))}
+        | {name: number(row[name]) for name in ("importance", "low", "high")}
+        for row in table[:BARS]
+    ]
+    return [_section("What matters", note, page.place({"kind": "bars", "rows": rows}))]
+
+
+def _seeds(result: Any) -> tuple[str, str]:
+    """A note and a table: what each point came to over its seeds."""
     rows = result.over_seeds()
     columns = ["final_loss", *result.metrics]
+    ends = {f"{name}{end}" for name in columns for end in ("_std", "_low", "_high")}
     names = list(dict.fromkeys(n for row in rows for n in row))
-    more = {f"{name}_{part}" for name in columns for part in ("std", "low", "high")}
-    axes = [name for name in names if name not in {*columns, *more, "seeds"}]
+    axes = [n for n in names if n not in columns and n != "seeds" and n not in ends]
     body = [
         [
             *(word_of(row.get(name, "–")) for name in axes),
             str(row["seeds"]),
-            *(f"{short(row[name])} ({short(row[f'{name}_low'])} to {short(row[f'{name}_high'])})" for name in columns),
+            *(_mean(row, name) for name in columns),
         ]
         for row in rows
     ]
+    note = "Mean ± standard deviation [interval of the mean, 95 %], the best first."
     shown, most = body[:50], 50
-    rest = f'<p class="note">The best {most} of {len(body):,} points.</p>' if len(body) > most else ""
-    return _table([*axes, "seeds", *map(title, columns)], shown) + rest
+    more = f'<p class="note">The best {most} of {len(body):,} points.</p>' if len(body) > most else ""
+    return note, _table([*axes, "seeds", *map(title, columns)], shown) + more
+
+
+def _mean(row: dict[str, Any], name: str) -> str:
+    """A mean with its spread and its interval."""
+    low, high = short(row[f"{name}_low"]), short(row[f"{name}_high"])
+    return f"{short(row[name])} ± {short(row[f'{name}_std'])} [{low}, {high}]"
 
 
 def _grid(places: str, many: int) -> str:
@@ -181,46 +264,10 @@ def _section(name: str, note: str, body: str) -> str:
     return f"<section><h2>{_text(name)}</h2>{said}{body}</section>"
 
 
-def _place(drawn: list[dict[str, Any]], figure: dict[str, Any]) -> str:
-    """Room for a figure, which is drawn when it comes into sight."""
-    drawn.append({"data": figure["data"], "layout": figure["layout"]})
-    name = f"<h3>{_text(figure['heading'])}</h3>" if "heading" in figure else ""
-    style = f"height:{figure['layout']['height']}px" + (f";min-width:{figure['width']}px" if "width" in figure else "")
-    place = f'<div class="figure" data-figure="{len(drawn) - 1}" style="{style}"></div>'
-    return f'<figure>{name}<div class="scroll">{place}</div></figure>'
-
-
 def _table(head: list[str], rows: list[list[str]]) -> str:
     names = "".join(f"<th>{_text(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{_text(x)}</td>" for x in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-# The table of lanes ---------------------------------------------------------------------------------------------------
-
-
-def table(result: Any) -> dict[str, Any]:
-    """The table of the page: names, rows of numbers and words, which column is the metric, and which rows diverged."""
-    rows = result.table()
-    kinds = transformations(result)
-    if len(set(kinds)) > 1 and TRANSFORMATION not in rows[0]:
-        rows = [{"lane": row["lane"], TRANSFORMATION: kinds[row["lane"]], **row} for row in rows]
-    return {
-        "names": [title(name) for name in rows[0]],
-        "rows": [[_entry(x) for x in row.values()] for row in rows],
-        "metric": list(rows[0]).index(result.metric),
-        "best": words(result.best.point),
-        "lost": [not math.isfinite(result.final_loss[row["lane"]]) for row in rows],
-    }
-
-
-def _entry(x: Any) -> Any:
-    """What a cell holds: a number, or a word; None for a number that is not finite."""
-    if isinstance(x, float):
-        return float(f"{x:.6g}") if math.isfinite(x) else None
-    if isinstance(x, int) and not isinstance(x, bool):
-        return x
-    return "–" if x is None else word_of(x)
 
 
 def _text(x: Any) -> str:

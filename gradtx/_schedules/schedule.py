@@ -9,12 +9,15 @@ Lengths are in steps. To give them as fractions of a run, write the schedule for
 ``warmup_cosine_decay_schedule(0.0, 1e-3, 0.1, 1.0).stretch(10_000)`` warms up for a tenth of 10,000 steps.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from gradtx._value.drawn import line
 from gradtx._value.errors import TransformationError
 from gradtx._value.marks import Interval, NonNegative, Numbers, OfStep, Static
 from gradtx._value.numbers import as_number
@@ -38,6 +41,18 @@ class Schedule(Value):
             n: given[n] if p.kind == "whole" else at_step(given[n], step) for n, p in self.call.parameters.items()
         }
         return jnp.asarray(self.call.body(**numbers)(jnp.asarray(step, jnp.result_type(float))))
+
+    def _picture(self) -> str:
+        """The curve, to a little beyond the largest number of the call, which is a length; none where it is stacked."""
+        lengths = [
+            float(x) for x in re.findall(r"[\d.]+(?:e[+-]?\d+)?", repr(self)) if x.strip(".") and 2 <= float(x) < 1e9
+        ]
+        steps = np.linspace(0.0, 1.2 * max(lengths, default=100.0), 121)
+        try:
+            values = np.asarray(jax.vmap(self)(jnp.asarray(steps, jnp.result_type(float))))
+        except Exception:  # a plain function may do what cannot be traced
+            return ""
+        return line(steps.tolist(), values.tolist()) if values.ndim == 1 else ""
 
     def then(self, other: Any, *, after: Any) -> "Schedule":
         """This schedule for ``after`` steps, then ``other``, which starts from its own step 0.

@@ -1,8 +1,9 @@
 """From what a user gives to what training takes: the model is opened, and the loss is tried on it."""
 
 import functools
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -126,6 +127,7 @@ def _changed(objective: Objective, *args: Any, **more: Any) -> Carried:
 
 def check_objective(who: str, objective: Objective, params: Tree, carried: Carried, *batch: Tree, **more: Any) -> None:
     """Raise `TransformationError` unless the loss returns one real number, and beside it what it should."""
+    _check_arguments(who, objective, len(batch), more)
     made = _returned.eval_shape(objective, params, carried, *batch, **more)
     value = made
     if objective.told or objective.has_aux:
@@ -140,6 +142,22 @@ def check_objective(who: str, objective: Objective, params: Tree, carried: Carri
     if jax.tree.leaves(carried):
         made = within(who, _changed.eval_shape)(objective, params, carried, *batch, **more)
         _check_same(f"{who}: loss", carried, made)
+
+
+def _check_arguments(who: str, objective: Objective, batches: int, more: Mapping[str, Any]) -> None:
+    """Raise unless the loss can be called with the model, the batch if there is one, and what comes by keyword."""
+    try:
+        signature = inspect.signature(objective.loss)
+    except (TypeError, ValueError):  # its signature is unknown
+        return
+    names = [*(name for name in more if name != "key"), *(["key"] if objective.keyed else [])]
+    names += ["model_state"] if objective.state_form is not None else []
+    given = ["params", "batch"][: 1 + batches]
+    try:
+        signature.bind(*given, **dict.fromkeys(names))
+    except TypeError:
+        wanted = ", ".join([*given, *(f"{name}=..." for name in names)])
+        raise TransformationError(f"{who}: loss: expected loss({wanted}), found loss{signature}") from None
 
 
 def _value_of(who: str, objective: Objective, made: Any) -> Any:

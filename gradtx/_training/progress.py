@@ -30,9 +30,11 @@ class Pace:
         self.total, self.done, self.best = total, done, best
         self.began = self.since = time.monotonic()
         self.start = self.base = done
+        self.doing = ""  # what is waited for beside steps
 
-    def advance(self, steps: int, loss: float) -> None:
-        """Count ``steps`` more, with ``loss`` the lowest loss among them."""
+    def advance(self, steps: int, loss: float, doing: str = "") -> None:
+        """Count ``steps`` more, with ``loss`` the lowest loss among them; or say what is waited for beside steps."""
+        self.doing = doing
         first, now = self.done == self.start, time.monotonic()
         self.done += steps
         if math.isfinite(loss):
@@ -55,15 +57,23 @@ class Pace:
             f"{self.done:,}/{self.total:,} {self.unit}",
             "" if math.isnan(self.rate) else f"{per_second(self.rate)}",
             f"best {self.of} {self.best:.4g}" if math.isfinite(self.best) else "",
-            f"in {clock(spent)}" if ended else "" if math.isnan(left) else f"{clock(left)} left",
+            self.doing
+            if self.doing
+            else f"in {clock(spent)}"
+            if ended
+            else ""
+            if math.isnan(left)
+            else f"{clock(left)} left",
         ]
 
 
 @contextmanager
 def progress(
     label: str, total: int, show: bool | None, *, done: int = 0, best: float = math.inf, **words: Any
-) -> Iterator[Callable[[int, float], None]]:
-    """Yields ``advance(steps, loss)``. The bar appears once the run has taken a second.
+) -> Iterator[Callable[..., None]]:
+    """Yields ``advance(steps, loss)``, or ``advance(0, doing="...")`` for what is no step.
+
+    The bar appears once the run has taken a second.
 
     A run that resumes has ``done`` steps and a ``best`` loss already. ``show=None`` shows the bar on a terminal where
     rich is installed, ``True`` always (without a terminal, as one line at the end), ``False`` never. ``words`` as in
@@ -72,9 +82,9 @@ def progress(
     pace, bar = Pace(total, done, best, **words), _bar(show)
     task: Any = None
 
-    def advance(steps: int, loss: float = math.nan) -> None:
+    def advance(steps: int, loss: float = math.nan, doing: str = "") -> None:
         nonlocal task
-        pace.advance(steps, loss)
+        pace.advance(steps, loss, doing)
         if bar is None or not bar.console.is_terminal:
             return
         if task is None and (show or time.monotonic() - pace.began > PATIENCE):
@@ -86,7 +96,9 @@ def progress(
     try:
         yield advance
     finally:
+        pace.doing = ""
         if bar is not None and task is not None:
+            bar.update(task, completed=pace.done, words="  ".join(word for word in pace.words() if word))
             bar.stop()
         elif show and pace.done > done:
             print(f"{label}: {', '.join(word for word in pace.words() if word)}", file=sys.stderr)

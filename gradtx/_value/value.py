@@ -16,6 +16,7 @@ from jax.core import Tracer
 
 from gradtx._value.call import Call
 from gradtx._value.decay import SplitDecay
+from gradtx._value.drawn import Markup, table, titled
 from gradtx._value.errors import TransformationError, suggest, within
 from gradtx._value.frozen import Frozen
 from gradtx._value.marks import INTERVAL_OF_DECAYS, Interval
@@ -186,6 +187,18 @@ class Value:
     def __hash__(self) -> int:
         leaves, treedef = jax.tree.flatten(self)
         return hash((treedef, tuple(leaf if isinstance(leaf, float) else None for leaf in leaves)))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the numbers of the call, and below them what has a picture."""
+        rows = [
+            (name, Markup(part._repr_html_()) if isinstance(part, Value) else show(part)) for name, part in self.parts()
+        ]
+        fixed = [(name, repr(self.given[name])) for name in self.call.structure]
+        rows += [(name, x) for name, x in fixed if x != repr(Frozen(self.call.parameters[name].default))]
+        return titled(self.call.name, table(rows) if rows else "", self._picture())
+
+    def _picture(self) -> str:
+        return ""
 
     def __repr__(self) -> str:
         if self.call.symbol:

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 
 from gradtx._rules.functions import hyperparameters
 from gradtx._rules.transformation import GradientTransformation
+from gradtx._value.drawn import table, titled
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
+from gradtx.sweep._engine.room import check_room
 from gradtx.sweep._engine.seeds import as_numpy_has_it, whole_seed
 from gradtx.sweep._grouping import Group, grouped
 
@@ -21,7 +24,7 @@ Point = dict[str, Any]
 Maker = Callable[..., GradientTransformation]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Population:
     """The lanes of a sweep: ``points``, one mapping per lane, and the transformations made from them.
 
@@ -61,6 +64,16 @@ class Population:
         group = next(group for group in self.groups if n in group.lanes)
         return jax.tree.map(lambda x: x[group.lanes.index(n)], group.tx)
 
+    def __repr__(self) -> str:
+        axes = "; ".join(f"{name}: {words}" for name, words in axes_in_words(self.points))
+        names = ("a train step" if group.tx is None else group.tx.link_name for group in self.groups)
+        kinds = ", ".join(dict.fromkeys(names))
+        return f"<Population: {self.size} lane{'s' * (self.size != 1)} of {kinds}{axes and f'; {axes}'}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the axes and what varies along them."""
+        return titled(repr(self).strip("<>").partition(";")[0], table(axes_in_words(self.points), ("axis", "values")))
+
     def __add__(self, other: "Population") -> "Population":
         if not isinstance(other, Population):
             return NotImplemented
@@ -73,6 +86,24 @@ class Population:
         numbers = {name: np.concatenate([column, other.numbers[name]]) for name, column in self.numbers.items()}
         seeds, sizes = _joined(self.seeds, other.seeds), _joined(self.batch_sizes, other.batch_sizes)
         return Population([*self.points, *other.points], grouped(made, (), sizes), numbers, seeds, sizes)
+
+
+def axes_in_words(points: Sequence[Point]) -> list[tuple[str, str]]:
+    """The names that points have, and their values: how many, and from where to where.
+
+    >>> axes_in_words([{"b1": 0.9, "learning_rate": 0.1}, {"b1": 0.9, "learning_rate": 0.3}])
+    [('b1', '0.9'), ('learning_rate', '2 values, 0.1 to 0.3')]
+    """
+    found = []
+    for name in dict.fromkeys(name for point in points for name in point):
+        values = list({repr(point[name]): point[name] for point in points if name in point}.values())
+        words = [getattr(x, "__name__", None) or (f"{x:.4g}" if isinstance(x, float) else str(x)) for x in values]
+        ordered = all(isinstance(x, int | float) for x in values)
+        ends = (
+            f"{min(values):.4g} to {max(values):.4g}" if ordered else ", ".join(words[:3]) + " ..." * (len(words) > 3)
+        )
+        found.append((name, words[0] if len(words) == 1 else f"{len(words)} values, {ends}"))
+    return found
 
 
 def _joined(mine: np.ndarray | None, theirs: np.ndarray | None) -> np.ndarray | None:
@@ -114,6 +145,7 @@ def grid(
     {'learning_rate': 0.1, 'l2': 0.0001, 'seed': 1}
     """
     values = {name: _values("grid", name, axis) for name, axis in {**axes, **(numbers or {})}.items()}
+    check_room("grid", math.prod(map(len, values.values())))
     combinations = [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
     return points(factory, combinations, numbers=_names(axes, numbers), seeds=seeds)
 
@@ -168,7 +200,7 @@ def sample(
     >>> sample(adam, 60, seed=0, learning_rate=log_uniform(1e-4, 1e-1), b1=uniform(0.8, 0.99)).size
     60
     """
-    whole_number("sample: draws", n)
+    check_room("sample", whole_number("sample: draws", n))
     rng = np.random.default_rng(as_numpy_has_it("sample: seed", seed))
     every = {**distributions, **(numbers or {})}
     rows = [{k: d.draw(rng) if isinstance(d, Distribution) else d for k, d in every.items()} for _ in range(n)]

@@ -21,6 +21,7 @@ from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.folders import local_folder
 from gradtx.sweep._engine import devices
+from gradtx.sweep._engine.final import rows_at_once
 from gradtx.sweep._engine.lanes import ALL, Program
 from gradtx.sweep._engine.own_step import OwnStep, prepared_step
 from gradtx.sweep._engine.plan import Plan
@@ -49,6 +50,7 @@ class Training(TypedDict, total=False):
     width: int | None
     memory: int | None
     devices: Any
+    final_loss: bool
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Request:
     evaluate_every: int | None = None
     callback: Callback | None = None
     engine: Any = "local"
+    final_loss: bool = True
 
     def plan(self) -> Plan:
         """The plan of the sweep. Raises `TransformationError` for an argument that cannot be used."""
@@ -116,7 +119,8 @@ class Request:
             patience=self.patience,
             metrics=tuple(metrics),
             fed=feed is not None,
-            final=population.has_transformations and (feed is None or held_out is not None),
+            final=self.final_loss and population.has_transformations and (feed is None or held_out is not None),
+            final_rows=self._final_rows(ready, data if held_out is None else held_out),
         )
         if isinstance(select, Halving | Hyperband):
             select.cuts(clock.steps, population.size)
@@ -127,6 +131,7 @@ class Request:
             data=data if feed is None else feed.stacked(clock.stride),
             feed=feed,
             held_out=held_out,
+            final_loss=self.final_loss,
             clock=clock,
             seed=seed,
             select=select,
@@ -168,6 +173,18 @@ class Request:
             check_objective("sweep.run", ready.objective, ready.params, ready.carried, batch, key=key, **numbers)
         return ready
 
+    def _final_rows(self, ready: Prepared, rows: Tree) -> int | None:
+        """Over how many rows at a time the final loss is computed; None for all: where it has more than a mean."""
+        objective, sizes = ready.objective, self.population.batch_sizes
+        size = self.batch_size if sizes is None else int(max(sizes))
+        more = objective.keyed or objective.has_aux or objective.told or jax.tree.leaves(ready.carried)
+        if rows is None or size is None or more or not (self.final_loss and self.population.has_transformations):
+            return None
+        params, carried = ready.given if ready.maker is None else _made(ready, self.seed)
+        columns = self.population.numbers.items()
+        numbers = {name: jnp.asarray(column[0], jnp.result_type(float)) for name, column in columns}
+        return rows_at_once(lambda params, rows: objective(params, carried, rows, **numbers)[0], params, rows, size)
+
     def _check_own_step(self, held_out: Tree) -> None:
         """Raise for arguments that belong to a loss."""
         given = {"model_state": self.model_state, "held_out": held_out, "has_aux": self.has_aux or None}
@@ -197,6 +214,11 @@ class Request:
                 "sweep.run: select: expected halving(...), hyperband(...) or population_based(...), "
                 f"found {self.select!r}"
             )
+        if not isinstance(self.final_loss, bool):
+            raise TransformationError(f"sweep.run: final_loss: expected True or False, found {self.final_loss!r}")
+        needs = "has_aux" if self.has_aux else "held_out" if self.held_out is not None else None
+        if needs and not self.final_loss:
+            raise TransformationError(f"sweep.run: {needs}: it belongs to the final loss: leave out final_loss=False")
         check_callback("sweep.run", self.callback)
         check_engine(self.engine, self.folder, self.devices, fed=is_source(self.data), callback=self.callback)
         if not callable(self.loss):
@@ -231,3 +253,9 @@ class Request:
         if twice is not None:
             raise TransformationError(f"sweep.run: two columns of the table would be called {twice!r}")
         return names
+
+
+def _made(ready: Prepared, seed: int) -> Any:
+    """Parameters and what is carried, as a seed makes them."""
+    assert ready.maker is not None
+    return ready.maker(jax.random.key(whole_seed("sweep.run: seed", seed)), *ready.given)

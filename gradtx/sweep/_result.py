@@ -1,8 +1,5 @@
 """The result of a sweep: its lanes, their table, and the files it is written to."""
 
-import csv
-import json
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +9,8 @@ import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.model import member
+from gradtx._value.drawn import line, table, titled
 from gradtx.sweep._choice.direction import ranking
-from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._population import Point, Population
 from gradtx.sweep._studies.comparison import Comparison, compare
 from gradtx.sweep._studies.notes import notes
@@ -71,7 +68,7 @@ class History:
         return {name: column[np.arange(len(line)), line] for name, column in self.numbers.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sweep:
     """The results of the lanes of a sweep.
 
@@ -83,7 +80,8 @@ class Sweep:
     the data ended). ``history``: how a population evolved, where it did. ``batch_size``, ``seed``: as asked for.
     ``curves`` (lanes × evaluations): what ``evaluate`` returned after each of the steps in ``evaluated``, NaN after the
     end of a lane. ``model_state``: as the loss returned it last; ``aux``: what it returned beside the final loss; both
-    stacked. ``params`` of a model of modules is one whose arrays are stacked.
+    stacked. ``params`` of a model of modules is one whose arrays are stacked. ``origin``: command, machine, versions,
+    seconds, and the engine.
     """
 
     population: Population
@@ -105,6 +103,26 @@ class Sweep:
     evaluated: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     model_state: Tree = None
     aux: Tree = None
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        best = self.best
+        point = ", ".join(f"{name}={getattr(x, '__name__', x)}" for name, x in best.point.items())
+        return (
+            f"<Sweep: {repr(self.population).strip('<>').removeprefix('Population: ').partition(';')[0]}, "
+            f"{int(max(self.steps))} steps; best {self.metric} {self.score[best]:.4g} of lane {best}: {point}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the best lanes, and the losses of the very best."""
+        rows = self.table()[:5]
+        cells = [
+            [f"{x:.4g}" if isinstance(x, float) else getattr(x, "__name__", x) for x in row.values()] for row in rows
+        ]
+        losses = self.best.loss[np.isfinite(self.best.loss)]
+        steps = (np.arange(len(losses)) * self.record_every).tolist()
+        picture = titled(f"training loss of lane {self.best}", line(steps, losses.tolist())) if len(losses) > 1 else ""
+        return titled(repr(self).strip("<>"), table(cells, list(rows[0])), picture)
 
     @property
     def points(self) -> list[Point]:
@@ -159,7 +177,7 @@ class Sweep:
         lane.params, lane.model_state, lane.aux = (member(x, n) for x in (self.params, self.model_state, self.aux))
         lane.curves = {name: column[n] for name, column in self.curves.items()}
         group, row = self._place(n)
-        lane.state = jax.tree.map(lambda x: x[row], self.states[group])
+        lane.state = jax.tree.map(lambda x: x[row], self.states[group]) if self.states else None
         lane.loss, lane.final_loss = self.loss[n], float(self.final_loss[n])
         seeds = self.population.seeds
         lane.seed = self.seed if seeds is None else int(seeds[n])
@@ -262,50 +280,36 @@ class Sweep:
     ) -> list[Path]:
         """Write the sweep to a folder; return what was written.
 
-        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings), ``loss.npz`` (the curves, those of
-        ``evaluate`` too), ``curves.png``, for a grid
-        ``heatmap.png``, and ``report.html``, a page that needs nothing but itself (``report=False`` leaves it out).
+        ``table.csv``, ``sweep.json`` (the table, the best lane, the settings and where they come from), ``loss.npz``
+        (the curves, those of ``evaluate`` too), the parameters of the best lane as ``best.npz`` and, by Orbax where it
+        is installed, ``best/``, ``curves.png``, for a grid ``heatmap.png``, and ``report.html``, a page that needs
+        nothing but itself (``report=False`` leaves it out).
         ``tensorboard=True`` adds a folder of that name (see `tensorboard`). What an earlier sweep left in the folder
         under these names is replaced or removed. ``metric`` and ``better`` change the ranking, as in `ranked_by`.
         """
         if metric is not None or better is not None:
             return self.ranked_by(metric, better).save(folder, report=report, tensorboard=tensorboard)
-        from gradtx import plot
+        from gradtx.sweep import _files
 
-        folder = made_folder("save", folder)
-        rows = self.table()
-        with open(folder / "table.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        best = self.best
-        written_as = None if best.tx is None else repr(best.tx)
-        summary = {
-            "lanes": len(self.points),
-            "steps": int(max(self.steps)),
-            "steps_spent": self.steps_spent,
-            "metric": self.metric,
-            "better": self.better,
-            "best": {"lane": int(best), "point": best.point, "transformation": written_as},
-            "notes": self.notes(),
-            "over_seeds": self.over_seeds() if self.population.seeds is not None else None,
-            "table": rows,
-        }
-        text = json.dumps(_plain(summary), indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
-        losses = {"loss": self.loss, "final_loss": self.final_loss, "record_every": self.record_every}
-        losses |= {f"curve.{name}": x for name, x in self.curves.items()} | {"evaluated": self.evaluated}
-        np.savez_compressed(folder / "loss.npz", **losses)
-        written = [folder / name for name in ("table.csv", "sweep.json", "loss.npz")]
-        written += plot.save_sweep(self, folder)
-        (folder / "report.html").unlink(missing_ok=True)
-        if report:
-            from gradtx._report import page
+        return _files.write(self, folder, report=report, tensorboard=tensorboard)
 
-            written.append(page.write(self, folder / "report.html"))
-        if tensorboard:
-            written.append(self.tensorboard(folder / "tensorboard"))
-        return written
+    def wandb(self, folder: str | Path, *, project: str = "gradtx") -> Path:
+        """Write the lanes as offline runs of Weights & Biases, one run a lane; ``wandb sync`` sends them.
+
+        The same as `tensorboard` writes: the training loss, the final loss and metrics, the point. Needs wandb.
+        """
+        from gradtx._report import wandb as _wandb
+
+        return _wandb.write(self, Path(folder), project)
+
+    def mlflow(self, folder: str | Path, *, experiment: str = "gradtx") -> Path:
+        """Write the lanes to a store of MLflow in a folder, one run a lane; ``mlflow ui --backend-store-uri`` shows it.
+
+        The same as `tensorboard` writes: the training loss, the final loss and metrics, the point. Needs mlflow.
+        """
+        from gradtx._report import mlflow as _mlflow
+
+        return _mlflow.write(self, Path(folder), experiment)
 
     def tensorboard(self, folder: str | Path) -> Path:
         """Write the lanes for TensorBoard, one run per lane: training loss, final loss and metrics, hyperparameters.
@@ -315,14 +319,3 @@ class Sweep:
         from gradtx._report import tensorboard as _tensorboard
 
         return _tensorboard.write(self, Path(folder))
-
-
-def _plain(x: Any) -> Any:
-    """What JSON can hold: numbers that are not finite as null, anything else as text."""
-    if isinstance(x, dict):
-        return {str(name): _plain(part) for name, part in x.items()}
-    if isinstance(x, list | tuple):
-        return [_plain(part) for part in x]
-    if isinstance(x, float):
-        return x if math.isfinite(x) else None
-    return x if x is None or isinstance(x, bool | int | str) else getattr(x, "__name__", repr(x))

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -9,18 +11,21 @@ import numpy as np
 
 from gradtx._training.callback import Callback, Progress, wants_to_stop
 from gradtx._training.evaluation import Evaluate
+from gradtx._training.interrupts import interrupts
 from gradtx._training.progress import progress as progress_bar
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._choice.selection import Halving, Hyperband
 from gradtx.sweep._disk.identity import identity
+from gradtx.sweep._disk.kept import carry, like_before
 from gradtx.sweep._disk.snapshot import restore, snapshot
-from gradtx.sweep._disk.storage import Storage
+from gradtx.sweep._disk.storage import Storage, settings_before
 from gradtx.sweep._engine.course import Course
 from gradtx.sweep._engine.outcome import losses, result
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import agreed
 from gradtx.sweep._engines.caller import share_out
 from gradtx.sweep._engines.meeting import refuse_chunks
+from gradtx.sweep._origin import origin_of
 from gradtx.sweep._population import Population
 from gradtx.sweep._request import Request
 from gradtx.sweep._result import Sweep
@@ -58,6 +63,7 @@ def run(
     evaluate_every: int | None = None,
     callback: Callback | None = None,
     engine: Any = "local",
+    final_loss: bool = True,
 ) -> Sweep:
     """Train every lane of a population on the same data, in one compiled program for each structure.
 
@@ -82,6 +88,9 @@ def run(
     (then ``metric`` is one that ``evaluate(carry)`` returns), and ``params`` is the first carry. ``data`` may be None.
     The final loss is the mean of the last fiftieth of the steps.
 
+    The final loss of many rows is the mean over batches of them, where a loss is such a mean, and takes no ``key``,
+    ``model_state`` or ``has_aux``. With ``final_loss=False`` the mean of the last record stands for it.
+
     *Selection.* ``select``: `halving`, `hyperband` or `population_based`. ``patience``: a lane stops after that many
     records in a row without a new best mean loss. ``stop_diverged``: a lane stops where its loss is not finite, and
     keeps the parameters it had there. Lanes that have stopped free their place, tile by tile. A lane that diverges
@@ -96,7 +105,10 @@ def run(
     make the same call and get the same result.
 
     *Nothing is lost.* With a ``folder``, progress is saved there every ``save_every`` seconds (needs orbax-checkpoint).
-    The same call resumes from it, even after a kill, and ends with the same bits. A finished sweep is read back.
+    The same call resumes from it, even after a kill, and ends with the same bits. A finished sweep is read back. Where
+    nothing selects among lanes, a call with more points or more steps keeps the lanes that are there and trains what
+    is missing, and one that measures something else trains nothing (not so with ``evaluate_every``, or data from an
+    iterable). Ctrl-C saves first.
 
     *Engines.* ``engine`` says who trains: ``"local"``, this process; workers that `gradtx.sweep.engines` starts, on any
     machines that see the ``folder``; ``"folder"``, this process and whoever joins it there. The unit of work is then a
@@ -110,24 +122,31 @@ def run(
         Request(
             loss, params, population, data, steps, batch_size, seed, record_every, evaluate, metric, better, select,
             patience, stop_diverged, over, width, lanes_at_once, memory, devices, folder, save_every, progress, has_aux,
-            model_state, held_out, evaluate_every, callback, engine,
+            model_state, held_out, evaluate_every, callback, engine, final_loss,
         )
     )  # fmt: skip
 
 
-def train(request: Request) -> Sweep:
-    """Run the sweep, from its beginning or from the progress in its folder."""
+def train(request: Request, say: Callable[["Standing"], None] = lambda standing: None) -> Sweep:
+    """Run the sweep, from its beginning or from the progress in its folder. ``say`` is told where that stands."""
     if request.engine != "local":
         return share_out(request)
     plan = request.plan()
     try:
         if request.folder is None:
-            return _follow(_begun(plan, None), None, request)
+            course = Course(plan)
+            course.begin()
+            return _follow(course, None, request)
         refuse_chunks(request.folder)
+        before = settings_before(request.folder)
+        if before is not None:
+            plan = like_before(request, before, plan)
         storage = Storage(request.folder, identity(plan), writes=jax.process_index() == 0)
         storage.open()
         try:
-            return _follow(_begun(plan, storage), storage, request)
+            course, standing = _begun(plan, storage)
+            say(standing)
+            return _follow(course, storage, request)
         finally:
             storage.close()
     finally:
@@ -138,35 +157,78 @@ def train(request: Request) -> Sweep:
 # The course, and its progress -----------------------------------------------------------------------------------------
 
 
-def _begun(plan: Plan, storage: Storage | None) -> Course:
-    """A course at its beginning, or at the progress on disk."""
-    course = Course(plan)
-    saved = None if storage is None else storage.load()
+@dataclass(frozen=True)
+class Standing:
+    """Where a sweep stands before it trains: ``steps`` of all lanes together, of ``total``; ``measured``: it has ended.
+
+    ``kept``: how many lanes are those of another sweep in the folder, of ``lanes``; ``aside``: how many that one has
+    besides.
+    """
+
+    place: Path
+    steps: int
+    total: int
+    lanes: int
+    measured: bool
+    kept: int | None = None
+    aside: int = 0
+
+
+def _begun(plan: Plan, storage: Storage) -> tuple[Course, Standing]:
+    """A course at its beginning, or at the progress on disk, with the lanes of that which it has."""
+    course, saved, kept, aside = Course(plan), storage.load(), None, 0
     if saved is None:
         course.begin()
-    else:
+    elif storage.other is None:
         restore(course, *saved)
-    return course
+    else:
+        kept = len(carry(course, *saved, storage.other, storage.settings))
+        aside = len(storage.other["points"]) - kept
+        if aside:
+            storage.set_aside()
+    measured = bool(course.measured.all())
+    return course, Standing(storage.place, course.spent, plan.total, plan.population.size, measured, kept, aside)
 
 
 def _follow(course: Course, storage: Storage | None, request: Request) -> Sweep:
     """Train to the end, and save the progress every so often and at the end."""
-    population, began, since = course.plan.population, course.round, course.clock
-    saved = time.monotonic()
+    population, before = course.plan.population, course.origin.get("seconds", 0.0)
+    saved = started = time.monotonic()
     shown = request.progress if jax.process_index() == 0 else False
     done = course.spent * jax.process_count()  # an estimate: as if every process had done as much
     name = f"{population.size} lane{'s' * (population.size != 1)}"
-    with progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar:
+
+    def save() -> None:
+        if storage is not None:
+            course.origin = origin_of(course.plan.devices, before + time.monotonic() - started)
+            storage.save(*snapshot(course))
+
+    with (
+        progress_bar(name, course.plan.total, shown, done=done, best=_lowest(course)) as bar,
+        interrupts(storage is not None) as interrupted,
+    ):
         for gone, best in course.go():
             bar(gone * jax.process_count(), best)
-            if storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every):
-                storage.save(*snapshot(course))
+            stop = storage is not None and agreed(bool(interrupted))
+            if stop or (storage is not None and agreed(time.monotonic() - saved >= course.plan.save_every)):
+                save()
                 saved = time.monotonic()
+            if stop and storage is not None:
+                raise KeyboardInterrupt(
+                    f"stopped, and saved in {storage.place.parent}: the same call goes on from there"
+                )
             told = request.callback is not None
             if told and agreed(wants_to_stop(request.callback, lambda: _progress(course))):
                 break
-    if storage is not None and (course.round != began or course.clock != since):
-        storage.save(*snapshot(course))
+        course.share()
+        if not course.measured.all():
+            if storage is not None and agreed(time.monotonic() - saved > 1.0):  # measuring may take long too
+                save()
+            bar(0, doing="the final loss")
+            course.measure_all()
+            save()
+    if storage is None:
+        course.origin = origin_of(course.plan.devices, time.monotonic() - started)
     found = result(course)
     if course.error is not None:
         course.error.result = found  # pyright: ignore[reportAttributeAccessIssue]

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -29,10 +30,14 @@ from gradtx.sweep._disk.study import (
     reachable,
     value_of,
 )
+from gradtx.sweep._disk.trials import as_sweep
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._engine.seeds import whole_seed
+from gradtx.sweep._files import write_best
+from gradtx.sweep._origin import origin_of
 from gradtx.sweep._population import Population, points
 from gradtx.sweep._request import Request, Training
+from gradtx.sweep._result import Sweep
 from gradtx.sweep._run import train
 
 WAIT = 0.5  # seconds between looks at what other processes do
@@ -45,6 +50,15 @@ class Search:
     study: Any
     space: Mapping[str, Distribution] = field(repr=False)
     metric: str
+    make: Callable[[Sequence[Point]], Population] = field(repr=False)
+    asked: Mapping[str, Any] = field(repr=False)
+
+    def sweep(self) -> Sweep | None:
+        """The lanes of all finished trials as a sweep, to save, draw and rank: all but their parameters.
+
+        None where the study has none: an older version kept only their values.
+        """
+        return as_sweep([(trial, self._point(trial)) for trial in finished(self.study)], self.make, **self.asked)
 
     @property
     def best_point(self) -> Point:
@@ -112,11 +126,12 @@ def search(
     failures. A trial that was dropped is pruned too, with its last value and step.
 
     ``storage`` keeps the study: a path (an SQLite file), a URL for Optuna, or one of Optuna's storages. If it is not
-    given, the study is ``study.db`` in ``folder``, or else only in memory. A study that exists is continued, if it asks
-    the same question: space, metric, loss, data, initial parameters, optimizer and training. *Several processes* may
-    share a study; they end when they have ``trials`` together. If a process is killed, the trials that it was training
-    are repeated by the others or by its next start: at once on the same machine, elsewhere after two minutes of
-    silence. ``sampler`` is one of Optuna's, its TPE if not given.
+    given, the study is ``study.db`` in ``folder``, or else only in memory. The parameters of the best lane are written
+    to ``folder`` too. A study that exists goes on, if it asks the same question: space, metric, loss, data, initial
+    parameters, optimizer and training. *Several processes* may share a study; they end when they have ``trials``
+    together. If a process is killed, the trials that it was training are repeated by the others or by its next start:
+    at once on the same machine, elsewhere after two minutes of silence. ``sampler`` is one of Optuna's, its TPE if not
+    given.
 
     Needs Optuna. Raises `TransformationError`: a name that the factory or the loss does not have; a storage that cannot
     be opened, or disappears; a study that asks another question.
@@ -154,6 +169,7 @@ def search(
     direction = "maximize" if up else "minimize"
     found = open_study(optuna, opened, study, sampler, direction)
     check_study(found, {**asked, "space": ", ".join(f"{name}={d}" for name, d in every.items())})
+    began = time.monotonic()
     work = Work(optuna, found, trials, lanes, seed, every, fixed=sampler is not None)
     words = {"unit": "trials", "of": ranked_by, "higher": up}
     label = f"study {found.study_name}"
@@ -175,10 +191,20 @@ def search(
                 result = train(replace(request, population=population(padded)))
                 for n, trial in enumerate(batch):
                     work.tell(trial, result, n, 1 if seeds is None else len(seeds))
+                _keep_best(found, batch, result, folder)
             finally:
                 work.give_up(batch)
             bar(len(batch), best_of(found))
-    return Search(found, every, ranked_by)
+    as_asked = {"metric": ranked_by, "better": plan.better, "batch_size": request.batch_size, "seed": seed}
+    as_asked |= {"origin": origin_of(plan.devices, time.monotonic() - began)}
+    return Search(found, every, ranked_by, population, as_asked)
+
+
+def _keep_best(study: Any, batch: Sequence[Any], result: Sweep, folder: Any) -> None:
+    """Write the parameters of the best lane of a batch to the folder, if the best trial of all is in it."""
+    with suppress(ValueError):  # no trial has a value yet
+        if folder is not None and study.best_trial.number in [trial.number for trial in batch]:
+            write_best(Path(folder), result.best)
 
 
 def _check_space(space: Mapping[str, Distribution], numbers: Mapping[str, Distribution]) -> None:

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,10 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from gradtx._training.evaluation import evaluated
 from gradtx._value.fingerprint import CannotTell, fingerprint
+from gradtx._value.plain import plain
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.rows import is_key
+from gradtx.sweep._grouping import Group
 from gradtx.sweep._population import Population
 
 Tree = Any
@@ -32,10 +34,8 @@ def identity(plan: Plan) -> dict[str, Any]:
         "numbers": {name: column.tolist() for name, column in population.numbers.items()},
         "seeds": None if population.seeds is None else population.seeds.tolist(),
         "batch_sizes": None if population.batch_sizes is None else population.batch_sizes.tolist(),
-        "update": [
-            update_of(plan, population.lane(group.lanes[0]), group.batch_size or plan.program.batch_size)
-            for group in population.groups
-        ],
+        "update": (updates := [_update_of_group(plan, group) for group in population.groups]),
+        "points": points_of(population, updates),
     }
 
 
@@ -45,6 +45,11 @@ def question(plan: Plan) -> dict[str, Any]:
     made = plan.ready.params, plan.ready.carried
     if plan.ready.maker is not None:
         made = plan.ready.maker(jax.random.key(plan.seed), *plan.ready.given)
+    ranked = {  # which lanes go on depends on it where something selects among them; else only the table does
+        "evaluate": _program_of_evaluate(plan),
+        "final_loss": _rows_of_final_loss(plan),
+    }
+    selects = plan.select is not None
     return {
         "steps": plan.clock.steps,
         "batch_size": program.batch_size,
@@ -52,15 +57,22 @@ def question(plan: Plan) -> dict[str, Any]:
         "record_every": program.every,
         "evaluate_every": plan.clock.evaluate_every,
         "select": repr(plan.select),
-        "metric": f"{plan.metric}, {plan.better}",
+        "metric": f"{plan.metric}, {plan.better}" if selects else "any",
         "patience": program.patience,
         "stop_diverged": program.stop_diverged,
         "loss": _program_of_loss(plan),
-        "evaluate": _program_of_evaluate(plan),
+        "evaluate": ranked["evaluate"] if selects else "any",
+        "final_loss": ranked["final_loss"] if selects else "any",
+        "measured": ranked,
         "params": digest_of(jax.tree.map(jnp.asarray, made)),
         "data": digest_of(plan.data) if plan.feed is None else plan.feed.described,
-        "held_out": "none" if plan.held_out is None else digest_of(plan.held_out),
     }
+
+
+def _rows_of_final_loss(plan: Plan) -> str:
+    if not plan.final_loss:
+        return "the last record"
+    return "data" if plan.held_out is None else digest_of(plan.held_out)
 
 
 def _program_of_loss(plan: Plan) -> str:
@@ -89,17 +101,41 @@ def numbers_like(population: Population) -> dict[str, Any]:
 def of_every_trial(plan: Plan) -> dict[str, Any]:
     """What all trials of a search share, whatever their seeds; as a digest where it is neither text nor a number."""
     population = plan.population
-    asked = question(replace(plan, seed=0)) | {
+    shared = question(replace(plan, seed=0))
+    asked = shared | {
         "seeds": "none" if population.seeds is None else ", ".join(map(str, population.seeds.tolist())),
         "transformation": update_of(plan, population.lane(0), plan.program.batch_size),
+        **shared["measured"],
     }
-    apart = {"seed", "metric", "record_every"} | ({"evaluate"} if plan.metric == "final_loss" else set())
+    apart = {"seed", "metric", "record_every", "measured"} | ({"evaluate"} if plan.metric == "final_loss" else set())
     return {name: x for name, x in asked.items() if name not in apart}
 
 
 def transformations_of(population: Population) -> list[list[str]]:
     """For each structure, its first transformation as it prints, and a digest of the numbers of all."""
-    return [[_without_addresses(repr(population.lane(g.lanes[0]))), digest_of(g.tx)] for g in population.groups]
+    first = [population.lane(group.lanes[0]) for group in population.groups]
+    words = ["a train step" if tx is None else _without_addresses(repr(plain(tx))) for tx in first]
+    return [[word, digest_of(group.tx)] for word, group in zip(words, population.groups, strict=True)]
+
+
+def points_of(population: Population, updates: Sequence[str]) -> list[str]:
+    """A digest of every lane: of its transformation, the numbers of its loss, its seed, its batch size."""
+    found = [""] * population.size
+    numbers = [population.numbers[name] for name in sorted(population.numbers)]
+    seeds = [] if population.seeds is None else [population.seeds]
+    for group, update in zip(population.groups, updates, strict=True):
+        leaves = [np.asarray(jax.random.key_data(x) if is_key(x) else x) for x in jax.tree.leaves(group.tx)]
+        for row, lane in enumerate(group.lanes):
+            own = [x[row] for x in leaves] + [x[lane] for x in (*numbers, *seeds)]
+            text = f"{update} {group.batch_size}".encode() + b"".join(
+                f"{x.dtype}{x.shape}".encode() + np.ascontiguousarray(x).tobytes() for x in own
+            )
+            found[lane] = hashlib.sha256(text).hexdigest()[:16]
+    return found
+
+
+def _update_of_group(plan: Plan, group: Group) -> str:
+    return update_of(plan, plan.population.lane(group.lanes[0]), group.batch_size or plan.program.batch_size)
 
 
 def update_of(plan: Plan, tx: Any, size: int | None) -> str:

@@ -20,7 +20,7 @@ Tree = Any
 def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The state of a course. All processes call this, and all get the same."""
     course.share()
-    arrays: dict[str, np.ndarray] = {"sums": course.sums, "steps": course.steps}
+    arrays: dict[str, np.ndarray] = {"sums": course.sums, "steps": course.steps, "measured": course.measured}
     arrays |= {f"score.{name}": column for name, column in course.scores.items()}
     arrays |= {f"curve.{name}": column for name, column in course.curves.items()}
     arrays |= {f"parents.{n}": column for n, column in enumerate(course.parents)}
@@ -42,6 +42,8 @@ def snapshot(course: Course) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "training": course.training,
         "turns": len(course.numbers),
         "drawn": course.drawn,
+        "groups": [list(group.lanes) for group in course.plan.population.groups],
+        "origin": course.origin,
     }
     return where, arrays
 
@@ -52,19 +54,20 @@ def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.nd
     course.round, course.status, course.training = where["round"], list(where["status"]), list(where["training"])
     course.spent = where["spent"] if jax.process_index() == 0 else 0
     course.sums, course.steps = arrays["sums"].copy(), arrays["steps"].copy()
-    course.scores = {name: column.copy() for name, column in _under("score.", arrays).items()}
-    course.curves = {name: column.copy() for name, column in _under("curve.", arrays).items()}
+    course.measured, course.origin = arrays.get("measured", course.measured).copy(), dict(where.get("origin", {}))
+    course.scores = {name: column.copy() for name, column in under("score.", arrays).items()}
+    course.curves = {name: column.copy() for name, column in under("curve.", arrays).items()}
     course.drawn = where.get("drawn")
     course.parents = [arrays[f"parents.{n}"] for n in range(max(0, where["turns"] - 1))]
-    course.numbers = [_under(f"numbers.{n}.", arrays) for n in range(where["turns"])]
+    course.numbers = [under(f"numbers.{n}.", arrays) for n in range(where["turns"])]
     for number, group in enumerate(plan.population.groups):
         own = list(group.lanes)
         begun = course.settings_of(number)
         _, shapes = like(plan, begun, len(own))
-        rows = _unflat(f"rows.{number}", shapes, arrays)
+        rows = unflat(f"rows.{number}", shapes, arrays)
         row = {lane: n for n, lane in enumerate(own)}
         setting = {lane: n for n, lane in enumerate(arrays[f"lanes.{number}"].tolist())}
-        settings = _unflat(f"settings.{number}", begun, arrays)
+        settings = unflat(f"settings.{number}", begun, arrays)
         course.kept |= {lane: at(rows, n) for lane, n in row.items() if lane not in setting}
         for clock in sorted({int(arrays["clock"][lane]) for lane in setting}, reverse=True):
             chosen = [lane for lane in setting if arrays["clock"][lane] == clock]
@@ -73,7 +76,8 @@ def restore(course: Course, where: Mapping[str, Any], arrays: Mapping[str, np.nd
     course.feed(course.drawn)
 
 
-def _under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def under(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin so, without that beginning."""
     return {name.removeprefix(start): x for name, x in arrays.items() if name.startswith(start)}
 
 
@@ -83,7 +87,8 @@ def flat(name: str, tree: Tree) -> dict[str, np.ndarray]:
     return {f"{name}.{n}": np.asarray(x) for n, x in enumerate(leaves)}
 
 
-def _unflat(name: str, like: Tree, arrays: Mapping[str, np.ndarray]) -> Tree:
+def unflat(name: str, like: Tree, arrays: Mapping[str, np.ndarray]) -> Tree:
+    """A tree like ``like`` from the arrays of its leaves."""
     leaves, treedef = jax.tree.flatten(like)
     found = [arrays[f"{name}.{n}"] for n in range(len(leaves))]
     return treedef.unflatten(as_keys(x, leaf) if is_key(leaf) else x for x, leaf in zip(found, leaves, strict=True))

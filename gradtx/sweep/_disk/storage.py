@@ -5,6 +5,7 @@ A folder holds the results (``sweep.json`` ...) and beside them ``progress/``, w
 - ``settings.json``: which sweep it is. Another sweep is refused.
 - ``<n>/``: a checkpoint (written by Orbax), and ``<n>.json``, written after it: where the sweep stands, and a digest of
   every file of the checkpoint. Without ``<n>.json`` a checkpoint does not count: it was not finished.
+- ``before-<n>/`` and ``before-<n>.json``: a checkpoint with lanes that a later sweep in this folder did not have.
 - ``lock``: held by the process that runs the sweep.
 
 Every file appears whole or not at all (written beside, then renamed), so the process may be killed at any moment.
@@ -23,11 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._value.errors import TransformationError
-from gradtx.sweep._disk.differences import differences
+from gradtx.sweep._disk.compatible import changed, refusal
 from gradtx.sweep._disk.files import write_whole, writing
 from gradtx.sweep._disk.folders import local_folder, made_folder
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Storage:
@@ -40,6 +41,7 @@ class Storage:
         self.place = local_folder("sweep.run", folder).absolute() / "progress"
         self.settings, self.writes, self.locks = {"format": FORMAT, **settings}, writes, locks
         self.number, self.lock = 0, None
+        self.other: dict[str, Any] | None = None  # settings of another sweep in the folder whose lanes can be used
         self._check()
 
     # Opening ----------------------------------------------------------------------------------------------------------
@@ -52,13 +54,14 @@ class Storage:
             if any(name.removesuffix(".json").isdigit() for name in others):
                 raise _damaged(file, "it is gone, but there are checkpoints")
             return
-        found = self._read(file)
-        what = differences(found, self.settings)
-        if what:
+        found = settings_of(self.place)
+        why = refusal(found, self.settings)
+        if why:
             raise TransformationError(
-                f"sweep.run: {self.place.parent} holds another sweep: {what}. Nothing was changed: give another "
+                f"sweep.run: {self.place.parent} holds another sweep: {why}. Nothing was changed: give another "
                 f"folder, or delete {self.place} to start anew"
             )
+        self.other = found if changed(found, self.settings) else None
 
     def open(self) -> None:
         """Lock the folder, and write down which sweep it is. Raises where another process holds the lock."""
@@ -77,15 +80,6 @@ class Storage:
             self.lock.close()
             self.lock = None
 
-    def _read(self, file: Path) -> dict[str, Any]:
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise _damaged(file, str(error)) from None
-        if not isinstance(found, dict):
-            raise _damaged(file, "it is no mapping")
-        return found
-
     # Saving and loading -----------------------------------------------------------------------------------------------
 
     def save(self, where: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -102,12 +96,20 @@ class Storage:
             checkpointer.save(folder, args=_as_saved({name: _bytes(x) for name, x in arrays.items() if x.size}))
         digests = {str(file.relative_to(folder)): _digest(file) for file in _files(folder)}
         shapes = {name: [x.dtype.name, list(x.shape)] for name, x in arrays.items()}
-        told = {"where": where, "arrays": shapes, "files": digests}
+        told = {"where": where, "arrays": shapes, "files": digests, "settings": self.settings}
         write_whole(self.place / f"{self.number}.json", json.dumps(told))
         for path in self.place.iterdir():
             name = path.name.partition(".")[0]
             if name.isdigit() and int(name) != self.number:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def set_aside(self) -> None:
+        """Keep the checkpoint on disk, which has lanes that this sweep does not, as ``before-<n>``."""
+        with writing(self.place):
+            for path in (self.place / str(self.number), self.place / f"{self.number}.json"):
+                if self.writes and path.exists():
+                    target = path.with_name(f"before-{path.name}")
+                    shutil.copytree(path, target, dirs_exist_ok=True) if path.is_dir() else shutil.copy2(path, target)
 
     def load(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """Where the sweep stood at the newest whole checkpoint, and its arrays; None if there is none yet."""
@@ -116,7 +118,7 @@ class Storage:
             return None
         self.number = done[0]
         marker, folder = self.place / f"{self.number}.json", self.place / str(self.number)
-        found = self._read(marker)
+        found = _read(marker)
         digests = found.get("files")
         if not isinstance(digests, dict) or not isinstance(found.get("where"), dict) or "arrays" not in found:
             raise _damaged(marker, "it does not say what it should")
@@ -132,6 +134,32 @@ class Storage:
             )
         whole = {name: _array(arrays.get(name), *kind) for name, kind in found["arrays"].items()}
         return found["where"], whole
+
+
+def settings_before(folder: Any) -> dict[str, Any] | None:
+    """The settings of the sweep in a folder, None if there is none, or none that can be read."""
+    try:
+        return settings_of(local_folder("sweep.run", folder).absolute() / "progress")
+    except TransformationError:
+        return None
+
+
+def settings_of(place: Path) -> dict[str, Any]:
+    """The settings of the newest checkpoint; those of the folder where it has none of its own."""
+    first = _read(place / "settings.json")
+    newest = max((int(path.stem) for path in place.glob("*.json") if path.stem.isdigit()), default=None)
+    own = None if newest is None else _read(place / f"{newest}.json").get("settings")
+    return own if isinstance(own, dict) else first
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(file, str(error)) from None
+    if not isinstance(found, dict):
+        raise _damaged(file, "it is no mapping")
+    return found
 
 
 def _bytes(x: np.ndarray) -> np.ndarray:

@@ -16,11 +16,12 @@ import numpy as np
 
 from gradtx._value.errors import TransformationError
 from gradtx.sweep._disk.owners import is_dead, new_owner
+from gradtx.sweep._disk.trials import LANES, kept
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._result import DROPPED, Sweep
 
 BEAT, GRACE = 15.0, 120.0  # seconds: how often a process says that it is alive, and after which silence it is dead
-DIGESTS = ("loss", "evaluate", "params", "data", "transformation")  # settings kept as digests, not shown to a reader
+DIGESTS = ("loss", "evaluate", "final_loss", "params", "data", "transformation")  # not shown to a reader
 Point = dict[str, Any]
 
 
@@ -248,6 +249,7 @@ class Work:
     def tell(self, trial: Any, result: Sweep, n: int, seeds: int) -> None:
         """Tell Optuna what became of the lanes of a trial."""
         lanes, states = range(n * seeds, (n + 1) * seeds), self.optuna.trial.TrialState
+        trial.set_user_attr(LANES, kept(result, lanes))
         value = float(np.mean(np.asarray(result.score, np.float64)[list(lanes)]))
         early = any(result.status[lane] == DROPPED for lane in lanes)
         if math.isfinite(value) and not early:

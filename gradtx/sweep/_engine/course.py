@@ -18,9 +18,9 @@ import numpy as np
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._engine import exchange
 from gradtx.sweep._engine.lanes import ALL, Lanes, Program, Settings, finish, train
-from gradtx.sweep._engine.outcome import recent
 from gradtx.sweep._engine.plan import Plan
 from gradtx.sweep._engine.processes import anywhere, least, share
+from gradtx.sweep._engine.records import last_means, recent_means
 from gradtx.sweep._engine.rows import at, blank, put, stack
 from gradtx.sweep._engine.seeds import as_jax_has_them
 from gradtx.sweep._engine.units import Unit, Wave, begin, bytes_needed, deal, filled, like, rows_at, slots_for
@@ -46,6 +46,8 @@ class Course:
         self.parents: list[np.ndarray] = []
         self.numbers: list[dict[str, np.ndarray]] = []
         self.waves: list[Wave] = []
+        self.origin: dict[str, Any] = {}
+        self.measured = np.zeros(lanes, bool)  # lanes whose scores are of their last parameters
         self.curves = {
             name: np.full((lanes, len(plan.clock.evaluations)), np.nan)
             for name in plan.program.metrics
@@ -221,6 +223,7 @@ class Course:
         before = self.steps[lanes]
         taken = np.asarray(unit.rows.taken)[: len(lanes)] if self.plan.program.stops else before + count
         self.steps[lanes] = taken
+        self.measured[lanes] = False
         gone = int(np.sum(taken - before))
         self.spent += gone
         ended = sums[:, -1] / (first + count - max(first, last * every))
@@ -248,10 +251,17 @@ class Course:
         for unit, found in self._finished(units, True):
             lanes = unit.lanes
             if not self.plan.program.final:
-                found["final_loss"] = recent(self, lanes)
+                mean = recent_means if self.plan.final_loss else last_means
+                found["final_loss"] = mean(self.sums, self.steps, self.plan.program.every, lanes)
             for name, column in found.items():
                 whole = self.scores.setdefault(name, np.full(self.plan.population.size, np.nan, column.dtype))
                 whole[lanes] = column[: len(lanes)]
+
+    def measure_all(self) -> None:
+        """The final loss and the metrics of lanes that do not have those of their last parameters yet."""
+        self.measure([unit for unit in self.units() if not self.measured[unit.lanes].all()])
+        self.share()
+        self.measured[:] = True
 
     def _evaluate(self, wave: Wave) -> None:
         """The metrics of lanes during training; of those that have stopped there are none."""
@@ -288,8 +298,8 @@ class Course:
 
     def share(self) -> None:
         """Merge what this process wrote down with what the others did."""
-        mine = (self.sums, self.steps, self.scores, self.curves)
-        self.sums, self.steps, self.scores, self.curves = share(self.own(), mine)
+        mine = (self.sums, self.steps, self.scores, self.curves, self.measured)
+        self.sums, self.steps, self.scores, self.curves, self.measured = share(self.own(), mine)
 
     def ranks(self) -> np.ndarray:
         """One number per lane, the lower the better, infinite where it diverged."""

@@ -19,6 +19,7 @@ from gradtx._training.batches import batch_rows, next_order, order_of
 from gradtx._training.evaluation import evaluated
 from gradtx._training.objective import Carried, Objective, key_of
 from gradtx._training.prepare import Maker
+from gradtx.sweep._engine.final import over_rows
 
 Tree = Any
 ALL = -1  # a width: all slots of a device are one tile
@@ -29,10 +30,10 @@ class Program:
     """What is compiled: everything about a training step except its numbers.
 
     ``objective``: what a step does, with a loss or by itself. ``fed``: the data are the batches of a stride. ``final``:
-    whether there is data for a final loss. ``width``: slots a tile; `ALL` takes all of a device at once, 0 maps over
-    single lanes without ``vmap``. ``records``: entries of the loss that one call may touch, each of ``every`` steps.
-    ``patience``: records without a new best after which a lane stops. ``metrics``: the names of what ``evaluate``
-    returns.
+    whether there is a final loss, computed over ``final_rows`` rows at a time, or all at once if None. ``width``: slots
+    a tile; `ALL` takes all of a device at once, 0 maps over single lanes without ``vmap``. ``records``: entries of the
+    loss that one call may touch, each of ``every`` steps. ``patience``: records without a new best after which a lane
+    stops. ``metrics``: the names of what ``evaluate`` returns.
     """
 
     objective: Objective
@@ -46,6 +47,7 @@ class Program:
     patience: int | None
     fed: bool = False
     final: bool = True
+    final_rows: int | None = None
 
     @property
     def stops(self) -> bool:
@@ -150,8 +152,12 @@ def finish(
         if program.evaluate is not None:
             found = dict(evaluated(program.evaluate, program.objective, params, carried))
         if loss:
-            key = _key_of(program, settings.seed, taken)
-            found["final_loss"] = program.objective(params, carried, data, key=key, **settings.numbers)[0]
+            more = {"key": _key_of(program, settings.seed, taken), **settings.numbers}
+
+            def of(params: Tree, rows: Tree) -> jax.Array:
+                return program.objective(params, carried, rows, **more)[0]
+
+            found["final_loss"] = over_rows(of, params, data, program.final_rows)
         return {name: jnp.asarray(x).astype(real) for name, x in found.items()}
 
     own = (lanes.params, lanes.state, lanes.carried, lanes.taken if program.objective.keyed else None)

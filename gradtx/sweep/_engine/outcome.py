@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx._training.chunks import CHUNKS
 from gradtx._training.model import Opened, rebuilt
 from gradtx.sweep._choice.evolution import Evolution
 from gradtx.sweep._engine.lanes import Lanes, Settings, auxiliary
 from gradtx.sweep._engine.processes import total
+from gradtx.sweep._engine.records import last_sums, means
 from gradtx.sweep._engine.rows import at, join, to_host
 from gradtx.sweep._engine.units import filled, rows_at, slots_for
 from gradtx.sweep._result import DIVERGED, FINISHED, STALLED, STOPPED, History, Sweep
@@ -18,11 +18,9 @@ Tree = Any
 
 
 def result(course: Any) -> Sweep:
-    """The result of all lanes."""
+    """The result of all lanes, once they are measured."""
     plan, population = course.plan, course.plan.population
     objective = plan.program.objective
-    course.measure(course.units())
-    course.share()
     status = np.asarray(course.status, object)
     if plan.clock.steps > course.clock:
         status[[lane for lane in course.training if course.steps[lane] < plan.clock.steps]] = STOPPED
@@ -36,7 +34,8 @@ def result(course: Any) -> Sweep:
         parts.append((lanes, rows))
         if objective.has_aux:
             aux.append(_auxiliary(course, group, rows, _settings(course, group, training, settings)))
-    status[~np.isfinite(_last_losses(course, status))] = DIVERGED
+    ended = last_sums(course.sums, course.steps, plan.program.every)  # whether or not a lane was stopped there
+    status[~np.isfinite(np.where(status == STALLED, ended, course.scores["final_loss"]))] = DIVERGED
     order = np.argsort(np.concatenate([lanes for lanes, _ in parts]))
     params, carried = at(join([(rows.params, rows.carried) for _, rows in parts]), order)
     scores = dict(course.scores)
@@ -60,32 +59,13 @@ def result(course: Any) -> Sweep:
         evaluated=np.asarray(plan.clock.evaluations, int),
         model_state=objective.state(carried),
         aux=at(join(aux), order) if aux else None,
+        origin=dict(course.origin),
     )
 
 
 def losses(course: Any) -> np.ndarray:
     """The mean loss of every record, NaN after the end of a lane."""
-    every = course.plan.program.every
-    starts = np.arange(course.sums.shape[1]) * every
-    counts = np.clip(course.steps[:, None] - starts, 1, every).astype(course.sums.dtype)
-    return np.where(starts < course.steps[:, None], course.sums / counts, np.nan)
-
-
-def recent(course: Any, lanes: list[int]) -> np.ndarray:
-    """The mean training loss of lanes over the records that the last fiftieth of all steps touches."""
-    every, sums = course.plan.program.every, course.sums[lanes]
-    records = np.arange(sums.shape[1])
-    steps = course.steps[lanes]
-    first = np.maximum(0, -(-steps // every) - -(-sums.shape[1] // CHUNKS))
-    taken = np.where((first[:, None] <= records) & (records <= steps[:, None] // every), sums, 0)
-    return (np.sum(taken, axis=1) / np.maximum(1, steps - first * every)).astype(sums.dtype)
-
-
-def _last_losses(course: Any, status: np.ndarray) -> np.ndarray:
-    """The last loss of every lane, not finite where it diverged, whether or not it was stopped there."""
-    record = np.minimum(course.steps // course.plan.program.every, course.sums.shape[1] - 1)
-    last = course.sums[np.arange(len(record)), record]
-    return np.where(status == STALLED, last, course.scores["final_loss"])
+    return means(course.sums, course.steps, course.plan.program.every)
 
 
 def _history(course: Any) -> History | None:

@@ -31,7 +31,10 @@ def ends_of(select: Any, steps: int, lanes: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Plan:
-    """All settings of a sweep. ``data`` are the shapes of a stride's batches where a ``feed`` draws them."""
+    """All settings of a sweep. ``data`` are the shapes of a stride's batches where a ``feed`` draws them.
+
+    ``final_loss``: whether a final loss was asked for; if not, that of the last record stands for it.
+    """
 
     program: Program
     population: Population
@@ -39,6 +42,7 @@ class Plan:
     data: Tree
     feed: Feed | None
     held_out: Tree
+    final_loss: bool
     clock: Clock
     seed: int
     select: Halving | Hyperband | Evolution | None

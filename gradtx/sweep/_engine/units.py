@@ -5,10 +5,8 @@ waves, with one unit per device in each wave; between its turns a unit rests on 
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,10 +15,10 @@ import numpy as np
 
 from gradtx.sweep._engine.lanes import ALL, Lanes, Program, Settings, start, take, train
 from gradtx.sweep._engine.plan import Plan
+from gradtx.sweep._engine.room import free_memory
 from gradtx.sweep._engine.rows import to_host
 
 Tree = Any
-MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass
@@ -142,7 +140,5 @@ def memory_of(device: Any, devices: int) -> int | None:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(0.9 * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
-    if device.platform == "cpu" and MEMINFO.exists():
-        free = re.search(r"MemAvailable:\s+(\d+) kB", MEMINFO.read_text())
-        return None if free is None else int(0.9 * 1024 * int(free[1])) // devices
-    return None
+    free = free_memory() if device.platform == "cpu" else None
+    return None if free is None else int(0.9 * free) // devices

@@ -3,6 +3,7 @@
 import math
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,8 @@ from gradtx.sweep._engines.leases import Watch
 from gradtx.sweep._engines.meeting import Meeting, Place
 from gradtx.sweep._engines.sending import sent
 from gradtx.sweep._engines.worker import Worker, equipped
+from gradtx.sweep._engines.worker import workers as done_by
+from gradtx.sweep._origin import origin_of
 from gradtx.sweep._request import Request
 from gradtx.sweep._result import Sweep
 
@@ -33,6 +36,7 @@ LINGER = 5.0  # seconds in which a network's disk may show what workers wrote th
 def share_out(request: Request) -> Sweep:
     """Train a sweep by workers, from its beginning or from what its folder holds."""
     workers = request.engine.workers if isinstance(request.engine, Engine) else 1
+    began = time.monotonic()
     plan, lanes = pinned(request, workers)
     meeting, watch = Meeting(request.folder), Watch()
     meeting.begin(*sent(request_of(request, plan), plan, lanes))
@@ -59,7 +63,16 @@ def share_out(request: Request) -> Sweep:
                     break
                 state = snapshot(course)
         meeting.finish()
+        course.measure_all()
+        course.origin = _origin(request, plan, time.monotonic() - began)
         return result(course)
+
+
+def _origin(request: Request, plan: Plan, seconds: float) -> dict[str, Any]:
+    """Where the result comes from: the devices are those of the workers."""
+    name = request.engine if isinstance(request.engine, str) else type(request.engine).__name__
+    found = Counter(str(done["device"]) for done in done_by(request.folder))
+    return origin_of(plan.devices, seconds, name) | ({"devices": dict(found)} if found else {})
 
 
 def pinned(request: Request, workers: int) -> tuple[Plan, int]:

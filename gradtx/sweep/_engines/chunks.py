@@ -180,5 +180,6 @@ def part_state(plan: Plan, state: State, chunk: Chunk) -> State:
                 found[f"{kind}.0.{leaf}"] = x[rows if kind == "rows" else settings] if x.ndim else x
         elif kind not in OF_THE_WHOLE:
             found[name] = x[lanes]
-    mine = {"round": 0, "spent": 0, "turns": 0, "training": list(range(len(lanes))), "status": [FINISHED] * len(lanes)}
+    own = list(range(len(lanes)))
+    mine = {"round": 0, "spent": 0, "turns": 0, "training": own, "status": [FINISHED] * len(own), "groups": [own]}
     return where | mine, found
