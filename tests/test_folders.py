@@ -146,6 +146,74 @@ def test_where_lanes_are_compared_none_is_added(tmp_path):
         run(rates(0.01, 0.03, 0.1), tmp_path, select=select)
 
 
+def test_train_steps_and_batch_sizes_are_kept_too(tmp_path, monkeypatch):
+    def step(carry, batch, rate):
+        value, gradient = jax.value_and_grad(squares)(carry["params"], batch)
+        params = jax.tree.map(lambda p, g: p - rate * g, carry["params"], gradient)
+        return {"params": params, "count": carry["count"] + 1}, value
+
+    def go(rates, sizes, steps, folder=None):
+        made = sweep.grid(None, rate=rates, batch_size=sizes)
+        carry = {"params": START, "count": jnp.zeros([], jnp.int32)}
+        return sweep.run(step, carry, made, line(), steps=steps, folder=folder, width=4)
+
+    go([0.01, 0.1], [5, 10], 10, tmp_path)
+    gone = counted(monkeypatch)
+    result = go([0.01, 0.1, 0.2], [5, 10, 20], 16, tmp_path)
+    assert sum(gone) == 4 * 6 + 5 * 16
+    assert_same(result, go([0.01, 0.1, 0.2], [5, 10, 20], 16))
+    assert result.params["count"].tolist() == [16] * 9
+
+
+def test_what_a_model_carries_is_kept_too(tmp_path):
+    def loss(params, batch, key, model_state):
+        noise = 0.1 * jax.random.normal(key, batch["y"].shape)
+        mean = 0.9 * model_state + 0.1 * jnp.mean(batch["y"])
+        return jnp.mean((batch["x"] @ params["w"] + mean + noise - batch["y"]) ** 2), mean
+
+    def go(values, steps, folder=None):
+        made = sweep.grid(gradtx.adam, learning_rate=values)
+        more = {"batch_size": 10, "model_state": jnp.zeros([]), "width": 4}
+        return sweep.run(loss, {"w": START["w"]}, made, line(), steps=steps, folder=folder, **more)
+
+    go([0.01], 10, tmp_path)
+    result, whole = go([0.01, 0.1], 25, tmp_path), go([0.01, 0.1], 25)
+    assert_same(result, whole)
+    np.testing.assert_array_equal(result.model_state, whole.model_state)
+
+
+class Source:
+    def __iter__(self):
+        return iter([line()] * 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "why"),
+    [
+        (line(), {"evaluate": norms, "metric": "final_loss", "evaluate_every": 5}, "lanes are evaluated at the same"),
+        (Source(), {}, "lanes train on the same batches from the host"),
+    ],
+)
+def test_lanes_that_belong_together_are_refused_in_words(data, options, why, tmp_path):
+    def go(values, steps):
+        return sweep.run(squares, START, rates(*values), data, steps=steps, folder=tmp_path, width=4, **options)
+
+    first = go([0.1], 10)
+    for values, steps, what in (([0.1, 0.2], 10, "lanes is 2 there and 4 here"), ([0.1], 20, "steps is 10 there")):
+        with pytest.raises(gradtx.TransformationError, match=f"{what}.*; {why}.*, so that none can be added"):
+            go(values, steps)
+    assert_same(go([0.1], 10), first)
+
+
+def test_a_run_that_a_callback_stopped_goes_on_and_is_measured_anew(tmp_path):
+    stops = {"callback": lambda progress: progress.step >= 15}
+    stopped, _ = run(rates(0.01, 0.1), tmp_path, **stops)
+    assert set(stopped.status) == {"stopped"}
+    result, (standing,) = run(rates(0.01, 0.1), tmp_path)
+    assert standing.steps == int(stopped.steps.sum()) < standing.total
+    assert_same(result, run(rates(0.01, 0.1))[0])
+
+
 def test_ctrl_c_saves_and_the_same_call_goes_on_to_the_same_bits(tmp_path, capfd):
     before = signal.getsignal(signal.SIGINT)
     strides = []

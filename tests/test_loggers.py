@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def result():
     population = sweep.grid(gradtx.sgd, learning_rate=[0.1, 1e30], momentum=[0.9])
-    norm = {"evaluate": lambda params: {"norm": gradtx.tree.norm(params)}}
+    norm = {"evaluate": lambda params: {"norm": gradtx.tree.norm(params)}, "metric": "final_loss"}
     return sweep.run(squares, START, population, line(), steps=9, record_every=2, stop_diverged=True, **norm)
 
 

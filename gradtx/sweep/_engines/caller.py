@@ -70,7 +70,7 @@ def share_out(request: Request) -> Sweep:
 
 def _origin(request: Request, plan: Plan, seconds: float) -> dict[str, Any]:
     """Where the result comes from: the devices are those of the workers."""
-    name = request.engine if isinstance(request.engine, str) else type(request.engine).__name__
+    name = request.engine if isinstance(request.engine, str) else type(request.engine).__name__.lower()
     found = Counter(str(done["device"]) for done in done_by(request.folder))
     return origin_of(plan.devices, seconds, name) | ({"devices": dict(found)} if found else {})
 
