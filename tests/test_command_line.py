@@ -17,6 +17,8 @@ import pytest
 import gradtx
 from gradtx.__main__ import main
 
+from . import conftest
+
 pytestmark = pytest.mark.slow
 
 
@@ -233,11 +235,13 @@ def test_a_finished_sweep_is_read_back_another_one_refused_and_fresh_starts_anew
 
 def test_a_sweep_that_is_killed_goes_on_and_ends_with_the_same_table(inside, tmp_path, undrawn):
     words = ["sweep", "iris", "--optimizer", "adam", "--steps", "4000", "--save-every", "0", "--out"]
+    flags = [f"--{name}={str(x).lower()}" for name, x in conftest.now.items()]  # it compiles as this process does
     process = subprocess.Popen(
         [sys.executable, "-m", "gradtx", *words, "killed"],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        env={**os.environ, "XLA_FLAGS": " ".join([os.environ["XLA_FLAGS"], *flags])},
     )
     place, until = tmp_path / "killed" / "progress", time.monotonic() + 120
     while not any(file.stem.isdigit() and int(file.stem) >= 2 for file in place.glob("*.json")):
@@ -365,7 +369,7 @@ def test_race_draws_a_figure_and_a_film(inside, tmp_path, monkeypatch):
     assert (tmp_path / "gradtx-race" / "ravine.png").read_bytes().startswith(b"\x89PNG")
     film = (tmp_path / "gradtx-race" / "ravine.gif").read_bytes()
     assert film.startswith(b"GIF89a")
-    assert film.count(b"\x21\xf9\x04") > 30  # frames
+    assert film.count(b"\x21\xf9\x04") > 10  # frames, the equal ones at its end as one
 
 
 def test_a_race_says_who_diverged_and_who_left_the_picture(inside, monkeypatch):

@@ -17,6 +17,7 @@ import pytest
 
 import gradtx
 from gradtx import plot, sweep
+from gradtx.sweep import _files
 
 from .test_fit import START, line, squares
 
@@ -247,6 +248,35 @@ def test_the_best_weights_are_there_to_be_loaded(results, tmp_path):
     with orbax.StandardCheckpointer() as checkpointer:
         restored = checkpointer.restore(tmp_path / "best")
     np.testing.assert_array_equal(restored["w"], result.best.params["w"])
+
+
+def test_the_best_weights_of_models_are_whole(tmp_path):
+    nnx, eqx = pytest.importorskip("flax.nnx"), pytest.importorskip("equinox")
+    x = np.linspace(-1.0, 1.0, 12, dtype=np.float32).reshape(6, 2)
+    two = sweep.grid(gradtx.sgd, learning_rate=[0.1])
+
+    def best(loss, params, **more):
+        lane = sweep.run(loss, params, two, x, steps=2, **more).best
+        _files.write_best(tmp_path, lane)
+        with np.load(tmp_path / "best.npz") as arrays:
+            return lane, dict(arrays)
+
+    lane, found = best(lambda model, batch: jnp.mean(model(batch) ** 2), nnx.BatchNorm(2, rngs=nnx.Rngs(0)))
+    assert sorted(found) == ["carried.mean", "carried.var", "params.bias", "params.scale"]
+    np.testing.assert_array_equal(found["carried.var"], lane.params.var[...])
+
+    def squares(model, batch):
+        return jnp.mean(jax.vmap(model)(batch) ** 2)
+
+    lane, found = best(squares, eqx.nn.MLP(2, 1, 3, 1, key=jax.random.key(0)))
+    assert sorted(found) == [f"layers.{n}.{name}" for n in (0, 1) for name in ("bias", "weight")]
+    np.testing.assert_array_equal(found["layers.1.weight"], lane.params.layers[1].weight)
+
+    def counted(params, batch, model_state):
+        return jnp.mean((params - batch) ** 2), model_state + 1
+
+    lane, found = best(counted, jnp.zeros([]), model_state=jnp.zeros([]))
+    assert (float(found["params"]), float(found["model_state"])) == (float(lane.params), 2.0)
 
 
 def test_held_out_curves_stand_beside_the_training_curves(results, tmp_path):

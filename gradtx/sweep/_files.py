@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from gradtx import tree as trees
-from gradtx._training.model import Form, Variables, opened, opened_tree
+from gradtx._training.model import Mixed, Opened, Variables, opened, opened_tree
 from gradtx._value.plain import plain as without_arrays
 from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._engine.rows import is_key
@@ -97,7 +97,7 @@ def write_best(folder: Path, lane: Any) -> list[Path]:
     tree = _arrays_of(lane)
     (folder / "best.npz").unlink(missing_ok=True)
     shutil.rmtree(folder / "best", ignore_errors=True)
-    arrays = {path or "params": _array(x) for path, x in _named(tree) if x is not None}
+    arrays = {path: _array(x) for path, x in _named(tree) if x is not None}
     np.savez(folder / "best.npz", **arrays)  # pyright: ignore[reportArgumentType]
     try:
         import orbax.checkpoint as orbax
@@ -110,17 +110,19 @@ def write_best(folder: Path, lane: Any) -> list[Path]:
 
 
 def _arrays_of(lane: Any) -> Tree:
-    """What there is to keep of a lane, as trees of arrays; of modules their arrays under their paths."""
-    params, carried, form = opened("save", lane.params)
-    if isinstance(form, Variables):
-        params, carried = lane.params, None
-    elif type(form) is not Form:
-        params = {path: x for path, x in _named(params) if x is not None}
-    state = lane.model_state
-    if state is not None:
-        state = {path: x for path, x in _named(opened_tree("save", state).params) if x is not None}
-    more = {name: x for name, x in {"carried": carried, "model_state": state}.items() if jax.tree.leaves(x)}
-    return {"params": params, **more} if more else params
+    """What there is to keep of a lane, as trees of arrays."""
+    model, state = opened("save", lane.params), lane.model_state
+    params, carried = (lane.params, None) if isinstance(model.form, Variables) else (_alone(model), model.carried)
+    more = {"carried": carried, "model_state": None if state is None else _alone(opened_tree("save", state))}
+    more = {name: x for name, x in more.items() if jax.tree.leaves(x)}
+    return {"params": params, **more} if more or jax.tree_util.all_leaves([params]) else params
+
+
+def _alone(model: Opened) -> Tree:
+    """The arrays of a model without its static parts: of a tree that has some, under their paths."""
+    if not isinstance(model.form, Mixed):
+        return model.params
+    return {path: x for path, x in _named(model.params) if x is not None}
 
 
 def _named(tree: Tree) -> Iterator[tuple[str, Any]]:

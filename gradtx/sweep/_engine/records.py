@@ -25,7 +25,7 @@ def last_means(sums: np.ndarray, steps: np.ndarray, every: int, lanes: Sequence[
     array([5.])
     """
     record = np.maximum(steps[lanes] - 1, 0) // every
-    return sums[lanes, record] / np.maximum(steps[lanes] - record * every, 1)
+    return sums[lanes, record] / np.maximum(steps[lanes] - record * every, 1).astype(sums.dtype)
 
 
 def last_sums(sums: np.ndarray, steps: np.ndarray, every: int) -> np.ndarray:
