@@ -304,12 +304,15 @@ def test_where_all_have_ended_the_call_says_why_and_the_same_call_goes_on(tmp_pa
     monkeypatch.setattr(caller, "LINGER", 0.0)
     with pytest.raises(gradtx.TransformationError, match=r"all workers have ended, and 4 of 4 chunks .* no such host"):
         run(tmp_path, engine=Threads("no such host", works=False))
-    assert_same_sweep(run(tmp_path, engine="folder"), whole())
+    result = run(tmp_path, engine="folder")
+    assert_same_sweep(result, whole())
+    assert (result.origin["engine"], result.origin["devices"]) == ("folder", {"cpu": 1})
+    assert whole().origin["engine"] == "local"
 
 
 def test_an_error_of_the_loss_ends_the_worker_and_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(caller, "LINGER", 0.0)
-    monkeypatch.setattr(ChunkCourse, "measure", lambda self: 1 / 0)
+    monkeypatch.setattr(ChunkCourse, "measure", lambda self, units: 1 / 0)
     with pytest.raises(gradtx.TransformationError, match=r"all workers have ended.*division by zero"):
         run(tmp_path, engine=Threads())
 

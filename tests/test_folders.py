@@ -103,6 +103,19 @@ def test_another_ranking_trains_nothing_and_measures_what_it_needs(tmp_path, mon
     assert_same(result, whole)
 
 
+def test_other_rows_of_the_final_loss_train_nothing_where_nothing_selects_by_it(tmp_path, monkeypatch):
+    run(rates(0.01, 0.1), tmp_path / "free")
+    run(rates(0.01, 0.1), tmp_path / "selected", select=sweep.halving(2))
+    gone = counted(monkeypatch)
+    result, _ = run(rates(0.01, 0.1), tmp_path / "free", held_out=line(seed=5))
+    assert gone == []
+    assert_same(result, run(rates(0.01, 0.1), held_out=line(seed=5))[0])
+    with pytest.raises(gradtx.TransformationError, match="another sweep: the final loss is of other rows"):
+        run(rates(0.01, 0.1), tmp_path / "selected", select=sweep.halving(2), held_out=line(seed=5))
+    with pytest.raises(gradtx.TransformationError, match=r"another sweep: width is 4 there and 2 here\. Nothing"):
+        run(rates(0.01, 0.1), tmp_path / "selected", select=sweep.halving(2), width=2)
+
+
 def test_lanes_that_stopped_stay_as_they_were(tmp_path):
     options = {"stop_diverged": True}
     ill = sweep.grid(gradtx.sgd, learning_rate=[0.01, 1e20, 1e30, 0.02])

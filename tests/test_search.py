@@ -16,6 +16,7 @@ import pytest
 
 import gradtx
 from gradtx.sweep import choice, integers, log_uniform, one_minus, uniform
+from gradtx.sweep._disk.owners import machine
 
 DATA = {"x": jnp.ones((4, 1))}
 
@@ -341,8 +342,8 @@ def test_what_another_process_has_ended_is_not_told_twice():
     work._end(other, values=1.0)
     assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
     beats = {
-        f"process {work.place} 1 00000000": time.time() - 1000,
-        f"process {work.place} 999999999 00000000": time.time(),
+        f"process {machine()} 1 00000000": time.time() - 1000,
+        f"process {machine()} 999999999 00000000": time.time(),
     }
     for name, at in beats.items():  # one that is silent, and one that is not there
         study.set_user_attr(name, at)

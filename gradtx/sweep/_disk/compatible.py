@@ -21,6 +21,8 @@ DIGESTS = {
     "loss": "the loss computes something else",
     "data": "the data are others",
     "params": "the initial parameters are others",
+    "evaluate": "evaluate computes something else",
+    "final_loss": "the final loss is of other rows",
 }
 
 
@@ -45,7 +47,8 @@ def refusal(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     if strict or (why and names):
         told = strict or [name for name in names if name in ("steps", "lanes")] or names
         words = "; ".join(_difference(name, there.get(name), here.get(name)) for name in told[:3])
-        return words if strict else f"{words}; {why}, so that none can be added or go on longer"
+        more = not strict and {"steps", "points"} & set(names)
+        return f"{words}; {why}, so that none can be added or go on longer" if more else words
     if not names:
         return ""
     if not set(there["points"]) & set(here["points"]):

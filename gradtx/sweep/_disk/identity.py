@@ -45,11 +45,12 @@ def question(plan: Plan) -> dict[str, Any]:
     made = plan.ready.params, plan.ready.carried
     if plan.ready.maker is not None:
         made = plan.ready.maker(jax.random.key(plan.seed), *plan.ready.given)
-    ranked = {  # which lanes go on depends on it where something selects among them; else only the table does
+    ranked = {  # which lanes go on, or curves, may depend on it; else only the table does
         "evaluate": _program_of_evaluate(plan),
         "final_loss": _rows_of_final_loss(plan),
     }
     selects = plan.select is not None
+    bound = selects or plan.feed is not None or plan.clock.evaluate_every is not None
     return {
         "steps": plan.clock.steps,
         "batch_size": program.batch_size,
@@ -61,8 +62,8 @@ def question(plan: Plan) -> dict[str, Any]:
         "patience": program.patience,
         "stop_diverged": program.stop_diverged,
         "loss": _program_of_loss(plan),
-        "evaluate": ranked["evaluate"] if selects else "any",
-        "final_loss": ranked["final_loss"] if selects else "any",
+        "evaluate": ranked["evaluate"] if bound else "any",
+        "final_loss": ranked["final_loss"] if bound else "any",
         "measured": ranked,
         "params": digest_of(jax.tree.map(jnp.asarray, made)),
         "data": digest_of(plan.data) if plan.feed is None else plan.feed.described,
