@@ -168,6 +168,7 @@ def test_the_callback_of_a_sweep_sees_lanes_and_its_stop_is_a_status(tmp_path):
     seen = []
     population = sweep.grid(gradtx.sgd, learning_rate=[0.1, 0.25, 2.0])
     options = {"steps": 10, "evaluate": lambda p: {"p": p}, "evaluate_every": 5, "record_every": 1}
+    options |= {"metric": "final_loss"}
     result = sweep.run(
         squares, jnp.ones([]), population, jnp.zeros(4), callback=lambda p: seen.append(p) or p.step == 6, **options
     )

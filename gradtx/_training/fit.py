@@ -99,7 +99,9 @@ def fit(
     for tried in (batch, *([] if final is None else [final])):  # a step sees few rows, the final loss all of them
         check_objective("fit", objective, params, carried, tried, key=key)
     names = metrics_of("fit", evaluate, objective, params, carried, evaluate_every)
-    params = varying_as(params, value=lambda params: objective(params, carried, batch, key=key)[0])
+    if feed is None:
+        few = jax.tree.map(lambda x: x[:batch_size], data)
+        params = varying_as(params, value=lambda params: objective(params, carried, few, key=key)[0])
     run = functools.partial(fit_steps, objective, tx, every=clock.every, batch_size=batch_size)
     course = Course(objective, evaluate, tx, clock, key, feed or data, run, callback, names)
     return course.result(*course.go((params, tx.init(params), carried), progress), final)
