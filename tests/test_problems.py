@@ -348,12 +348,9 @@ def test_a_module_that_can_be_called_is_parameters_and_a_function_of_a_key_is_no
     )
     assert result.params.w.shape == (1, 3)
     assert function(tmp_path, MODULE, "starts").init is not None
-<<<<<<< HEAD
-    assert "3 parameters" in function(tmp_path, MODULE, "whole").summary  # a function in it is a constant
-=======
     whole = function(tmp_path, MODULE, "whole")
     assert whole.params.activation is jax.nn.relu  # a function among the leaves is a constant
->>>>>>> models
+    assert "3 parameters" in whole.summary
     with pytest.raises(gradtx.TransformationError, match=r"own.py:none: data: expected at least one row, found none"):
         function(tmp_path, MODULE, "none")
 
