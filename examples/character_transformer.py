@@ -47,10 +47,10 @@ def loss(model, batch):
 def main():
     """Sweep rates of Adam, and print the held-out loss during training."""
     rates = sweep.grid(gradtx.adam, learning_rate=[3e-4, 3e-3, 1e-2, 1e-1])
-    options = {"steps": 120, "batch_size": 16, "evaluate": lambda model: {"held_out": loss(model, held_out)}}
+    options = {"steps": 120, "batch_size": 16, "evaluate": lambda model: {"held_out_loss": loss(model, held_out)}}
     result = sweep.run(loss, Transformer, rates, train, held_out=held_out, evaluate_every=40, **options)
     print(f"a table: {jnp.sum(jax.scipy.special.entr(jnp.bincount(windows.ravel()) / windows.size)):.2f}")
-    for lane, curve in enumerate(result.curves["held_out"]):
+    for lane, curve in enumerate(result.curves["held_out_loss"]):
         print(f"rate {result.points[lane]['learning_rate']:<6g} held-out loss {' '.join(f'{x:.2f}' for x in curve)}")
     print(f"best: {result.best.point}, loss {result.best.final_loss:.2f}")
 

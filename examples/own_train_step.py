@@ -30,7 +30,7 @@ def main():
     lanes = sweep.grid(None, rate=[0.01, 0.1, 0.5], discount=[0.5, 0.9], seeds=range(3))
     carry = {"values": jnp.zeros((PLACES, 2)), "place": jnp.zeros([], jnp.int32)}
     options = {"steps": 20_000, "evaluate": lambda carry: {"start": jnp.max(carry["values"][0])}}
-    result = sweep.run(step, carry, lanes, None, **options)
+    result = sweep.run(step, carry, lanes, None, metric="final_loss", **options)
     for row in sorted(result.over_seeds(), key=lambda row: (row["discount"], row["rate"])):
         true = row["discount"] ** (PLACES - 1)
         print(f"γ {row['discount']} rate {row['rate']:<5g} value at the start {row['start']:.3f}, true {true:.3f}")

@@ -47,7 +47,7 @@ def main():
     bad = optimizer(0.9, 0.999, 1e-8, 1e-3, **dict.fromkeys(RATES, 1e-5))  # a hundredth of Adam's usual rate
     for seed in range(seeds):
         drawn, more = sweep.sample(optimizer, TRIALS, seed=seed, **space), {"seed": seed} | RUN
-        swept = sweep.run(loss, start, drawn, TRAIN, evaluate=held_out, metric="held_out", **more)
+        swept = sweep.run(loss, start, drawn, TRAIN, evaluate=held_out, better="lower", **more)
         train = tune.training(loss, start(jax.random.key(seed)), TRAIN, held_out=HELD_OUT, **more)
         tuned, best = tune.tune(train, bad, steps=TRIALS), swept.metrics["held_out"][swept.best]
         wins += tuned.loss < best
