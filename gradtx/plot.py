@@ -25,22 +25,14 @@ from gradtx._report.axes import (
     transformations,
     words,
 )
+from gradtx._report.canvas import NEAT, pyplot
 from gradtx._report.races import COLOURS, line_style, stage
 
 __all__ = ["animate_race", "averages", "curves", "heat_map", "race", "save_sweep", "schedules", "sweep"]
-NEAT = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "figure.dpi": 130}
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'gradtx[plot]'") from None
-    return plt
 
 
 def sweep(result: Any, *, metric: str | None = None, better: str | None = None) -> Any:
@@ -57,7 +49,7 @@ def sweep(result: Any, *, metric: str | None = None, better: str | None = None) 
     draw = [lambda ax: curves(ax, result, axes)]
     draw += [lambda ax, name=name: evaluations(ax, result, axes, name) for name in result.curves]
     draw += [lambda ax: heat_map(ax, result, *grid)] if grid else []
-    plt = _pyplot()
+    plt = pyplot()
     with plt.rc_context(NEAT):
         size = (6.25 * len(draw) if len(draw) > 1 else 6.5, 4.6)
         figure, places = plt.subplots(1, len(draw), figsize=size, squeeze=False, layout="constrained")
@@ -71,7 +63,7 @@ def save_sweep(result: Any, folder: Path, *, metric: str | None = None, better: 
 
     ``curves_<metric>.png`` is of what was evaluated during training.
     """
-    plt = _pyplot()
+    plt = pyplot()
     result = result.ranked_by(metric, better)
     axes = axes_of(result)
     grid = grid_axes(axes, len(result.points))
@@ -97,7 +89,7 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
 
     Noise of the mini-batches is averaged out over a fiftieth of the run. A curve ends where its lane did.
     """
-    plt = _pyplot()
+    plt = pyplot()
     steps, losses = smooth(result.loss, result.record_every)
     losses, floor = logarithmic(losses)
     axis = axes[0] if axes else None
@@ -143,7 +135,7 @@ def evaluations(ax: Any, result: Any, axes: list[Axis], name: str) -> None:
 
 def _shades(axis: Axis | None, lanes: int) -> tuple[list[Any], Any, Any]:
     """The colour of each lane, by the axis that varies first; and the colour map and the scale of that axis."""
-    colour = _pyplot().get_cmap("viridis")
+    colour = pyplot().get_cmap("viridis")
     if axis is None:
         return [colour(0.5)] * lanes, colour, None
     norm = _norm(axis)
@@ -157,7 +149,7 @@ def _file_name(name: str) -> str:
 
 def heat_map(ax: Any, result: Any, x: Axis, y: Axis) -> None:
     """One cell a lane: the metric over two axes of the grid, the best cell framed; lanes that diverged stay grey."""
-    plt = _pyplot()
+    plt = pyplot()
     xs, ys = np.unique(x.values).tolist(), np.unique(y.values).tolist()
     cells = np.full((len(ys), len(xs)), np.nan)
     for n, value in enumerate(result.score):
@@ -227,7 +219,7 @@ def race(surface: Any, paths: dict[str, np.ndarray], losses: dict[str, np.ndarra
 
     ``surface`` has ``loss``, ``start``, ``window`` and ``minima``; ``paths`` are steps × parameters.
     """
-    plt = _pyplot()
+    plt = pyplot()
     with plt.rc_context(NEAT):
         figure, draw = stage(plt, surface, paths, losses, title)
     draw(max(len(path) for path in paths.values()))
@@ -236,7 +228,7 @@ def race(surface: Any, paths: dict[str, np.ndarray], losses: dict[str, np.ndarra
 
 def animate_race(surface: Any, paths: Any, losses: Any, file: str | Path, *, title: str = "", frames: int = 60) -> None:
     """The same as a film: a GIF in which the paths grow, a pause at the end."""
-    plt = _pyplot()
+    plt = pyplot()
     from matplotlib.animation import PillowWriter
 
     steps = max(len(path) for path in paths.values())
@@ -252,7 +244,7 @@ def animate_race(surface: Any, paths: Any, losses: Any, file: str | Path, *, tit
 
 def schedules(curves_of: dict[str, Any], steps: int) -> Any:
     """Schedules as curves: ``{"name": schedule}`` over the steps of a run; a figure."""
-    plt = _pyplot()
+    plt = pyplot()
     with plt.rc_context(NEAT):
         figure, ax = plt.subplots(figsize=(7, 4.2 + 0.2 * len(curves_of)), layout="constrained")
         at = np.arange(steps + 1)
@@ -265,7 +257,7 @@ def schedules(curves_of: dict[str, Any], steps: int) -> Any:
 
 def averages(series: Any, decays: tuple[float, ...] = (0.5, 0.9)) -> Any:
     """A series, its moving averages from zero, and the same with their bias corrected (dotted); a figure."""
-    plt = _pyplot()
+    plt = pyplot()
     series = np.asarray(series, np.float64)
     t = np.arange(1, len(series) + 1)
     with plt.rc_context(NEAT):

@@ -38,7 +38,7 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_report.wandb": {"wandb"},
     "_report.mlflow": {"mlflow", "alembic"},
     "_report.tensorboard": {"tensorboardX"},
-    "_report.studies": {"matplotlib"},
+    "_report.canvas": {"matplotlib"},
     "_interop.optax": {"optax"},
     "_interop.optax_states": {"optax"},
     "_cli": {"click", "rich"},

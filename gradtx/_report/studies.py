@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from gradtx._report.canvas import pyplot
+
 
 def _axes(title: str) -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'gradtx[plot]'") from None
-    _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    _, ax = pyplot().subplots(figsize=(7, 4), layout="constrained")
     ax.set_title(title)
     return ax
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from gradtx.plot import NEAT, _pyplot
+from gradtx._report.canvas import NEAT, pyplot
 
 NAMED = 12  # so many curves have a name in the legend
 
 
 def course(tuned: Any) -> Any:
     """The loss of every training, the best so far in black; beside it, the numbers relative to where they started."""
-    plt, rows = _pyplot(), tuned.history
+    plt, rows = pyplot(), tuned.history
     steps, losses = [row["step"] for row in rows], np.array([row["loss"] for row in rows])
     rejected = np.array([row["status"] == "rejected" for row in rows])
     best = np.minimum.accumulate(np.where(rejected, np.inf, losses))
@@ -34,7 +34,7 @@ def course(tuned: Any) -> Any:
 
 def coordinates(check: Any) -> Any:
     """One place a layer: the mean change of its activations against the width, one curve for each step."""
-    plt, layers = _pyplot(), list(check.changes)
+    plt, layers = pyplot(), list(check.changes)
     slopes = check.slopes()
     with plt.rc_context(NEAT):
         figure, places = plt.subplots(
