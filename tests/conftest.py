@@ -30,7 +30,7 @@ LIMIT = 1.3e9  # bytes: two workers and what they start stay small on a machine 
 
 OPTIMIZED = {  # where bits or programs are compared: compiled as users do, whatever that takes
     "test_compiled", "test_engines", "test_folders", "test_horizons", "test_identity", "test_iterators", "test_lanes",
-    "test_models", "test_noise", "test_noise_of_sweeps", "test_own_step", "test_pack", "test_processes",
+    "test_models", "test_noise", "test_noise_of_sweeps", "test_own_step", "test_processes",
     "test_progress_on_disk", "test_search", "test_selection", "test_sweep", "test_theory", "test_tracing", "test_tune",
 }  # fmt: skip
 QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
