@@ -47,14 +47,28 @@ def with_options_of_now(*args, env_options_overrides=None, **more):
 compiler.get_compile_options = with_options_of_now
 
 
+def compile_with(wanted):
+    """From here on, compile with these options."""
+    if wanted != now:
+        jax.clear_caches()  # what was compiled in another way
+        now.clear()
+        now.update(wanted)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def little_compilation(request):
     """Most tests compile without the last passes, which are most of the time; none with GRADTX_TESTS_OPTIMIZED."""
-    wanted = {} if everywhere or request.module.__name__.rpartition(".")[2] in OPTIMIZED else QUICK
-    if wanted != now:
-        jax.clear_caches()  # what another file has compiled in its way
-        now.clear()
-        now.update(wanted)
+    compile_with({} if everywhere or request.module.__name__.rpartition(".")[2] in OPTIMIZED else QUICK)
+
+
+@pytest.fixture(autouse=True)
+def compilation_of_users(request, little_compilation):
+    """A test that is marked as ``optimized`` compiles as users do."""
+    before = dict(now)
+    if request.node.get_closest_marker("optimized"):
+        compile_with({})
+    yield
+    compile_with(before)
 
 
 # Memory ---------------------------------------------------------------------------------------------------------------

@@ -563,7 +563,7 @@ def test_two_workers_on_one_gpu_are_refused(tmp_path):
 )
 def test_workers_that_were_told_to_share_a_gpu_do(environment, tmp_path):
     with gpus.held(tmp_path, Watch(), devices(0), environment), gpus.held(tmp_path, Watch(), devices(0), environment):
-        pass
+        assert [Watch().owner_of(tmp_path / name) for name in gpus.names(devices(0), environment)] == [None]
 
 
 def test_gpus_are_told_apart_by_what_each_process_was_given(tmp_path):

@@ -71,7 +71,7 @@ def test_a_lane_is_the_single_run_with_its_numbers_baked_in(factory):
         alone = gradtx.fit(squares, START, factory(rate), line(), steps=140, batch_size=7, seed=3)
         np.testing.assert_allclose(result.params["w"][n], alone.params["w"], rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(result.loss[n], alone.loss, rtol=2e-5, atol=1e-6)
-        np.testing.assert_allclose(result.final_loss[n], alone.final_loss, rtol=2e-5, atol=1e-9)
+        np.testing.assert_allclose(result.final_loss[n], alone.final_loss, rtol=2e-5)
 
 
 def test_a_lane_that_diverges_leaves_its_neighbours_bit_for_bit():

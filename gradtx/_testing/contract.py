@@ -1,7 +1,6 @@
 """What contracts have in common: the table where they are registered, and the run that they compare."""
 
 import inspect
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -20,7 +19,6 @@ Tree = Any
 Extra = Mapping[str, Any]
 
 CONTRACTS: dict[str, Callable[..., None]] = {}
-compilations: Counter[str] = Counter()  # how often each compiled function was traced
 
 
 def update(tx: GradientTransformation, gradient: Tree, state: Tree, params: Tree, extra: Extra) -> Any:
@@ -28,11 +26,7 @@ def update(tx: GradientTransformation, gradient: Tree, state: Tree, params: Tree
     return tx.update(gradient, state, params, **extra)
 
 
-@jax.jit
-def jitted_update(tx: GradientTransformation, gradient: Tree, state: Tree, params: Tree, extra: Extra) -> Any:
-    """The same, compiled once for each structure, whatever the numbers; shared by all contracts."""
-    compilations["update"] += 1
-    return update(tx, gradient, state, params, extra)
+jitted_update = jax.jit(update)  # shared by all contracts: one compilation per structure, whatever the numbers
 
 
 def run(
@@ -41,10 +35,9 @@ def run(
     gradients: list[Tree],
     extra: Extra,
     update: Callable[..., Any] = update,
-    init: Callable[[Any, Tree], Tree] = lambda tx, params: tx.init(params),
 ) -> dict[str, Any]:
     """A few updates from the initial state: every update, and the last state and parameters."""
-    state, updates = init(tx, params), []
+    state, updates = tx.init(params), []
     for gradient in gradients:
         made, state = update(tx, gradient, state, params, extra)
         params = apply_updates(params, made)
