@@ -120,7 +120,7 @@ class Request:
             metrics=tuple(metrics),
             fed=feed is not None,
             final=self.final_loss and population.has_transformations and (feed is None or held_out is not None),
-            final_rows=self._final_rows(ready, data if held_out is None else held_out),
+            final_rows=self._final_rows(ready, data if held_out is None else held_out, jax.random.key(seed)),
         )
         if isinstance(select, Halving | Hyperband):
             select.cuts(clock.steps, population.size)
@@ -143,13 +143,18 @@ class Request:
             save_every=self.save_every,
         )
 
+    @property
+    def _largest_batch(self) -> int | None:
+        sizes = self.population.batch_sizes
+        return self.batch_size if sizes is None else int(max(sizes))
+
     def _data(self) -> tuple[Feed | None, Tree, Tree]:
         """Where batches come from: a feed or arrays; and rows that are held out."""
         held_out = None if self.held_out is None else check_data("sweep.run", self.held_out, None, "held_out")
         sizes = self.population.batch_sizes
         if sizes is not None and self.batch_size is not None:
             raise TransformationError("sweep.run: batch_size: given twice, to the run and to the population")
-        most = self.batch_size if sizes is None else int(max(sizes))
+        most = self._largest_batch
         if is_source(self.data):
             check_fed("sweep.run", most, self.has_aux, held_out)
             return Feed("sweep.run", self.data), None, held_out
@@ -173,14 +178,13 @@ class Request:
             check_objective("sweep.run", ready.objective, ready.params, ready.carried, batch, key=key, **numbers)
         return ready
 
-    def _final_rows(self, ready: Prepared, rows: Tree) -> int | None:
+    def _final_rows(self, ready: Prepared, rows: Tree, key: jax.Array) -> int | None:
         """Over how many rows at a time the final loss is computed; None for all: where it has more than a mean."""
-        objective, sizes = ready.objective, self.population.batch_sizes
-        size = self.batch_size if sizes is None else int(max(sizes))
+        objective, size = ready.objective, self._largest_batch
         more = objective.keyed or objective.has_aux or objective.told or jax.tree.leaves(ready.carried)
         if rows is None or size is None or more or not (self.final_loss and self.population.has_transformations):
             return None
-        params, carried = ready.given if ready.maker is None else _made(ready, self.seed)
+        params, carried = ready.given if ready.maker is None else ready.maker(key, *ready.given)
         columns = self.population.numbers.items()
         numbers = {name: jnp.asarray(column[0], jnp.result_type(float)) for name, column in columns}
         return rows_at_once(lambda params, rows: objective(params, carried, rows, **numbers)[0], params, rows, size)
@@ -253,9 +257,3 @@ class Request:
         if twice is not None:
             raise TransformationError(f"sweep.run: two columns of the table would be called {twice!r}")
         return names
-
-
-def _made(ready: Prepared, seed: int) -> Any:
-    """Parameters and what is carried, as a seed makes them."""
-    assert ready.maker is not None
-    return ready.maker(jax.random.key(whole_seed("sweep.run: seed", seed)), *ready.given)
