@@ -133,3 +133,24 @@ def test_what_cannot_be_branched_is_said():
         arguments = {"make": make, **given}
         with pytest.raises(gradtx.TransformationError, match=words):
             sweep.horizons(loss, START, data=DATA, **arguments)
+
+
+def test_a_model_comes_back_as_a_model():
+    equinox = pytest.importorskip("equinox")
+    made = gradtx.sweep.horizons(
+        lambda model, x: jnp.mean(jax.vmap(model)(x) ** 2), equinox.nn.MLP(2, 1, 4, 1, key=jax.random.key(0)),
+        lambda n: gradtx.sgd(gradtx.warmup_stable_decay_schedule(0.0, 0.1, 2, n - 4, 2)), jnp.ones((8, 2)),
+        lengths=[6, 12], record_every=2,
+    )  # fmt: skip
+    best = made.sweep.best
+    assert best.params(jnp.ones(2)).shape == (1,)
+    assert float(best.params(jnp.ones(2))[0] ** 2) == pytest.approx(best.final_loss, rel=1e-5)
+    assert np.isfinite(made.sweep.loss[0]).tolist() == 3 * [True] + 3 * [False]
+
+
+def test_an_iterable_is_refused():
+    with pytest.raises(gradtx.TransformationError, match=r"horizons: data: .* give arrays"):
+        gradtx.sweep.horizons(
+            lambda w, x: jnp.mean((w - x) ** 2), jnp.zeros(()), lambda n: gradtx.sgd(gradtx.constant_schedule(0.1)),
+            iter([jnp.ones(2)] * 20), lengths=[4, 8],
+        )  # fmt: skip

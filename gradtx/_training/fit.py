@@ -85,9 +85,7 @@ def fit(
     check_callback("fit", callback)
     key = jax.random.key(seed)
     ready = prepared("fit", loss, params, model_state=model_state, has_aux=has_aux)
-    objective, params, carried = ready.objective, ready.params, ready.carried
-    if ready.maker is not None:
-        params, carried = ready.maker(key, *ready.given)
+    objective, (params, carried) = ready.objective, ready.made(key)
     feed = Feed("fit", data) if is_source(data) else None
     final = None if held_out is None else check_data("fit", held_out, None, "held_out")
     if feed is not None:

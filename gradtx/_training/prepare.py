@@ -44,6 +44,10 @@ class Prepared(NamedTuple):
     carried: Carried
     maker: Maker | None
 
+    def made(self, key: jax.Array) -> tuple[Tree, Carried]:
+        """Parameters and what is carried: as they were given, or as a key makes them."""
+        return self.given if self.maker is None else self.maker(key, *self.given)
+
     @property
     def given(self) -> tuple[Tree, Carried]:
         """The arrays that are there before there is a key."""

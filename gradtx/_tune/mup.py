@@ -123,9 +123,7 @@ def _rate(optimizer: Optimizer, own: Widths, orthogonal: bool) -> float:
     if optimizer == "sgd":
         return own.grown_out / own.grown_in
     if orthogonal:
-        already = max(1.0, own.outputs / own.inputs) / max(
-            1.0, own.outputs / own.grown_out / (own.inputs / own.grown_in)
-        )
+        already = max(1.0, own.aspect) / max(1.0, own.aspect_before)
         return (own.grown_out / own.grown_in / already) ** 0.5
     return 1 / own.grown_in
 
@@ -135,5 +133,4 @@ def _init(form: Form, own: Widths) -> float:
         return 1.0
     if form == "mup":
         return min(1.0, own.grown_out / own.grown_in) ** 0.5
-    now, before = own.outputs / own.inputs, own.outputs / own.grown_out / (own.inputs / own.grown_in)
-    return (min(1.0, now) / min(1.0, before)) ** 0.5
+    return (min(1.0, own.aspect) / min(1.0, own.aspect_before)) ** 0.5

@@ -126,9 +126,7 @@ def training(
         segments = whole_number("tune.training: segments", segments)
     key = jax.random.key(seed)
     ready = prepared("tune.training", loss, params)
-    objective, params, carried = ready.objective, ready.params, ready.carried
-    if ready.maker is not None:
-        params, carried = ready.maker(key, *ready.given)
+    objective, (params, carried) = ready.objective, ready.made(key)
     held_out = data if held_out is None else held_out
     data = check_data("tune.training", data, batch_size)
     held_out = jax.tree.map(jnp.asarray, held_out)

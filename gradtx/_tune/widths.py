@@ -22,6 +22,16 @@ class Widths(NamedTuple):
     vector: bool
 
     @property
+    def aspect(self) -> float:
+        """Outputs for each input."""
+        return self.outputs / self.inputs
+
+    @property
+    def aspect_before(self) -> float:
+        """The same in the base model."""
+        return self.outputs / self.grown_out / (self.inputs / self.grown_in)
+
+    @property
     def role(self) -> str:
         """Fixed, vector, input, hidden or output."""
         if self.grown_in == 1 and self.grown_out == 1:

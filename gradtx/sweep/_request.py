@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict
 import jax
 import jax.numpy as jnp
 
+from gradtx._training.asked import takes_any
 from gradtx._training.batches import check_data, first_rows
 from gradtx._training.callback import Callback, check_callback
 from gradtx._training.chunks import Clock
@@ -184,7 +185,7 @@ class Request:
         more = objective.keyed or objective.has_aux or objective.told or jax.tree.leaves(ready.carried)
         if rows is None or size is None or more or not (self.final_loss and self.population.has_transformations):
             return None
-        params, carried = ready.given if ready.maker is None else ready.maker(key, *ready.given)
+        params, carried = ready.made(key)
         columns = self.population.numbers.items()
         numbers = {name: jnp.asarray(column[0], jnp.result_type(float)) for name, column in columns}
         return rows_at_once(lambda params, rows: objective(params, carried, rows, **numbers)[0], params, rows, size)
@@ -233,14 +234,9 @@ class Request:
 
     def _check_numbers(self) -> None:
         """Raise `TransformationError` unless the loss takes the numbers of the population."""
-        if not self.population.numbers:
+        if not self.population.numbers or takes_any(self.loss):
             return
-        try:
-            found = inspect.signature(self.loss).parameters
-        except (TypeError, ValueError):
-            return
-        if any(p.kind == p.VAR_KEYWORD for p in found.values()):
-            return
+        found = inspect.signature(self.loss).parameters
         named = [n for n, p in list(found.items())[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         wrong = next((name for name in self.population.numbers if name not in named), None)
         if wrong is not None:

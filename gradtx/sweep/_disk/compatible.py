@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gradtx.sweep._disk.differences import changed, difference
+
 # What may differ between two sweeps of one folder, if nothing selects among their lanes.
 FREE = (
     "steps",
@@ -26,11 +28,6 @@ DIGESTS = {
 }
 
 
-def changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """The names of settings that differ."""
-    return [name for name in {**here, **there} if there.get(name) != here.get(name)]
-
-
 def refusal(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Why the progress in a folder cannot be used here, in words; empty if it can.
 
@@ -46,7 +43,7 @@ def refusal(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     strict, why = [name for name in names if name not in FREE], _bound(here)
     if strict or (why and names):
         told = strict or [name for name in names if name in ("steps", "lanes")] or names
-        words = "; ".join(_difference(name, there.get(name), here.get(name)) for name in told[:3])
+        words = "; ".join(_told(name, there, here) for name in told[:3])
         more = not strict and {"steps", "points"} & set(names)
         return f"{words}; {why}, so that none can be added or go on longer" if more else words
     if not names:
@@ -55,12 +52,12 @@ def refusal(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         first = [settings["transformations"][0][0] for settings in (there, here)]
         words = f"such as {first[0]} there and {first[1]} here"
         if first[0] == first[1]:  # what they compute differs all the same
-            words = _difference("update", there.get("update"), here.get("update"))
+            words = _told("update", there, here)
         return f"none of its {len(there['points'])} lanes is in this sweep: {words}"
     if here["steps"] < there["steps"]:
         return f"its lanes have up to {there['steps']} steps, and can take more, not {here['steps']}"
     if here["record_every"] % there["record_every"]:
-        return _difference("record_every", there["record_every"], here["record_every"]) + ": a multiple can go on"
+        return _told("record_every", there, here) + ": a multiple can go on"
     return ""
 
 
@@ -73,11 +70,7 @@ def _bound(here: Mapping[str, Any]) -> str:
     return "lanes train on the same batches from the host" if str(here.get("data")).startswith("batches of") else ""
 
 
-def _difference(name: str, there: Any, here: Any) -> str:
-    if name in DIGESTS and " " not in f"{there}{here}":
+def _told(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    if name in DIGESTS and " " not in f"{there.get(name)}{here.get(name)}":
         return DIGESTS[name]
-
-    def short(x: Any) -> str:
-        return f"{str(x)[:60]}..." if len(str(x)) > 60 else str(x)
-
-    return f"{name} is {short(there)} there and {short(here)} here"
+    return difference(name, there, here)

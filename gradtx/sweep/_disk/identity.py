@@ -42,9 +42,7 @@ def identity(plan: Plan) -> dict[str, Any]:
 def question(plan: Plan) -> dict[str, Any]:
     """What all lanes share: the loss, the data, initial parameters, and how they are trained and ranked."""
     program = plan.program
-    made = plan.ready.params, plan.ready.carried
-    if plan.ready.maker is not None:
-        made = plan.ready.maker(jax.random.key(plan.seed), *plan.ready.given)
+    made = plan.ready.made(jax.random.key(plan.seed))
     ranked = {  # which lanes go on, or curves, may depend on it; else only the table does
         "evaluate": _program_of_evaluate(plan),
         "final_loss": _rows_of_final_loss(plan),

@@ -24,7 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._value.errors import TransformationError
-from gradtx.sweep._disk.compatible import changed, refusal
+from gradtx.sweep._disk.compatible import refusal
+from gradtx.sweep._disk.differences import changed
 from gradtx.sweep._disk.files import write_whole, writing
 from gradtx.sweep._disk.folders import local_folder, made_folder
 

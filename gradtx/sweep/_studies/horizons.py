@@ -10,6 +10,7 @@ import numpy as np
 
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._schedules.schedule import Schedule
+from gradtx._training.model import Opened, rebuilt
 from gradtx._training.progress import progress as progress_bar
 from gradtx._training.step import Loss
 from gradtx._value.errors import TransformationError
@@ -17,6 +18,7 @@ from gradtx._value.whole import whole_number
 from gradtx.sweep._engine.course import Course
 from gradtx.sweep._engine.lanes import Lanes, Settings, finish, train
 from gradtx.sweep._engine.plan import Plan
+from gradtx.sweep._engine.records import means
 from gradtx.sweep._engine.rows import at, stack, to_host
 from gradtx.sweep._engine.units import begin, rows_at
 from gradtx.sweep._population import points
@@ -103,6 +105,9 @@ def horizons(
         loss, params, population, data, asked[-1], batch_size, seed, record_every, evaluate, metric, better,
         over="map", devices=devices,
     ).plan()  # fmt: skip
+    if plan.feed is not None:
+        plan.feed.close()
+        raise TransformationError("horizons: data: branches go back to batches that an iterable has given: give arrays")
     longest = population.lane(len(asked) - 1)
     branches = [common_steps(population.lane(n), longest, length) for n, length in enumerate(asked[:-1])]
     branches.append(asked[-1])
@@ -192,15 +197,13 @@ class _Branches:
         plan, every = self.plan, self.plan.program.every
         rows = stack([at(lanes, 0) for lanes, _ in ended])
         columns = {name: np.stack([found[name] for _, found in ended]) for name in ended[0][1]}
-        steps = np.asarray(lengths, np.int64)
-        starts = np.arange(sums.shape[1]) * every
-        counts = np.clip(steps[:, None] - starts, 1, every).astype(sums.dtype)
+        steps, objective = np.asarray(lengths, np.int64), plan.program.objective
         final = columns.pop("final_loss")
         return Sweep(
             population=plan.population,
-            loss=np.where(starts < steps[:, None], sums / counts, np.nan),
+            loss=means(sums, steps, every),
             final_loss=final,
-            params=rows.params,
+            params=rebuilt(Opened(rows.params, rows.carried.own, objective.form)),
             states=(rows.state,),
             metrics={name: columns[name] for name in plan.program.metrics},
             record_every=every,
