@@ -77,7 +77,7 @@ def test_a_tree_is_no_source_of_batches(data):
 def test_a_fit_trains_on_what_is_drawn_and_draws_no_more():
     source = batches(100)
     run = gradtx.fit(loss, START, gradtx.sgd(0.1), source, steps=60)
-    np.testing.assert_allclose(run.params["w"], by_hand(batches(60), 0.1), rtol=1e-5)
+    np.testing.assert_allclose(run.params["w"], by_hand(batches(60), 0.1), rtol=1e-6)
     assert len(list(source)) == 40
     assert len(run.loss) == 60
     np.testing.assert_allclose(run.final_loss, np.mean(run.loss[-2:]), rtol=1e-6)
@@ -92,7 +92,7 @@ def test_an_iterator_that_ends_early_says_when_and_keeps_what_was_trained(tmp_pa
     with pytest.raises(gradtx.TransformationError, match="fit: data: the iterator ended after 13 batches") as caught:
         gradtx.fit(loss, START, gradtx.sgd(0.1), batches(13), steps=200)
     run = caught.value.result
-    np.testing.assert_allclose(run.params["w"], by_hand(batches(13), 0.1), rtol=1e-5)
+    np.testing.assert_allclose(run.params["w"], by_hand(batches(13), 0.1), rtol=1e-6)
     assert (int(run.steps), run.reason, len(run.loss)) == (13, "the data ended", 13)
     with pytest.raises(gradtx.TransformationError, match="data: the iterator ended after 13") as caught:
         sweep.run(loss, START, RATES, Stateful(13), steps=200, folder=tmp_path)
@@ -131,7 +131,7 @@ def test_batches_that_change_are_an_error_that_names_batch_and_leaf():
 def test_lanes_see_the_same_batches_whatever_chunks_devices_and_selection():
     whole = sweep.run(loss, START, RATES, batches(60), steps=60)
     for n, point in enumerate(RATES.points):
-        np.testing.assert_allclose(whole.params["w"][n], by_hand(batches(60), point["learning_rate"]), rtol=1e-4)
+        np.testing.assert_allclose(whole.params["w"][n], by_hand(batches(60), point["learning_rate"]), rtol=1e-6)
     for options in ({"lanes_at_once": 4, "devices": 1}, {"devices": 2, "width": 4}):
         other = sweep.run(loss, START, RATES, batches(60), steps=60, **options)
         np.testing.assert_array_equal(other.params["w"], whole.params["w"])
@@ -186,7 +186,7 @@ def test_long_strides_are_cut_by_bytes_and_read_ahead_by_a_thread(monkeypatch):
     assert steps[:3] == [3, 6, 9]
     assert any(name.startswith("gradtx-feed") for name in names)
     assert next(counted) == 300
-    np.testing.assert_allclose(run.params["w"], by_hand(batches(300), 0.1), rtol=1e-4)
+    np.testing.assert_allclose(run.params["w"], by_hand(batches(300), 0.1), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

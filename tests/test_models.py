@@ -195,9 +195,9 @@ def test_an_nnx_module_trains_as_with_its_own_optimizer():
         optimizer.update(by_hand, gradient)
     for kind in (nnx.Param, nnx.BatchStat, nnx.RngCount):
         for x, y in zip(*(jax.tree.leaves(nnx.state(m, kind)) for m in (run.params, by_hand)), strict=True):
-            np.testing.assert_allclose(x, y, rtol=2e-4, atol=1e-5)
+            np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
     assert int(run.params.drop.rngs.count[...]) == 5
-    np.testing.assert_allclose(run.metrics["error"], nnx_evaluate(by_hand)["error"], rtol=1e-3)
+    np.testing.assert_allclose(run.metrics["error"], nnx_evaluate(by_hand)["error"], rtol=1e-5)
     np.testing.assert_array_equal(run.params(X).shape, (32, 1))
 
 

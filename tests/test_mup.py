@@ -59,7 +59,7 @@ def test_muons_step_has_the_spectral_norm_of_the_condition(n_in, n_out):
 
     (before, old), (after, new) = norm(1), norm(4)
     wanted = ((new[1] / new[0]) / (old[1] / old[0])) ** 0.5
-    np.testing.assert_allclose(after / before, wanted, rtol=1e-3)
+    np.testing.assert_allclose(after / before, wanted, rtol=1e-5)
 
 
 def test_the_spectral_form_looks_at_sizes():

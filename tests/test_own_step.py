@@ -25,8 +25,8 @@ POPULATION = sweep.grid(None, rate=[0.05, 0.1, 0.2, 0.3, 0.4], decay=[0.0, 0.1])
 def test_a_step_is_swept_over_its_numbers():
     result = sweep.run(step, CARRY, POPULATION, DATA, steps=9, batch_size=4, record_every=1)
     factor = np.array([1 - 2 * point["rate"] - point["decay"] for point in POPULATION.points])
-    np.testing.assert_allclose(result.params["w"], factor**9, rtol=1e-4)
-    np.testing.assert_allclose(result.loss, factor[:, None] ** (2 * np.arange(9)), rtol=1e-3)
+    np.testing.assert_allclose(result.params["w"], factor**9, rtol=2e-6)
+    np.testing.assert_allclose(result.loss, factor[:, None] ** (2 * np.arange(9)), rtol=4e-6)
     np.testing.assert_allclose(result.final_loss, result.loss[:, -1])
     assert result.params["count"].tolist() == [9] * 10
     assert result.best.point == {"rate": 0.4, "decay": 0.1}

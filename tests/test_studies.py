@@ -49,7 +49,7 @@ def test_a_curve_is_what_gradient_descent_does(found):
     rates, curvatures = found.rates[found.rates < 0.19], np.asarray(CURVATURES, np.float64)
     n = np.arange(90, 100)[:, None, None]
     losses = 0.5 * np.sum(curvatures * (1 - rates[:, None] * curvatures) ** (2 * n), axis=2)
-    np.testing.assert_allclose(found.loss[: len(rates)], losses.mean(axis=0), rtol=1e-4, atol=1e-30)
+    np.testing.assert_allclose(found.loss[: len(rates)], losses.mean(axis=0), rtol=2e-6, atol=1e-30)
 
 
 def test_a_lucky_rate_at_a_cliff_is_not_taken():
