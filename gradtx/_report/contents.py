@@ -116,4 +116,4 @@ def _pair(axes: list[Axis], a: int, b: int) -> Figure:
     full = len(np.unique(x.values[both])) * len(np.unique(y.values[both]))
     grid = len(there) == full > 1
     over = ", the best over all else" if grid and full < both.sum() else ""
-    return {"kind": "cells" if grid else "cloud", "x": a, "y": b, "heading": f"{x.name} × {y.name}{over}"}
+    return {"kind": "cells" if grid else "cloud", "x": a, "y": b, "heading": f"{title(x.name)} × {title(y.name)}{over}"}

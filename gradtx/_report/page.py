@@ -238,7 +238,7 @@ def _seeds(result: Any) -> tuple[str, str]:
     note = "Mean ± standard deviation [interval of the mean, 95 %], the best first."
     shown, most = body[:50], 50
     more = f'<p class="note">The best {most} of {len(body):,} points.</p>' if len(body) > most else ""
-    return note, _table([*axes, "seeds", *map(title, columns)], shown) + more
+    return note, _table([*map(title, axes), "seeds", *map(title, columns)], shown) + more
 
 
 def _mean(row: dict[str, Any], name: str) -> str:
