@@ -70,6 +70,14 @@ def as_matrices(x: jax.Array, axes: Any) -> tuple[jax.Array, Callable[[jax.Array
     return moved.reshape(shape if rest else shape[1:]), lambda y: y.reshape(moved.shape).transpose(back)
 
 
+def pieces(x: jax.Array, axes: Any) -> tuple[list[jax.Array], Callable[[list[jax.Array]], jax.Array]]:
+    """The matrices of an array as stacks of one shape each, (k, rows, columns), and the way back."""
+    made, restore = as_matrices(x, axes)
+    if made.ndim == 3:
+        return [made], lambda parts: restore(parts[0])
+    return [made[None]], lambda parts: restore(parts[0][0])
+
+
 def fans(x: jax.Array, axes: Any) -> tuple[int, int]:
     """How many rows and columns the matrix of an array has."""
     rows, columns, _ = _sides(x, axes)

@@ -1,0 +1,11 @@
+"""What we have for each recorded optimizer, by the call that was recorded."""
+
+from tests.modern.around import AROUND
+from tests.modern.first_order import FIRST_ORDER
+from tests.modern.matrices import MATRICES
+from tests.modern.not_built import NOT_BUILT
+from tests.modern.preconditioners import PRECONDITIONERS
+
+OURS = FIRST_ORDER | MATRICES | PRECONDITIONERS | AROUND
+
+__all__ = ["NOT_BUILT", "OURS"]

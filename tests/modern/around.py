@@ -1,0 +1,3 @@
+"""Wrappers around other rules: averages, estimates of distance; in the conventions of what was recorded."""
+
+AROUND = {}

@@ -1,0 +1,3 @@
+"""Rules that make updates orthogonal, in the conventions of what was recorded."""
+
+MATRICES = {}
