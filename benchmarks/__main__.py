@@ -23,6 +23,7 @@ SECTIONS = [
     "growth",
     "digits",
     "sweeps",
+    "own_models",
     "engines",
     "tuning",
 ]
