@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -15,6 +15,7 @@ from gradtx._training.feed import is_source
 from gradtx._training.progress import progress as progress_bar
 from gradtx._value.errors import TransformationError, within
 from gradtx.sweep._choice.evolution import Evolution
+from gradtx.sweep._disk.files import locked
 from gradtx.sweep._disk.folders import made_folder
 from gradtx.sweep._disk.identity import of_every_trial
 from gradtx.sweep._disk.study import (
@@ -202,8 +203,11 @@ def search(
 
 def _keep_best(study: Any, batch: Sequence[Any], result: Sweep, folder: Any) -> None:
     """Write the parameters of the best lane of a batch to the folder, if the best trial of all is in it."""
-    with suppress(ValueError):  # no trial has a value yet
-        if folder is not None and study.best_trial.number in [trial.number for trial in batch]:
+    if folder is None:
+        return
+    file = Path(folder) / ".best.lock"
+    with locked(file, wait=True) or nullcontext(), suppress(ValueError):  # no trial has a value yet
+        if study.best_trial.number in [trial.number for trial in batch]:
             write_best(Path(folder), result.best)
 
 

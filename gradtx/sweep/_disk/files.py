@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from gradtx._value.errors import TransformationError
 
@@ -21,6 +22,21 @@ def write_whole(file: Path, content: str | bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     os.replace(beside, file)
+
+
+def locked(file: Path, *, wait: bool = False) -> Any:
+    """The file, open and locked until it is closed or the process ends; None if another process has it locked."""
+    handle = open(file, "w")  # noqa: SIM115
+    try:
+        import fcntl
+    except ImportError:  # no locks on this system
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        handle.close()
+        return None
+    return handle
 
 
 @contextmanager

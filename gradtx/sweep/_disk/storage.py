@@ -26,7 +26,7 @@ import numpy as np
 from gradtx._value.errors import TransformationError
 from gradtx.sweep._disk.compatible import refusal
 from gradtx.sweep._disk.differences import changed
-from gradtx.sweep._disk.files import write_whole, writing
+from gradtx.sweep._disk.files import locked, write_whole, writing
 from gradtx.sweep._disk.folders import local_folder, made_folder
 
 FORMAT = 2
@@ -71,7 +71,9 @@ class Storage:
         made_folder("sweep.run", self.place)
         with writing(self.place):
             if self.locks:
-                self.lock = _locked(self.place / "lock")
+                self.lock = locked(self.place / "lock")
+                if self.lock is None:
+                    raise TransformationError(f"sweep.run: another process is running the sweep in {self.place.parent}")
             if not (self.place / "settings.json").exists():
                 write_whole(self.place / "settings.json", json.dumps(self.settings, indent=1))
 
@@ -217,18 +219,3 @@ def _files(folder: Path) -> list[Path]:
 
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _locked(file: Path) -> Any:
-    """The file, locked until the process ends, however it ends."""
-    handle = open(file, "w")  # noqa: SIM115
-    try:
-        import fcntl
-    except ImportError:  # no locks on this system
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise TransformationError(f"sweep.run: another process is running the sweep in {file.parent.parent}") from None
-    return handle
