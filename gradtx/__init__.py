@@ -177,14 +177,19 @@ from gradtx._wrappers.hyperparams import (
     inject_stateful_hyperparams,
     with_hyperparams,
 )
+from gradtx._wrappers.kahan import kahan
 from gradtx._wrappers.lookahead import lookahead
+from gradtx._wrappers.loss_scale import dynamic_loss_scale, loss_scale
 from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.mechanize import mechanize
 from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.precision import master_weights, with_state_dtype
+from gradtx._wrappers.quantized import quantized
 from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
+from gradtx._wrappers.split_weights import split_weights
+from gradtx._wrappers.stochastic_rounding import stochastic_rounding
 
 if typing.TYPE_CHECKING:
     from gradtx import curvature, initializers, interop, plot, projections, sweep, testing, tune
@@ -202,22 +207,22 @@ __all__ = [
     "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob", "conditionally_mask",
     "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature",
     "cyclic_schedule", "dadapt_adamw", "decay_of_half_life", "differentially_private_aggregate", "dog", "dowg",
-    "dpsgd", "effective_window", "ema", "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay",
-    "fit", "flatten", "foreign", "fork", "freeze", "fromage", "function_of_step", "galore", "global_norm",
-    "gradient_params", "guard_nonfinite", "half_life", "has_updated", "hutchinson_estimator_diag_hessian",
-    "hyperparameters", "identity", "incremental_update", "init_empty_state", "initializers", "inject_hyperparams",
-    "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules",
-    "keep_params_nonnegative", "lamb", "lars", "lbfgs", "linear_onecycle_schedule", "linear_schedule", "lion",
-    "lookahead", "lookahead_trace", "madgrad", "masked", "master_weights", "matrix_inverse_pth_root",
-    "measure_with_ema", "measured", "measurements", "mechanize", "minimize", "momo", "momo_adam", "monitor",
-    "multi_normal", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov",
-    "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls",
-    "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam",
-    "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
-    "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
+    "dpsgd", "dynamic_loss_scale", "effective_window", "ema", "ema_params", "eval_params", "ewma", "ewma_weights",
+    "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage", "function_of_step", "galore",
+    "global_norm", "gradient_params", "guard_nonfinite", "half_life", "has_updated",
+    "hutchinson_estimator_diag_hessian", "hyperparameters", "identity", "incremental_update", "init_empty_state",
+    "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule",
+    "inverse_time_decay", "join_schedules", "kahan", "keep_params_nonnegative", "lamb", "lars", "lbfgs",
+    "linear_onecycle_schedule", "linear_schedule", "lion", "lookahead", "lookahead_trace", "loss_scale", "madgrad",
+    "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema", "measured", "measurements",
+    "mechanize", "minimize", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "nadam",
+    "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay",
+    "newton", "newton_cg", "nnls", "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm",
+    "novograd", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock",
+    "pack", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
     "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
-    "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau",
-    "reset", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
+    "power_iteration", "prodigy", "project_params", "projections", "quantized", "radam", "real_zeros",
+    "reduce_on_plateau", "reset", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
     "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
     "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
     "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients",
@@ -231,12 +236,12 @@ __all__ = [
     "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule", "schedule_free", "schedule_free_adamw",
     "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
     "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
-    "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
-    "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
-    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
-    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
-    "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support", "with_hyperparams", "with_state_dtype",
-    "yogi", "zero_nans", "zeros",
+    "split_real_and_imaginary", "split_weights", "stateless", "stateless_with_tree_map", "stochastic_rounding",
+    "stretch", "swa_params", "sweep", "testing", "trace", "transformation", "tree", "tree_map_params", "tune",
+    "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment", "update_moment_per_elem_norm",
+    "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support",
+    "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}
