@@ -17,8 +17,8 @@ def add_cautious_decayed_weights(weight_decay=0.0, mask: Static = None) -> Late 
         u ← uₜ + λθ · [uₜθ > 0]
 
     λ is ``weight_decay``, θ the parameters; of complex numbers uₜθ is Re uₜθ̄. It stands where `add_decayed_weights`
-    does, between the preconditioner and the learning rate, and ``mask`` is as there. Source: Chen et al. 2025, Algorithm
-    1. State: none. Raises `TransformationError`: no ``params``.
+    does, between the preconditioner and the learning rate, and ``mask`` is as there. Source: Chen et al. 2025,
+    Algorithm 1. State: none. Raises `TransformationError`: no ``params``.
 
     >>> add_cautious_decayed_weights(0.5).update(jnp.array([1.0, -1.0]), {}, jnp.array([4.0, 4.0]))[0]
     Array([ 3., -1.], dtype=float32)

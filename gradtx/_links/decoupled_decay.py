@@ -19,7 +19,6 @@ def decay_params(rate: NonNegative, mask: Static = None) -> Late | Rule:
     constant rate α and λ = αλ' it is AdamW's decay. ``mask`` chooses leaves, as in `add_decayed_weights`. Source:
     Loshchilov & Hutter 2019, Algorithm 2 with its η. State: none. Raises `TransformationError`: no ``params``.
 
-    >>> import jax.numpy as jnp
     >>> decay_params(0.25).update(jnp.array([1.0]), {}, jnp.array([4.0]))[0]
     Array([0.], dtype=float32)
     """
@@ -37,7 +36,6 @@ def decay_to_start(rate: NonNegative, mask: Static = None) -> Late | Rule:
     `add_decayed_weights`. Source: Li, Grandvalet & Davoine 2018, eq. 5, decoupled. State: ``start`` (θ₀), like the
     parameters. Raises `TransformationError`: no ``params``.
 
-    >>> import jax.numpy as jnp
     >>> tx = decay_to_start(0.25)
     >>> state = tx.init(jnp.array([8.0]))
     >>> tx.update(jnp.array([0.0]), state, jnp.array([4.0]))[0]

@@ -41,9 +41,9 @@ def row_floor(floor: NonNegative = 0.38, *, weight_dimension_numbers: Any = None
 
         u ← uₜ max(1, ρ‖θ‖/‖uₜ‖)   for the weights into every unit;   0 where uₜ is 0
 
-    ρ is ``floor``. A unit is an output of a matrix: the numbers along its inputs, as ``weight_dimension_numbers`` (as in
-    `orthogonalize`) says; without, arrays of two axes are matrices with the inputs first, and any other leaf is one
-    unit. It stands between a direction of fixed size, such as that of `orthogonalize`, and the learning rate: so no
+    ρ is ``floor``. A unit is an output of a matrix: the numbers along its inputs. ``weight_dimension_numbers`` (as in
+    `orthogonalize`) says which these are; without, arrays of two axes are matrices with the inputs first, and any other
+    leaf is one unit. It stands between a direction of fixed size, such as that of `orthogonalize`, and the learning rate: so no
     unit changes by less than αρ of itself. Measures ``rate``, the share of units that were scaled up. Source:
     modded-nanogpt, track 3, 2690 steps. State: none. Raises `TransformationError`: no ``params``.
 

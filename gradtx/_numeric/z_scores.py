@@ -19,7 +19,8 @@ def z_score(x: Any, mean: Any, var: Any) -> jax.Array:
 def observed(x: Any, mean: Any, var: Any, t: Any, decay: Any, first: Any) -> tuple[jax.Array, jax.Array]:
     """Mean and variance after the t-th number: of all of them at first, then moving averages; ∞ and NaN do not count.
 
-    >>> [float(n) for n in observed(jnp.array(4.0), 2.0, 0.0, jnp.array(2.0), 0.9, 25)]  # of 2 and 4
+    >>> x, mean, var, t = map(jnp.array, (4.0, 2.0, 0.0, 2.0))
+    >>> [float(n) for n in observed(x, mean, var, t, 0.9, 25)]  # of 2 and 4
     [3.0, 1.0]
     """
     of_all = mean + (x - mean) / t

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+
 from gradtx import tree as trees
 from gradtx._numeric.norms import MATRIX, norm_over, over
 from gradtx._rules.around import around
@@ -25,11 +27,11 @@ def hyperball(inner: Link, learning_rate: NonNegative, *, weight_dimension_numbe
     scales of layers are better left out. Source: NVIDIA's Emerging-Optimizers, ``MuonHyperball``; modded-nanogpt,
     track 3. State: ``inner``; ``radius`` (R), for every matrix. Raises `TransformationError`: no ``params``.
 
-    >>> import jax.numpy as jnp
     >>> from gradtx import sgd
     >>> tx, theta = hyperball(sgd(1.0), 0.75), jnp.array([4.0, 0.0])
-    >>> tx.update(jnp.array([0.0, -0.1]), tx.init(theta), theta)[0]  # to (4, 3), and from there to 4/5 of it
-    Array([-0.8000002,  2.3999999], dtype=float32)
+    >>> u, _ = tx.update(jnp.array([0.0, -0.1]), tx.init(theta), theta)
+    >>> (theta + u).round(4)  # to (4, 3), and from there to 4/5 of it
+    Array([3.2, 2.4], dtype=float32)
     """
 
     def init(params: Tree) -> State:
@@ -45,10 +47,7 @@ def hyperball(inner: Link, learning_rate: NonNegative, *, weight_dimension_numbe
             length = like(learning_rate, radius) * over(radius, norm_over(u, MATRIX))
             beside = theta + length.astype(u.dtype) * u
             onto = over(radius, norm_over(beside, MATRIX))
-            held = (radius > 0).astype(radius.dtype)
-            return (
-                (held * onto).astype(u.dtype) * beside - held.astype(u.dtype) * theta + (1 - held).astype(u.dtype) * u
-            )
+            return jnp.where(radius > 0, onto.astype(u.dtype) * beside - theta, u)
 
         made = trees.map(moved, matrices, directions, state["radius"])
         return back(made), {"inner": after, "radius": state["radius"]}

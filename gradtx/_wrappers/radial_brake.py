@@ -30,7 +30,7 @@ def radial_brake(
     >>> from gradtx import sgd
     >>> tx, theta = radial_brake(sgd(1.0)), jnp.array([3.0, 0.0])
     >>> tx.update(jnp.array([0.0, -4.0]), tx.init(theta), theta)[0]  # to (3, 4), of norm 5, and back to norm 4
-    Array([-0.5999999,  3.2      ], dtype=float32)
+    Array([-0.6,  3.2], dtype=float32)
     """
 
     def update(step: Any, updates: Tree, state: State, *, params: Tree) -> Any:
