@@ -43,9 +43,9 @@ def row_floor(floor: NonNegative = 0.38, *, weight_dimension_numbers: Any = None
 
     ρ is ``floor``. A unit is an output of a matrix: the numbers along its inputs. ``weight_dimension_numbers`` (as in
     `orthogonalize`) says which these are; without, arrays of two axes are matrices with the inputs first, and any other
-    leaf is one unit. It stands between a direction of fixed size, such as that of `orthogonalize`, and the learning rate: so no
-    unit changes by less than αρ of itself. Measures ``rate``, the share of units that were scaled up. Source:
-    modded-nanogpt, track 3, 2690 steps. State: none. Raises `TransformationError`: no ``params``.
+    leaf is one unit. It stands between a direction of fixed size, such as that of `orthogonalize`, and the learning
+    rate α: so no unit changes by less than αρ of itself. Measures ``rate``, the share of units that were scaled up.
+    Source: modded-nanogpt, track 3, row 46. State: none. Raises `TransformationError`: no ``params``.
 
     >>> tx, theta = row_floor(0.5), jnp.array([[4.0, 8.0], [0.0, 0.0]])
     >>> tx.update(jnp.array([[3.0, 0.0], [0.0, 1.0]]), {}, theta)[0]

@@ -101,7 +101,7 @@ def _coded(x: jax.Array, bits: int, key: Any) -> tuple[jax.Array, jax.Array]:
         below = jnp.minimum(jnp.floor(place), top - 1)
         low, high = _value(below, signed, bits), _value(below + 1, signed, bits)
         chance = (part - low) / (high - low)
-        drawn = below + (jax.random.uniform(key, x.shape) < chance)
+        drawn = jnp.where(jax.random.uniform(key, x.shape, x.dtype) < chance, below + 1, below)
         code = jnp.where(jnp.abs(place - code) < SNAP, code, drawn)
     code = jnp.where(~signed & (part > 0), jnp.maximum(code, 1), code)
     return code, jnp.where(signed, -scale, scale)[..., 0]

@@ -11,6 +11,17 @@ def is_narrow(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
 
 
+@jax.custom_jvp
+def in_place_of(rounded: jax.Array, exact: jax.Array) -> jax.Array:
+    """The rounded number, with the derivative of the exact one, since its own is 0 or none."""
+    return rounded
+
+
+@in_place_of.defjvp
+def _in_place_of_jvp(primals: Any, tangents: Any) -> Any:
+    return primals[0], tangents[1]
+
+
 def landed(param: jax.Array, update: jax.Array, dtype: Any) -> jax.Array:
     """Where a parameter that is kept in ``dtype`` is after `apply_updates`; all in float32 at least."""
     return (param + update).astype(dtype).astype(param.dtype)
@@ -25,7 +36,12 @@ def towards(param: jax.Array, target: jax.Array, dtype: Any) -> jax.Array:
 
 
 def at_random(param: jax.Array, update: jax.Array, dtype: Any, key: jax.Array) -> jax.Array:
-    """An update that lands above or below the sum of parameter and update, such that the mean is the sum."""
+    """An update that lands above or below the sum of parameter and update, such that the mean is the sum.
+
+    It has the derivative of the update.
+    """
+    exact = update
+    param, update = jax.lax.stop_gradient((param, update))
     near = (param + update).astype(dtype).astype(param.dtype)
     gap = near - param  # beside the update itself: the sum in float32 has lost what is small
     below = jnp.where(gap > update, _next(near, dtype, -1), near)
@@ -34,7 +50,8 @@ def at_random(param: jax.Array, update: jax.Array, dtype: Any, key: jax.Array) -
     low, high = landed(param, down, dtype), landed(param, up, dtype)
     apart = high > low
     chance = (update - (low - param)) / jnp.where(apart, high - low, 1)
-    return jnp.where(apart & (jax.random.uniform(key, param.shape, param.dtype) < chance), up, down)
+    drawn = jnp.where(apart & (jax.random.uniform(key, param.shape, param.dtype) < chance), up, down)
+    return in_place_of(drawn, exact)
 
 
 def _next(x: jax.Array, dtype: Any, way: int) -> jax.Array:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from gradtx import tree as trees
 from gradtx._rules.around import around
+from gradtx._rules.fields import zeros
 from gradtx._rules.protocol import Late, State, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._rules.vectors import like
@@ -36,7 +35,7 @@ def ema_nesterov(inner: Link, lookahead: NonNegative = 0.3, decay: Decay = 0.99)
         return trees.map(lambda x, e: x + like(lookahead, e) * e, params, state["ema"])
 
     def init(params: Tree) -> State:
-        return {"ema": trees.map(jnp.zeros_like, params)}
+        return {"ema": trees.map(zeros, params)}
 
     def update(step: Any, updates: Tree, state: State, *, params: Tree) -> Any:
         new, after = step(updates, params=ahead(params, state))

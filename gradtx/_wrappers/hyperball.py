@@ -30,8 +30,8 @@ def hyperball(inner: Link, learning_rate: NonNegative, *, weight_dimension_numbe
     >>> from gradtx import sgd
     >>> tx, theta = hyperball(sgd(1.0), 0.75), jnp.array([4.0, 0.0])
     >>> u, _ = tx.update(jnp.array([0.0, -0.1]), tx.init(theta), theta)
-    >>> (theta + u).round(4)  # to (4, 3), and from there to 4/5 of it
-    Array([3.2, 2.4], dtype=float32)
+    >>> [round(float(x), 4) for x in theta + u]  # to (4, 3), and from there to 4/5 of it
+    [3.2, 2.4]
     """
 
     def init(params: Tree) -> State:

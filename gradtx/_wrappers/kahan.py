@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from gradtx import tree as trees
 from gradtx._numeric.rounding import landed, towards
 from gradtx._rules.around import around
+from gradtx._rules.fields import zeros
 from gradtx._rules.protocol import Late, State, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._value.marks import Link
@@ -35,7 +34,7 @@ def kahan(inner: Link) -> Late:
     """
 
     def init(params: Tree, *, dtypes: Tree) -> State:
-        return {"lost": trees.map(jnp.zeros_like, params, dtypes)}
+        return {"lost": trees.map(zeros, params, dtypes)}
 
     def update(step: Any, updates: Tree, state: State, *, params: Tree, dtypes: Tree) -> Any:
         new, after = step(updates)
