@@ -37,6 +37,7 @@ def guard_nonfinite(inner: Link, *, policy: Literal["skip", "raise", "rollback"]
     >>> u, int(state["skipped"])
     (Array([0.], dtype=float32), 1)
     """
+    _refuse_loss_scale(inner)
     return {"skip": _skipping, "raise": _raising, "rollback": _rolling_back}[policy](inner)
 
 
@@ -108,6 +109,7 @@ def apply_if_finite(inner: Link, max_consecutive_errors: NonNegative) -> Late:
     >>> u, tx.update(bad, state)[0]
     (Array([0.], dtype=float32), Array([-inf], dtype=float32))
     """
+    _refuse_loss_scale(inner)
 
     def init(params: Tree) -> Any:
         zero = jnp.zeros([], jnp.int32)
@@ -132,3 +134,11 @@ def _taken(step: Any, updates: Tree, state: Any) -> Any:
 
 def _skipped(updates: Tree, state: Any) -> Any:
     return trees.map(jnp.zeros_like, updates), {**state, "skipped": state["skipped"] + 1}
+
+
+def _refuse_loss_scale(inner: Any) -> None:
+    """A loss scale falls where a gradient is not finite: a guard around it would keep these from it."""
+    if any(part.call.name == "dynamic_loss_scale" for part in inner.walk()):
+        raise TransformationError(
+            "expected no dynamic_loss_scale inside, which skips steps itself: put the guard inside"
+        )
