@@ -363,9 +363,7 @@ CASES = [
         stable,
     ),
     Case("power_cooldown_schedule", _cooldowns.power_cooldown_schedule, (0.8, 20.0, 13.0, 1.2), power_cooldown),
-    Case(
-        "power_cooldown_schedule, straight", _cooldowns.power_cooldown_schedule, (0.8, 20.0, 20.0, 1.0), power_cooldown
-    ),
+    Case("power_cooldown_schedule, a line", _cooldowns.power_cooldown_schedule, (0.8, 20.0, 20.0, 1.0), power_cooldown),
     Case("sqrt_cooldown_schedule", _cooldowns.sqrt_cooldown_schedule, (0.8, 20.0, 13.0), sqrt_cooldown),
     Case("inverse_sqrt_schedule", _warmups.inverse_sqrt_schedule, (0.1, 0.8, 5.0), inverse_sqrt),
     Case("inverse_sqrt_schedule, a time scale", _warmups.inverse_sqrt_schedule, (0.1, 0.8, 0.0, 9.0), inverse_sqrt),

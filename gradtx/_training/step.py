@@ -33,8 +33,8 @@ def advance(loss: Loss, tx: GradientTransformation, params: Tree, state: Tree) -
     """One step with a loss that is a function of the parameters, and returns its value and extras.
 
     The loss and its gradient are taken at the evaluation point; a `dynamic_loss_scale` gets its gradient scaled. Leaves
-    that are not in floating point stay as they are. The gradient of a complex leaf is the conjugate of what ``jax.grad``
-    returns, the direction of steepest ascent.
+    that are not in floating point stay as they are. The gradient of a complex leaf is the conjugate of what
+    ``jax.grad`` returns, the direction of steepest ascent.
     """
 
     def both(trained: Tree) -> Any:

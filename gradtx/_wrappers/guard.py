@@ -139,6 +139,4 @@ def _skipped(updates: Tree, state: Any) -> Any:
 def _refuse_loss_scale(inner: Any) -> None:
     """A loss scale falls where a gradient is not finite: a guard around it would keep these from it."""
     if any(part.call.name == "dynamic_loss_scale" for part in inner.walk()):
-        raise TransformationError(
-            "expected no dynamic_loss_scale inside, which skips steps itself: put the guard inside"
-        )
+        raise TransformationError("expected no dynamic_loss_scale inside, since it is a guard: put the guard inside")

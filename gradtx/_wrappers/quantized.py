@@ -23,7 +23,7 @@ def quantized(
     seed: Seed = 0,
     *,
     bits: int | Mapping[str, int] = 8,
-    rounding: Literal["nearest", "stochastic"] = "nearest",
+    rounding: Literal["stochastic", "nearest"] = "stochastic",
 ) -> Late:
     """A transformation whose state is kept in codes of 8 bits; it still computes in float32 at least.
 
@@ -36,14 +36,15 @@ def quantized(
 
     ``bits`` is 8, 4 or 32 (as it is, bit for bit), or maps patterns on the dotted path of the state to these, as in
     ``{"*mu": 4, "*trace": 32}``; the rest has 8. Four bits are for first moments, if you dare; arrays whose last axis
-    is odd then have 8. With ``rounding="stochastic"`` the mean of what is kept is what was to be kept: rounded to the
-    nearest, an average with b2 = 0.999 that moves by less than half a code stands still, relative to the largest of its
-    block. The draws follow from ``seed``.
+    is odd then have 8. Rounding is at random, so that the mean of what is kept is what was to be kept; the draws follow
+    from ``seed``. With ``rounding="nearest"`` nothing is drawn, but an average with b2 = 0.999 that moves by less than
+    half a code stands still, beside the largest of its block.
 
     The traps: put `accumulate` around, not inside, or the sum of gradients is coded too; derivatives do not pass
     through codes. Source: Dettmers et al. 2022 (blocks); Gonzalez Ortiz et al. 2026 (the two codes). State:
     ``inner``, with an array of codes and one of scales in place of each array, which print their bytes; the chain's
-    count and key, if rounding is stochastic. Raises `TransformationError`: other bits; a pattern that matches nothing.
+    count and key, unless rounding is to the nearest. Raises `TransformationError`: other bits; a pattern that matches
+    nothing.
 
     >>> from gradtx import adam, sgd, tree
     >>> tx, theta = quantized(sgd(1.0, 0.5)), jnp.zeros((32, 128))
@@ -72,7 +73,8 @@ def quantized(
         new, after = step(updates)
         return new, {"inner": after}
 
-    kept = at_random if rounding == "stochastic" else coded
+    draws = rounding == "stochastic" and any(size < 32 for size in wanted.values())
+    kept = at_random if draws else coded
     return around(inner, update, every_step=True, packs=True, encode=kept, decode=_decoded, seed=seed)
 
 
