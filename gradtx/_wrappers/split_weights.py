@@ -26,8 +26,9 @@ def split_weights(inner: Link, *, bits: Literal[8, 16] = 8) -> Late:
     With parameters in bfloat16 a step below 1/256 of a parameter is lost when it is added; added to w it is not. With
     16 bits w is a weight in float32, bit for bit as in `master_weights`, for 2 bytes in place of 4. With 8 bits it has
     16 digits, for 1 byte, and is rounded up in as many of 256 steps as what lies below the last digit says, so that
-    small steps are not lost. In float16 it has 3 digits more, except below 6e-5. ``inner`` is a whole optimizer. Leaves
-    in float32 and float64 get its update as it is. Source: Zamirai et al. 2021; Gonzalez Ortiz et al. 2026, section 3.1
+    small steps are not lost. In float16 it has 3 digits more, except below 6e-5. The trap: no update in bfloat16 may
+    land where w changes its sign; then 1/256 of that step is lost. ``inner`` is a whole optimizer. Leaves in float32
+    and float64 get its update as it is. Source: Zamirai et al. 2021; Gonzalez Ortiz et al. 2026, section 3.1
     (here the rest is of the digits themselves, so nothing is scaled). State: ``inner``; ``rest`` (r), int8 or int16,
     like the parameters, and empty for leaves that need none; with 8 bits, the chain's count. Raises
     `TransformationError`: no ``params``.
