@@ -62,7 +62,7 @@ def split_weights(inner: Link, *, bits: Literal[8, 16] = 8) -> Late:
     def of_32_bits(step: Any, updates: Tree, state: State, *, params: Tree, dtypes: Tree) -> Any:
         return update(step, updates, state, params=params, dtypes=dtypes)
 
-    return around(inner, update if bits == 8 else of_32_bits, init=init, every_step=True)
+    return around(inner, update if bits == 8 else of_32_bits, init=init, every_step=True, packs=True)
 
 
 def _on_narrow(of: Any, dtypes: Tree, first: Tree, *others: Tree) -> Tree:
