@@ -42,9 +42,9 @@ def quantized(
 
     The traps: put `accumulate` around, not inside, or the sum of gradients is coded too; leaves in one buffer of
     `gradtx.pack` share blocks; derivatives do not pass through codes. Source: Dettmers et al. 2022 (blocks); Gonzalez
-    Ortiz et al. 2026 (the two codes). State: ``inner``, with an array of codes and one of scales in place of each array,
-    which print their bytes; the chain's count and key, unless rounding is to the nearest. Raises `TransformationError`:
-    other bits; a pattern that matches nothing.
+    Ortiz et al. 2026 (the two codes). State: ``inner``, with an array of codes and one of scales in place of each
+    array, which print their bytes; the chain's count and key, unless rounding is to the nearest. Raises
+    `TransformationError`: other bits; a pattern that matches nothing.
 
     >>> from gradtx import adam, sgd, tree
     >>> tx, theta = quantized(sgd(1.0, 0.5)), jnp.zeros((32, 128))
