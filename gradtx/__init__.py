@@ -9,11 +9,13 @@ import typing
 
 from gradtx import tree
 from gradtx._links.adaptive_clipping import adaptive_grad_clip, unitwise_clip, unitwise_norm
+from gradtx._links.cautious_decay import add_cautious_decayed_weights
 from gradtx._links.centralization import centralize
-from gradtx._links.clipping import clip, clip_by_block_rms, clip_by_global_norm
+from gradtx._links.clipping import clip, clip_by_block_rms, clip_by_global_norm, clip_by_leaf_norm
 from gradtx._links.constraints import keep_params_nonnegative
 from gradtx._links.dadapt import dadapt_adamw
 from gradtx._links.decay import add_decayed_weights
+from gradtx._links.decoupled_decay import decay_params, decay_to_start
 from gradtx._links.distance import scale_by_distance_over_gradients
 from gradtx._links.dog import scale_by_dog, scale_by_dowg
 from gradtx._links.every import apply_every
@@ -44,6 +46,7 @@ from gradtx._links.plateau import reduce_on_plateau
 from gradtx._links.privacy import differentially_private_aggregate
 from gradtx._links.prodigy import prodigy
 from gradtx._links.projected import project_params
+from gradtx._links.relative import row_floor, scale_to_params
 from gradtx._links.scaling import scale, scale_by_falling_rate, scale_by_learning_rate, scale_by_schedule, scale_by_sign
 from gradtx._links.second_moments import (
     scale_by_infinity_norm,
@@ -55,6 +58,7 @@ from gradtx._links.second_moments import (
 )
 from gradtx._links.stateless import init_empty_state, stateless, stateless_with_tree_map
 from gradtx._links.trust_ratio import scale_by_trust_ratio
+from gradtx._links.z_score import clip_by_z_score
 from gradtx._numeric.gradients import scale_gradient, value_and_grad_from_state
 from gradtx._numeric.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
 from gradtx._numeric.normal import multi_normal
@@ -122,6 +126,7 @@ from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, foreign, transformation
 from gradtx._rules.whole_tree import whole_tree
 from gradtx._schedules.averages import decay_of_half_life, effective_window, ewma_weights, half_life
+from gradtx._schedules.cooldowns import power_cooldown_schedule, sqrt_cooldown_schedule
 from gradtx._schedules.cycles import cosine_onecycle_schedule, cyclic_schedule, linear_onecycle_schedule, sgdr_schedule
 from gradtx._schedules.decays import (
     constant_schedule,
@@ -161,30 +166,39 @@ from gradtx._value.marks import (
     Static,
 )
 from gradtx._wrappers.accumulate import MultiSteps, accumulate, has_updated
-from gradtx._wrappers.average import average_params, ema_params, swa_params
+from gradtx._wrappers.average import average_params, ema_params, swa_params, tail_ema_params
 from gradtx._wrappers.cautious import cautious
 from gradtx._wrappers.chain import chain, identity, named_chain
 from gradtx._wrappers.clocks import own_clock
 from gradtx._wrappers.complex_parts import split_real_and_imaginary
 from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
+from gradtx._wrappers.ema_nesterov import ema_nesterov
 from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero
 from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
+from gradtx._wrappers.hyperball import hyperball
 from gradtx._wrappers.hyperparams import (
     InjectHyperparamsState,
     inject_hyperparams,
     inject_stateful_hyperparams,
     with_hyperparams,
 )
+from gradtx._wrappers.kahan import kahan
 from gradtx._wrappers.lookahead import lookahead
+from gradtx._wrappers.loss_scale import dynamic_loss_scale, loss_scale
 from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.mechanize import mechanize
 from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.precision import master_weights, with_state_dtype
+from gradtx._wrappers.quantized import quantized
+from gradtx._wrappers.radial_brake import radial_brake
 from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
+from gradtx._wrappers.spikes import skip_spikes
+from gradtx._wrappers.split_weights import split_weights
+from gradtx._wrappers.stochastic_rounding import stochastic_rounding
 
 if typing.TYPE_CHECKING:
     from gradtx import curvature, initializers, interop, plot, projections, sweep, testing, tune
@@ -197,41 +211,44 @@ __all__ = [
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers",
     "OfStep", "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq", "accumulate",
     "acprop", "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan",
-    "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adopt", "amsgrad", "apply_every",
-    "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "cautious",
-    "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob", "conditionally_mask",
-    "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature",
-    "cyclic_schedule", "dadapt_adamw", "decay_of_half_life", "differentially_private_aggregate", "dog", "dowg",
-    "dpsgd", "effective_window", "ema", "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay",
-    "fit", "flatten", "foreign", "fork", "freeze", "fromage", "function_of_step", "galore", "global_norm",
-    "gradient_params", "guard_nonfinite", "half_life", "has_updated", "hutchinson_estimator_diag_hessian",
-    "hyperparameters", "identity", "incremental_update", "init_empty_state", "initializers", "inject_hyperparams",
-    "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules",
-    "keep_params_nonnegative", "lamb", "lars", "lbfgs", "linear_onecycle_schedule", "linear_schedule", "lion",
-    "lookahead", "lookahead_trace", "madgrad", "masked", "master_weights", "matrix_inverse_pth_root",
-    "measure_with_ema", "measured", "measurements", "mechanize", "minimize", "momo", "momo_adam", "monitor",
-    "multi_normal", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov",
-    "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls",
-    "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam",
-    "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
-    "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
-    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
-    "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau",
-    "reset", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
-    "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
-    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
-    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients",
-    "scale_by_dog", "scale_by_dowg", "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate",
-    "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion",
-    "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares", "scale_by_muon", "scale_by_newton",
-    "scale_by_newton_cg", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm",
-    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms",
-    "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign",
-    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio",
-    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule", "schedule_free", "schedule_free_adamw",
+    "adaptive_grad_clip", "add_cautious_decayed_weights", "add_decayed_weights", "add_noise", "ademamix", "adopt",
+    "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params",
+    "bias_correction", "cautious", "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm",
+    "clip_by_leaf_norm", "clip_by_z_score", "cocob", "conditionally_mask", "conditionally_transform",
+    "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature", "cyclic_schedule",
+    "dadapt_adamw", "decay_of_half_life", "decay_params", "decay_to_start", "differentially_private_aggregate", "dog",
+    "dowg", "dpsgd", "dynamic_loss_scale", "effective_window", "ema", "ema_nesterov", "ema_params", "eval_params",
+    "ewma", "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage",
+    "function_of_step", "galore", "global_norm", "gradient_params", "guard_nonfinite", "half_life", "has_updated",
+    "hutchinson_estimator_diag_hessian", "hyperball", "hyperparameters", "identity", "incremental_update",
+    "init_empty_state", "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop",
+    "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules", "kahan", "keep_params_nonnegative", "lamb",
+    "lars", "lbfgs", "linear_onecycle_schedule", "linear_schedule", "lion", "lookahead", "lookahead_trace",
+    "loss_scale", "madgrad", "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema", "measured",
+    "measurements", "mechanize", "minimize", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform",
+    "muon", "nadam", "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead",
+    "nesterov_momentum_decay", "newton", "newton_cg", "nnls", "noisy_sgd", "normalize", "normalize_by_size",
+    "normalize_by_update_norm", "novograd", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent",
+    "orthogonalize", "own_clock", "pack", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip",
+    "per_leaf", "periodic_update", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot",
+    "polyak_sgd", "polynomial_schedule", "power_cooldown_schedule", "power_iteration", "prodigy", "project_params",
+    "projections", "quantized", "radam", "radial_brake", "real_zeros", "reduce_on_plateau", "reset", "rmsprop",
+    "root", "row_floor", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares",
+    "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
+    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_backtracking_linesearch", "scale_by_belief",
+    "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma",
+    "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares",
+    "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd", "scale_by_optimistic_gradient",
+    "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam",
+    "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
+    "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
+    "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch",
+    "scale_gradient", "scale_to_params", "schedule", "schedule_free", "schedule_free_adamw",
     "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
-    "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
-    "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
+    "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "skip_spikes", "sm3",
+    "snapshot", "sophia", "split_real_and_imaginary", "split_weights", "sqrt_cooldown_schedule", "stateless",
+    "stateless_with_tree_map", "stochastic_rounding", "stretch", "swa_params", "sweep", "tail_ema_params", "testing",
     "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
     "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
     "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",

@@ -47,6 +47,11 @@ LOOKS_AT_LEAVES = {
     "project_params onto a ball": "it looks at whole leaves",
     "stateless": "it looks at whole leaves",
     "stateless_with_tree_map": "it looks at whole leaves",
+    "precision in four layers": "it looks at whole leaves",
+    "hyperball": "it looks at whole leaves",
+    "radial_brake": "it looks at whole leaves",
+    "row_floor": "it looks at whole leaves",
+    "scale_to_params": "it looks at whole leaves",
     "zero_nans": "its formula uses reduce_or, which is not elementwise",
     "noisy_sgd": "it draws at random, for every leaf its own",
 } | dict.fromkeys(
@@ -54,7 +59,8 @@ LOOKS_AT_LEAVES = {
     "its formula uses reduce_sum, which is not elementwise",
 ) | dict.fromkeys(
     (
-        "adafactor", "clip_by_block_rms", "fromage", "lamb", "lars", "scale_by_distance_over_gradients",
+        "adafactor", "clip_by_block_rms", "clip_by_leaf_norm", "fromage", "lamb", "lars",
+        "scale_by_distance_over_gradients",
         "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_trust_ratio",
     ),
     "its formula uses sum_of_squares, which is not elementwise",
@@ -65,7 +71,9 @@ CHOOSES = {
     "selective_transform",
 }  # fmt: skip
 OWN_PARAMS = {case.name for case in CONTRACTED if case.params is not None}
-ROUNDED = {"with_state_dtype"}  # to bfloat16, where the last place of float32 may decide
+ROUNDED = {  # to bfloat16 or to codes, where the last place of float32, or the neighbours in a block, may decide
+    "with_state_dtype", "quantized", "quantized to 4 and 8 bits, at random",
+}  # fmt: skip
 
 
 def packed_params():

@@ -14,6 +14,7 @@ import optax
 import pytest
 
 import gradtx as gx
+from gradtx._schedules import cooldowns as _cooldowns
 from gradtx._schedules import cycles as _cycles
 from gradtx._schedules import decays as _schedules
 from gradtx._schedules import schedule as _schedule
@@ -94,6 +95,15 @@ def inverse_sqrt(step, init, peak, warmup, timescale=None):
         return init + (peak - init) * step / warmup
     timescale = warmup if timescale is None else timescale
     return peak / math.sqrt((step - warmup + timescale) / timescale)
+
+
+def power_cooldown(step, value, total, length, power):
+    c = value / length**power
+    return min(value, c * max(total - step, 0.0) ** power)
+
+
+def sqrt_cooldown(step, value, total, length):
+    return value * (1 - math.sqrt(way(step, total - length, length)))
 
 
 COOLDOWNS = {
@@ -352,6 +362,9 @@ CASES = [
         (0.1, 0.8, 5.0, 7.0, 0.0, 0.02),
         stable,
     ),
+    Case("power_cooldown_schedule", _cooldowns.power_cooldown_schedule, (0.8, 20.0, 13.0, 1.2), power_cooldown),
+    Case("power_cooldown_schedule, a line", _cooldowns.power_cooldown_schedule, (0.8, 20.0, 20.0, 1.0), power_cooldown),
+    Case("sqrt_cooldown_schedule", _cooldowns.sqrt_cooldown_schedule, (0.8, 20.0, 13.0), sqrt_cooldown),
     Case("inverse_sqrt_schedule", _warmups.inverse_sqrt_schedule, (0.1, 0.8, 5.0), inverse_sqrt),
     Case("inverse_sqrt_schedule, a time scale", _warmups.inverse_sqrt_schedule, (0.1, 0.8, 0.0, 9.0), inverse_sqrt),
     Case(
@@ -496,7 +509,7 @@ def test_a_step_may_be_a_python_number_an_integer_array_or_a_float_array(case):
 
 
 def test_every_factory_of_schedules_has_a_case():
-    modules = {module.__name__ for module in (_schedule, _schedules, _warmups, _cycles)}
+    modules = {module.__name__ for module in (_schedule, _schedules, _warmups, _cycles, _cooldowns)}
     factories = {name for name, x in vars(gx).items() if getattr(x, "__module__", "") in modules}
     factories = {
         name for name in factories if hasattr(getattr(gx, name), "__code__") and hasattr(getattr(gx, name), "call")

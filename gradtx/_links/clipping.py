@@ -62,6 +62,31 @@ def clip_by_global_norm(max_norm: Limit) -> Rule:
 
 
 @transformation
+def clip_by_leaf_norm(max_norm: Limit) -> Rule:
+    """Every leaf by itself, scaled down to the norm ``max_norm`` where its own is larger.
+
+        u ← uₜ · min(1, max_norm/‖uₜ‖)
+
+    Accumulated in float32 at least. Measures ``norm``, that before the clip, and ``rate``, 1 where the update was
+    scaled down. Source: Pascanu, Mikolov & Bengio 2013, Algorithm 1, leaf by leaf. State: none.
+
+    >>> clip_by_leaf_norm(1.0).update({"a": jnp.array([3.0, 4.0]), "b": jnp.array([0.5])}, {})[0]
+    {'a': Array([0.6, 0.8], dtype=float32), 'b': Array([0.5], dtype=float32)}
+    """
+
+    def formula(u):
+        norm = trees.norm(u)
+        long = norm > max_norm
+        return u * jnp.where(long, max_norm / jnp.where(long, norm, 1), 1)
+
+    measure = {
+        "norm": lambda before, after: trees.norm(before),
+        "rate": lambda before, after: trees.norm(before) > max_norm,
+    }
+    return per_leaf(formula, conditions=True, measure=measure)
+
+
+@transformation
 def clip_by_block_rms(threshold: Limit) -> Rule:
     """Every leaf by itself, scaled down to the root mean square ``threshold`` where its own is larger.
 

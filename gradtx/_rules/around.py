@@ -9,6 +9,7 @@ from gradtx import tree as trees
 from gradtx._rules import clock
 from gradtx._rules.checks import check_gradients, check_like
 from gradtx._rules.fields import as_wide, entries_of, narrowed
+from gradtx._rules.finite import Known
 from gradtx._rules.packing import refuse_packed
 from gradtx._rules.protocol import (
     MEASUREMENTS,
@@ -47,7 +48,7 @@ def around(
     view: Callable[[Tree], Tree] | None = None,
     back: Callable[[Tree, Tree], Tree] | None = None,
     beside: Mapping[str, Any] = {},
-    encode: Callable[[State], State] | None = None,
+    encode: Callable[..., State] | None = None,
     decode: Callable[[State], State] | None = None,
     seed: Any = None,
     measure: Mapping[str, Callable[..., Any]] | None = None,
@@ -58,9 +59,12 @@ def around(
     returns its updates and its new state. Call it at most once along any path, also inside `jax.lax.cond`. The state
     of ``inner`` is the entry ``inner`` of ``state``; the returned state must have it too, new or unchanged. ``step``
     takes ``params=``, ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those
-    of `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords.
+    of `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords; ``dtypes``, the dtypes in which
+    the parameters are kept; ``finite``, whether all numbers of the updates are finite, which is worked out once for all
+    wrappers that see the same updates (``step(scaled, finite=finite)`` says that it holds for others).
 
-    ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state of ``inner``.
+    ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state of ``inner``,
+    and for ``dtypes``.
     ``gradient_params(params, state)`` and ``eval_params(params, state)`` get as ``params`` what ``inner`` has for them.
 
     Time: ``inner`` reads the count of its own steps, which is kept in its state. So schedules are right inside an
@@ -77,7 +81,8 @@ def around(
     each with a clock of its own: an adversary, say. It tells `gradtx.hyperparameters` where they are.
 
     ``encode(inner)`` and ``decode(inner)`` convert the state of ``inner`` to another stored form and back, such as
-    codes and scales, or another dtype. All functions that read this state, ``update`` too, get it decoded.
+    codes and scales, or another dtype. All functions that read this state, ``update`` too, get it decoded. ``encode``
+    may ask for ``key``, with a default for the first state.
 
     A wrapper conditions gradients if ``inner`` does (see `gradtx.chain`).
 
@@ -99,7 +104,7 @@ def around(
 
     def rule(make: Make) -> Rule:
         inside = wrapper.rule(make, None)
-        random = "key" in names.all
+        random = "key" in names.all or wrapper.draws
         seeds = (0.0 if seed is None else seed,) if random else ()
         own = (gradient_params, eval_params)
         points = wrapper.points(make, *own) if inside.points is not None or any(own) else None
@@ -139,7 +144,8 @@ class _Wrapper:
         self.encode, self.decode = kept
         self.moved, self.back = seen
         self.beside = beside
-        self.copies = init is not None and "inner" in Names.of(init).all
+        self.asked_at_start = () if init is None else Names.of(init).all
+        self.draws = "key" in Names.of(self.encode).all
 
     def rule(self, make: Make, step: Any) -> Rule:
         """The rule of ``inner`` at ``step``; None is the current step."""
@@ -162,7 +168,9 @@ class _Wrapper:
             state = clock.start(inside, params, within_it._replace(probe=probe), nested=True)
             if probe is not None:
                 state |= _kept(probe.blank((), inside, params))
-        own = {} if self.init is None else self.init(widened(given), **({"inner": state} if self.copies else {}))
+        asked = {"inner": state, "dtypes": trees.map(lambda p: p.dtype, given)}
+        asked = {name: x for name, x in asked.items() if name in self.asked_at_start}
+        own = {} if self.init is None else self.init(widened(given), **asked)
         return {**({"inner": self.encode(state)} if not is_empty(state) else {}), **own}
 
     def inside(self, state: Any) -> State:
@@ -180,13 +188,17 @@ class _Wrapper:
         conditions: list[bool] = []
         seen = self.view(context.params)
 
-        def step(updates: Tree, *, params: Tree = seen, t: Any = None, **extra: Any) -> tuple[Tree, State]:
+        def step(
+            updates: Tree, *, params: Tree = seen, t: Any = None, finite: Any = None, **extra: Any
+        ) -> tuple[Tree, State]:
             within_it = context.at("inner")._replace(params=params, extra={**context.extra, **extra}, followed=False)
+            within_it = within_it._replace(known=known if finite is None else Known(updates, finite))
             after, new = self._inside(make, Signals(updates, updates), before, within_it, t)
             conditions.append(after.updates is after.gradient)
             return trees.map(_in_dtype, after.updates, updates), new
 
         given = asked_of(self.names, signals, context, updates)
+        known = Known(updates, given["finite"]) if "finite" in given else context.known
         if "params" in given:
             given["params"] = as_wide(given["params"], updates)
         own = {name: as_wide(entry, updates) for name, entry in state.items() if name != "inner"}
@@ -197,7 +209,8 @@ class _Wrapper:
             raise TransformationError(
                 "expected the state that is returned to have 'inner', the state of what is inside"
             )
-        inner = {} if is_empty(after["inner"]) else {"inner": self.encode(after["inner"])}
+        key = {"key": context.own_key()} if self.draws else {}
+        inner = {} if is_empty(after["inner"]) else {"inner": self.encode(after["inner"], **key)}
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
         context.measured(self.measure, updates, new, after)

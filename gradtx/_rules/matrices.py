@@ -70,6 +70,29 @@ def as_matrices(x: jax.Array, axes: Any) -> tuple[jax.Array, Callable[[jax.Array
     return moved.reshape(shape if rest else shape[1:]), lambda y: y.reshape(moved.shape).transpose(back)
 
 
+def as_units(given: Any, tree: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
+    """A tree with its leaves as matrices (..., inputs, outputs), and the way back; other leaves become one column.
+
+    So norms over the last two axes are those of matrices, norms over the last but one those of units, and a leaf that
+    is no matrix is one unit. ``given`` is as in `axes_of_leaves`.
+    """
+    leaves, treedef = trees.flatten(tree)
+    made = [
+        None if x is None else as_matrices(x, axes) if axes is not None else (x.reshape(-1, 1), _reshaped(x.shape))
+        for x, axes in zip(leaves, axes_of_leaves(given, tree), strict=True)
+    ]
+
+    def back(units: Tree) -> Tree:
+        parts = zip(treedef.flatten_up_to(units), made, strict=True)
+        return treedef.unflatten([None if way is None else way[1](part) for part, way in parts])
+
+    return treedef.unflatten([None if way is None else way[0] for way in made]), back
+
+
+def _reshaped(shape: tuple[int, ...]) -> Callable[[jax.Array], jax.Array]:
+    return lambda y: y.reshape(shape)
+
+
 def pieces(x: jax.Array, axes: Any) -> tuple[list[jax.Array], Callable[[list[jax.Array]], jax.Array]]:
     """The matrices of an array as stacks of one shape each, (k, rows, columns), and the way back."""
     made, restore = as_matrices(x, axes)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
+from gradtx._rules.finite import Known, all_finite
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
@@ -75,7 +76,8 @@ class Context(NamedTuple):
     ``params``; ``t``, 1 at the first update (None where no link needs it); ``extra``, the keywords of ``update``;
     ``key``, the key of this step in the scope that owns the clock (at ``init``: the key to make keys from); ``path``,
     the names of the links from that scope to here; ``probe``, where measurements are put, if any are asked for.
-    ``followed``: later links may read the gradient, so this link must return it as they are to see it.
+    ``followed``: later links may read the gradient, so this link must return it as they are to see it. ``known``: what
+    an outer wrapper knows of the updates: whether they are finite.
     """
 
     params: Tree = None
@@ -85,6 +87,7 @@ class Context(NamedTuple):
     path: Path = ()
     probe: Probe | None = None
     followed: bool = False
+    known: Known | None = None
 
     def at(self, name: str) -> "Context":
         """The context of a link of that name."""
@@ -283,8 +286,9 @@ def is_empty(state: Any) -> bool:
 
 def missing(name: str) -> TransformationError:
     """A keyword of ``update`` that a rule needs and did not get."""
-    given = "state, params)" if name in ("param", "params") else f"state, params, {name}=...)"
-    what = "the parameters" if name in ("param", "params") else repr(name)
+    of_params = name in ("param", "params", "dtypes")
+    given = "state, params)" if of_params else f"state, params, {name}=...)"
+    what = "the parameters" if of_params else repr(name)
     return TransformationError(f"it needs {what}: call update(updates, {given}")
 
 
@@ -303,11 +307,15 @@ def asked_of(names: Names, signals: Signals, context: Context, updates: Tree) ->
         given["gradient"] = updates if signals.gradient is signals.updates else widened(signals.gradient)
     if "params" in names.all and context.params is not None:
         given["params"] = widened(context.params)
+    if "dtypes" in names.all and context.params is not None:
+        given["dtypes"] = trees.map(lambda p: p.dtype, context.params)
+    if "finite" in names.all:
+        given["finite"] = all_finite(updates, context.known)
     if "t" in names.all:
         given["t"] = context.t
     if "key" in names.all:
         given["key"] = context.own_key()
-    left_out = {"params"} if signals.updates is None else set()  # a single leaf, which a mask leaves out
+    left_out = {"params", "dtypes"} if signals.updates is None else set()  # a single leaf, which a mask leaves out
     absent = [name for name in names.needed if given.get(name) is None and name not in left_out]
     if absent:
         raise missing(absent[0])

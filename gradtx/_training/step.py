@@ -1,5 +1,6 @@
 """One step of training: the gradient of a loss, and what a transformation makes of it."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from gradtx._rules.functions import apply_updates, gradient_params
 from gradtx._rules.restrict import fill
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import within
+from gradtx._wrappers.loss_scale import loss_scales
 
 Tree = Any
 Loss = Callable[..., Any]
@@ -30,8 +32,9 @@ class Advanced(NamedTuple):
 def advance(loss: Loss, tx: GradientTransformation, params: Tree, state: Tree) -> Advanced:
     """One step with a loss that is a function of the parameters, and returns its value and extras.
 
-    The loss and its gradient are taken at the evaluation point. Leaves that are not in floating point stay as they are.
-    The gradient of a complex leaf is the conjugate of what ``jax.grad`` returns, the direction of steepest ascent.
+    The loss and its gradient are taken at the evaluation point; a `dynamic_loss_scale` gets its gradient scaled. Leaves
+    that are not in floating point stay as they are. The gradient of a complex leaf is the conjugate of what
+    ``jax.grad`` returns, the direction of steepest ascent.
     """
 
     def both(trained: Tree) -> Any:
@@ -40,8 +43,13 @@ def advance(loss: Loss, tx: GradientTransformation, params: Tree, state: Tree) -
     def value_fn(trained: Tree) -> Any:
         return both(trained)[0]
 
+    def scaled(trained: Tree) -> Any:
+        value, extras = both(trained)
+        by = [scale.astype(jnp.result_type(value)) for scale in loss_scales(state)]
+        return math.prod(by, start=value), (value, extras)
+
     trained = moving(gradient_params(tx, params, state))
-    (value, extras), gradient = jax.value_and_grad(both, has_aux=True)(trained)
+    (_, (value, extras)), gradient = jax.value_and_grad(scaled, has_aux=True)(trained)
     gradient = fill(trees.map(jnp.conj, gradient), trees.map(jnp.zeros_like, params))
     updates, state = tx.update(gradient, state, params, value=value, grad=gradient, value_fn=value_fn)
     return Advanced(apply_updates(params, updates), state, value, extras, gradient, updates)

@@ -37,6 +37,7 @@ def guard_nonfinite(inner: Link, *, policy: Literal["skip", "raise", "rollback"]
     >>> u, int(state["skipped"])
     (Array([0.], dtype=float32), 1)
     """
+    _refuse_loss_scale(inner)
     return {"skip": _skipping, "raise": _raising, "rollback": _rolling_back}[policy](inner)
 
 
@@ -44,8 +45,8 @@ def _skipping(inner: Any) -> Late:
     def init(params: Tree) -> Any:
         return {"skipped": jnp.zeros([], jnp.int32)}
 
-    def update(step: Any, updates: Tree, state: Any) -> Any:
-        return cond(all_finite(updates), lambda: _taken(step, updates, state), lambda: _skipped(updates, state))
+    def update(step: Any, updates: Tree, state: Any, *, finite: Any) -> Any:
+        return cond(finite, lambda: _taken(step, updates, state), lambda: _skipped(updates, state))
 
     return around(inner, update, init=init, packs=True)
 
@@ -55,7 +56,7 @@ def _rolling_back(inner: Any) -> Late:
         copies = {"params": trees.map(jnp.copy, params), "before": jax.tree.map(jnp.copy, inner)}
         return {"skipped": jnp.zeros([], jnp.int32), **copies}
 
-    def update(step: Any, updates: Tree, state: Any, *, params: Tree) -> Any:
+    def update(step: Any, updates: Tree, state: Any, *, params: Tree, finite: Any) -> Any:
         def take() -> Any:
             return _taken(step, updates, {**state, "params": params, "before": state["inner"]})
 
@@ -64,13 +65,13 @@ def _rolling_back(inner: Any) -> Late:
             _, after = _skipped(updates, {**state, "inner": state["before"]})
             return trees.cast_like(back, updates), after
 
-        return cond(all_finite(updates), take, go_back)
+        return cond(finite, take, go_back)
 
     return around(inner, update, init=init, packs=True)
 
 
 def _raising(inner: Any) -> Late:
-    def update(step: Any, updates: Tree, state: Any) -> Any:
+    def update(step: Any, updates: Tree, state: Any, *, finite: Any) -> Any:
         paths = [path for path, x in zip(trees.paths(updates), trees.flatten(updates)[0], strict=True) if x is not None]
         sizes = [np.size(x) for x in jax.tree.leaves(updates)]
 
@@ -87,7 +88,7 @@ def _raising(inner: Any) -> Late:
             zero = jax.pure_callback(complain, kind, *counts, vmap_method="sequential")
             return trees.map(lambda u: jnp.zeros_like(u) + zero.astype(u.dtype), updates), state
 
-        return cond(all_finite(updates), lambda: _taken(step, updates, state), refuse)
+        return cond(finite, lambda: _taken(step, updates, state), refuse)
 
     return around(inner, update, packs=True)
 
@@ -108,13 +109,13 @@ def apply_if_finite(inner: Link, max_consecutive_errors: NonNegative) -> Late:
     >>> u, tx.update(bad, state)[0]
     (Array([0.], dtype=float32), Array([-inf], dtype=float32))
     """
+    _refuse_loss_scale(inner)
 
     def init(params: Tree) -> Any:
         zero = jnp.zeros([], jnp.int32)
         return {"notfinite_count": zero, "last_finite": jnp.ones([], bool), "total_notfinite": zero}
 
-    def update(step: Any, updates: Tree, state: Any) -> Any:
-        finite = all_finite(updates)
+    def update(step: Any, updates: Tree, state: Any, *, finite: Any) -> Any:
         in_a_row = jnp.where(finite, 0, state["notfinite_count"] + 1)
         total = state["total_notfinite"] + jnp.where(finite, 0, 1)
         state = {**state, "notfinite_count": in_a_row, "last_finite": finite, "total_notfinite": total}
@@ -135,9 +136,7 @@ def _skipped(updates: Tree, state: Any) -> Any:
     return trees.map(jnp.zeros_like, updates), {**state, "skipped": state["skipped"] + 1}
 
 
-def all_finite(tree: Tree) -> jax.Array:
-    """Whether every number of every leaf is finite."""
-    found = jnp.ones([], bool)
-    for x in jax.tree.leaves(tree):
-        found = found & jnp.isfinite(x).all()
-    return found
+def _refuse_loss_scale(inner: Any) -> None:
+    """A loss scale falls where a gradient is not finite: a guard around it would keep these from it."""
+    if any(part.call.name == "dynamic_loss_scale" for part in inner.walk()):
+        raise TransformationError("expected no dynamic_loss_scale inside, since it is a guard: put the guard inside")
