@@ -65,11 +65,14 @@ NOT_BUILT = {
     "pytorch_optimizer.Ranger(lr=0.001)": "not yet",
     "pytorch_optimizer.Conda(lr=0.001)": "not yet",
     "pytorch_optimizer.SOAP(lr=0.001, precondition_frequency=3)": "not yet",
-    "pytorch_optimizer.SOAP(lr=0.001, correct_bias=False, normalize_gradient=True, precondition_frequency=2)": "not yet",
+    "pytorch_optimizer.SOAP(lr=0.001, correct_bias=False, normalize_gradient=True, "
+    "precondition_frequency=2)": "not yet",
     "pytorch_optimizer.Shampoo(lr=0.001, momentum=0.9, preconditioning_compute_steps=1)": "not yet",
     "pytorch_optimizer.Shampoo(lr=0.001, preconditioning_compute_steps=2, matrix_eps=0.0001)": "not yet",
-    "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=2, preconditioning_compute_steps=1, block_size=8)": "not yet",
-    "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=3, preconditioning_compute_steps=2, block_size=4, graft_type=1)": "not yet",
+    "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=2, "
+    "preconditioning_compute_steps=1, block_size=8)": "not yet",
+    "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=3, "
+    "preconditioning_compute_steps=2, block_size=4, graft_type=1)": "not yet",
     "pytorch_optimizer.SPlus(lr=0.001, inverse_every=2)": "not yet",
     "pytorch_optimizer.SCION(lr=0.001, momentum=0.1)": "not yet",
     "pytorch_optimizer.SCIONLight(lr=0.001, momentum=0.1)": "not yet",
