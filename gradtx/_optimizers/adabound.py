@@ -8,7 +8,7 @@ from gradtx._rules.fields import real_zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
-from gradtx._value.floating import abs_sq, at_most_finite, ewma, root
+from gradtx._value.floating import abs_sq, at_most_finite, ewma, plus, root
 from gradtx._value.marks import Decay, NonNegative
 from gradtx._wrappers.chain import chain
 
@@ -20,15 +20,16 @@ def scale_by_bounded_rms(
     eps: NonNegative = 1e-8,
     final_scale: NonNegative = 100.0,
     gamma: NonNegative = 1e-3,
+    eps_root: NonNegative = 0.0,
 ) -> Rule:
     """The rate of Adam for each number, kept within bounds that close in on one rate for all.
 
-        νₜ = β₂νₜ₋₁ + (1 − β₂)|gₜ|²;   u ← uₜ min(max(√(1 − β₂ᵗ)/((1 − β₁ᵗ)(√νₜ + ε)), l), h)
+        νₜ = β₂νₜ₋₁ + (1 − β₂)|gₜ|²;   u ← uₜ min(max(√(1 − β₂ᵗ)/((1 − β₁ᵗ)(√(νₜ + ε₀) + ε)), l), h)
         l = F(1 − 1/(γt + 1)),   h = F(1 + 1/(γt))
 
-    F is ``final_scale``, γ ``gamma``, ε ``eps``, β₂ ``b2``; β₁ ``b1`` is the decay of the average before it, whose
-    correction is inside the bounds, as in the authors' program. g is the gradient that entered the chain. Source: Luo
-    et al. 2019, Algorithm 2. State: ``nu``, real, shaped like the parameters.
+    F is ``final_scale``, γ ``gamma``, ε ``eps``, ε₀ ``eps_root``, β₂ ``b2``; β₁ ``b1`` is the decay of the average
+    before it, whose correction is inside the bounds, as in the authors' program. g is the gradient that entered the
+    chain. Source: Luo et al. 2019, Algorithm 2. State: ``nu``, real, shaped like the parameters.
 
     >>> tx = scale_by_bounded_rms(0.0, 0.0, eps=0.0, final_scale=1.0, gamma=1.0)
     >>> tx.update(jnp.array([4.0, 0.1]), tx.init(jnp.zeros(2)))[0]  # 1/4 is raised to 1 − 1/2, 1/0.1 lowered to 1 + 1/1
@@ -37,7 +38,7 @@ def scale_by_bounded_rms(
 
     def formula(u, nu, *, gradient, corrections, low, high):
         nu = ewma(b2, nu, abs_sq(gradient))
-        size = root(nu) + eps
+        size = root(plus(nu, eps_root)) + eps
         rate = jnp.where(size > 0, corrections / jnp.where(size > 0, size, 1), jnp.inf)
         return u * jnp.clip(rate, low, at_most_finite(high)), nu
 
