@@ -87,6 +87,7 @@ from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
+from gradtx._optimizers.dadapt import dadapt_adagrad, dadapt_adan, dadapt_lion, dadapt_sgd
 from gradtx._optimizers.diffgrad import diffgrad, scale_by_change
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
@@ -188,6 +189,7 @@ from gradtx._wrappers.chain import chain, identity, named_chain
 from gradtx._wrappers.clocks import own_clock
 from gradtx._wrappers.complex_parts import split_real_and_imaginary
 from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
+from gradtx._wrappers.dadapt import dadapt
 from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero
@@ -223,20 +225,21 @@ __all__ = [
     "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "cautious", "centralize",
     "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob", "conditionally_mask",
     "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
-    "curvature", "cyclic_schedule", "dadapt_adamw", "decay_of_half_life", "differentially_private_aggregate",
-    "diffgrad", "dog", "dowg", "dpsgd", "effective_window", "ema", "ema_params", "eval_params", "ewma",
-    "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage", "ftrl",
-    "function_of_step", "galore", "global_norm", "gradient_params", "grams", "grokfast", "guard_nonfinite",
-    "half_life", "has_updated", "hutchinson_estimator_diag_hessian", "hyperparameters", "identity",
-    "incremental_update", "init_empty_state", "initializers", "inject_hyperparams", "inject_stateful_hyperparams",
-    "interop", "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules", "keep_params_nonnegative", "lamb",
-    "laprop", "lars", "lbfgs", "linear_onecycle_schedule", "linear_schedule", "lion", "lion_momentum", "lookahead",
-    "lookahead_trace", "madgrad", "mars", "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema",
-    "measured", "measurements", "mechanize", "minimize", "mix_with_gradient", "momo", "momo_adam", "monitor",
-    "multi_normal", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov",
-    "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls",
-    "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam",
-    "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
+    "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad", "dadapt_adamw", "dadapt_adan", "dadapt_lion",
+    "dadapt_sgd", "decay_of_half_life", "differentially_private_aggregate", "diffgrad", "dog", "dowg", "dpsgd",
+    "effective_window", "ema", "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay", "fit",
+    "flatten", "foreign", "fork", "freeze", "fromage", "ftrl", "function_of_step", "galore", "global_norm",
+    "gradient_params", "grams", "grokfast", "guard_nonfinite", "half_life", "has_updated",
+    "hutchinson_estimator_diag_hessian", "hyperparameters", "identity", "incremental_update", "init_empty_state",
+    "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule",
+    "inverse_time_decay", "join_schedules", "keep_params_nonnegative", "lamb", "laprop", "lars", "lbfgs",
+    "linear_onecycle_schedule", "linear_schedule", "lion", "lion_momentum", "lookahead", "lookahead_trace",
+    "madgrad", "mars", "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema", "measured",
+    "measurements", "mechanize", "minimize", "mix_with_gradient", "momo", "momo_adam", "monitor", "multi_normal",
+    "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov", "nesterov_bias_correction",
+    "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls", "noisy_sgd", "normalize",
+    "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam", "optimistic_adam_v2",
+    "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
     "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
     "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "pnm", "polyak_sgd",
     "polynomial_schedule", "power_iteration", "prodigy", "project_params", "projections", "qhadam", "qhm", "radam",

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._rules.fields import real_zeros, zeros
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
-from gradtx._rules.vectors import dot, like, precision
+from gradtx._rules.vectors import dot, like, one_norm, precision
 from gradtx._rules.whole_tree import whole_tree
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decays, NonNegative
@@ -71,8 +70,7 @@ def dadapt_adamw(
         v = trees.map(lambda v, g: ewma(b2, v, abs_sq(g)), state["exp_avg_sq"], g)
         s = trees.map(lambda s, g: b * s + (1 - b) * like(rate, g) * g, state["grad_sum"], g)
         r = b * state["numerator_weighted"] + (1 - b) * gained
-        size = sum((jnp.sum(jnp.abs(x)).astype(d.dtype) for x in jax.tree.leaves(s)), start=jnp.zeros_like(d))
-        size = (1 - b) * size
+        size = (1 - b) * one_norm(s).astype(d.dtype)
         estimate = jnp.where(size > 0, r / jnp.where(size > 0, size, 1), 0)
         after = {"exp_avg": m, "exp_avg_sq": v, "grad_sum": s, "numerator_weighted": r}
         after["estim_lr"] = jnp.maximum(d, estimate)

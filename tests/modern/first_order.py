@@ -100,7 +100,12 @@ def slow(step):
     return jnp.sqrt(1 - 0.95 ** (jnp.asarray(step, float) + 1)).astype(jnp.float32).astype(float)
 
 
-LAPROP = (gx.scale_by_rms(**raw(1e-15, root=1e-15)), gx.scale_by_ewma(0.9), in_float32(lambda t: 1 / (1 - 0.9**t)), RATE)
+LAPROP = (
+    gx.scale_by_rms(**raw(1e-15, root=1e-15)),
+    gx.scale_by_ewma(0.9),
+    in_float32(lambda t: 1 / (1 - 0.9**t)),
+    RATE,
+)
 ADAM = (gx.scale_by_ewma(0.9), gx.bias_correction(0.9))
 AUTHORS = {"warmup_from": "one step"}
 

@@ -5,9 +5,6 @@ NOT_BUILT = {
     "pytorch_optimizer.MARS(lr=0.001, betas=[0.9, 0.999], mars_type=shampoo)": "not yet",
     "pytorch_optimizer.CAME(lr=0.001)": "not yet",
     "pytorch_optimizer.CAME(lr=0.001, weight_decay=0.01)": "not yet",
-    "pytorch_optimizer.DAdaptSGD(lr=1.0)": "not yet",
-    "pytorch_optimizer.DAdaptAdaGrad(lr=1.0)": "not yet",
-    "pytorch_optimizer.DAdaptLion(lr=1.0)": "not yet",
     "pytorch_optimizer.ScheduleFreeRAdam(lr=0.001, betas=[0.9, 0.999])": "not yet",
     "pytorch_optimizer.AdaMod(lr=0.001)": "not yet",
     "pytorch_optimizer.AdaShift(lr=0.001)": "not yet",
@@ -57,4 +54,5 @@ NOT_BUILT = {
     "pytorch_optimizer.AdaMuon(lr=0.02)": "not yet",
     "pytorch_optimizer.AdaGO(lr=0.02)": "not yet",
     "schedulefree.RAdamScheduleFree(lr=0.001, betas=[0.9, 0.999])": "not yet",
+    "pytorch_optimizer.DAdaptSGD(lr=1.0)": "dadapt_sgd, but for the float32 sums of that code: to 4e-8 (test_modern.py)",
 }
