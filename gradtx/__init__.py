@@ -40,6 +40,7 @@ from gradtx._links.momo import momo, momo_adam
 from gradtx._links.nans import zero_nans
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
+from gradtx._links.norm_history import clip_spikes, lengthen_to_average, steady_norm
 from gradtx._links.normalization import normalize, normalize_by_size, normalize_by_update_norm
 from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
 from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
@@ -117,14 +118,16 @@ from gradtx._optimizers.pnm import adapnm, pnm, scale_by_pnm
 from gradtx._optimizers.polyak import polyak_sgd, scale_by_polyak
 from gradtx._optimizers.quasi_hyperbolic import qhadam, qhm, scale_by_mixed_rms
 from gradtx._optimizers.radam import radam, scale_by_radam, scale_by_rectified_rms
+from gradtx._optimizers.ranger import ranger
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
-from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_sgd
+from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_radam, schedule_free_sgd
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
 from gradtx._optimizers.sophia import scale_by_sophia, sophia
 from gradtx._optimizers.stable_adamw import stable_adamw
+from gradtx._optimizers.stable_spam import stable_spam
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
@@ -156,6 +159,7 @@ from gradtx._schedules.decays import (
     polynomial_schedule,
     warmup_cosine_decay_schedule,
 )
+from gradtx._schedules.rectified import rectified_schedule
 from gradtx._schedules.schedule import Schedule, function_of_step, join_schedules, schedule, stretch
 from gradtx._schedules.warmups import (
     inverse_sqrt_schedule,
@@ -205,6 +209,7 @@ from gradtx._wrappers.measured import measured, measurements
 from gradtx._wrappers.mechanize import mechanize
 from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.precision import master_weights, with_state_dtype
+from gradtx._wrappers.restart import restart
 from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
@@ -223,7 +228,7 @@ __all__ = [
     "adamax", "adamaxw", "adamc", "adamp", "adamw", "adan", "adapnm", "adaptive_grad_clip", "add_corrected_decay",
     "add_decayed_weights", "add_noise", "ademamix", "adopt", "aggmo", "amsgrad", "apply_every", "apply_if_finite",
     "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "cautious", "centralize",
-    "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob", "conditionally_mask",
+    "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "clip_spikes", "cocob", "conditionally_mask",
     "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
     "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad", "dadapt_adamw", "dadapt_adan", "dadapt_lion",
     "dadapt_sgd", "decay_of_half_life", "differentially_private_aggregate", "diffgrad", "dog", "dowg", "dpsgd",
@@ -233,34 +238,35 @@ __all__ = [
     "hutchinson_estimator_diag_hessian", "hyperparameters", "identity", "incremental_update", "init_empty_state",
     "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule",
     "inverse_time_decay", "join_schedules", "keep_params_nonnegative", "lamb", "laprop", "lars", "lbfgs",
-    "linear_onecycle_schedule", "linear_schedule", "lion", "lion_momentum", "lookahead", "lookahead_trace",
-    "madgrad", "mars", "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema", "measured",
-    "measurements", "mechanize", "minimize", "mix_with_gradient", "momo", "momo_adam", "monitor", "multi_normal",
-    "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov", "nesterov_bias_correction",
-    "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls", "noisy_sgd", "normalize",
-    "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam", "optimistic_adam_v2",
-    "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
+    "lengthen_to_average", "linear_onecycle_schedule", "linear_schedule", "lion", "lion_momentum", "lookahead",
+    "lookahead_trace", "madgrad", "mars", "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema",
+    "measured", "measurements", "mechanize", "minimize", "mix_with_gradient", "momo", "momo_adam", "monitor",
+    "multi_normal", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov",
+    "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls",
+    "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam",
+    "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
     "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
     "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "pnm", "polyak_sgd",
     "polynomial_schedule", "power_iteration", "prodigy", "project_params", "projections", "qhadam", "qhm", "radam",
-    "real_zeros", "reduce_on_plateau", "reduce_variance", "remove_radial", "reset", "rmsprop", "root", "rprop",
-    "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam", "scale",
-    "scale_by_acprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
-    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_atan2_rms",
-    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms", "scale_by_change",
-    "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma",
-    "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs",
-    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares",
-    "scale_by_mixed_rms", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd",
-    "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_pnm",
-    "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss",
-    "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix",
-    "scale_by_sm3", "scale_by_sophia", "scale_by_stable_rms", "scale_by_stddev", "scale_by_trust_ratio",
-    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule", "schedule_free",
-    "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero",
-    "sgd", "sgdp", "sgdr_schedule", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
-    "skip_not_finite", "sm3", "snapshot", "sophia", "split_real_and_imaginary", "stable_adamw", "stateless",
-    "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing", "trace", "transformation", "tree",
+    "ranger", "real_zeros", "rectified_schedule", "reduce_on_plateau", "reduce_variance", "remove_radial", "reset",
+    "restart", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
+    "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
+    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
+    "scale_by_atan2_rms", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms",
+    "scale_by_change", "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg",
+    "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm",
+    "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms",
+    "scale_by_mean_squares", "scale_by_mixed_rms", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg",
+    "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms",
+    "scale_by_pnm", "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop",
+    "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign",
+    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_rms", "scale_by_stddev",
+    "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule",
+    "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_radam", "schedule_free_sgd",
+    "selective_transform", "set_to_zero", "sgd", "sgdp", "sgdr_schedule", "sign_sgd", "signum",
+    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
+    "split_real_and_imaginary", "stable_adamw", "stable_spam", "stateless", "stateless_with_tree_map",
+    "steady_norm", "stretch", "swa_params", "sweep", "testing", "trace", "transformation", "tree",
     "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
     "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
     "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule",

@@ -54,6 +54,11 @@ def in_float32(of_t):
     return gx.scale_by_schedule(lambda step: of_t(jnp.asarray(step, float) + 1).astype(jnp.float32).astype(float))
 
 
+def from_the_sixth(step):
+    """The rectification of steps at which ρₜ is 5 at least."""
+    return jnp.where(step < 5, 0.0, gx.rectified_schedule(1.0)(step))
+
+
 def weights_in_float32(beta, steps=40):
     """The decay of an average that is corrected as it goes, with weights that are summed in float32."""
     total, decays = np.float32(0), []
@@ -217,6 +222,32 @@ FIRST_ORDER = {
         gx.scale_by_ewma(0.99),
         gx.scale_by_rms(0.95, eps=lambda step: 1e-8 * slow(step), bias_correction=False),
         gx.scale_by_schedule(lambda step: 1 / slow(step)),
+        RATE,
+    ),
+    "pytorch_optimizer.AdaNorm(lr=0.001)": gx.chain(
+        gx.lengthen_to_average(0.95), *ADAM, gx.scale_by_rms(0.99, **raw(1e-8, 0.99, root=1e-15)), RATE
+    ),
+    "pytorch_optimizer.StableSPAM(lr=0.001)": gx.stable_spam(0.001),
+    "pytorch_optimizer.Ranger(lr=0.001)": gx.lookahead(
+        gx.chain(
+            gx.centralize(),
+            gx.scale_by_ewma(0.95),
+            gx.bias_correction(0.95),
+            gx.scale_by_rectified_rms(**raw(1e-5)),
+            gx.scale_by_schedule(lambda step: jnp.where(step < 5, -1.0, 1.0)),  # it ascends until it is rectified
+            RATE,
+        ),
+        6,
+    ),
+    "pytorch_optimizer.AdaBelief(lr=0.001, betas=[0.9, 0.999], rectify=True)": gx.chain(
+        gx.fork(
+            jnp.add,
+            gx.chain(
+                gx.scale_by_belief(eps=lambda step: 1e-8 * beside_the_raw_root(step)),
+                gx.scale_by_schedule(from_the_sixth),
+            ),
+            gx.chain(*ADAM, gx.scale_by_schedule(lambda step: jnp.where(step < 5, 1.0, 0.0))),
+        ),
         RATE,
     ),
 }
