@@ -21,7 +21,7 @@ from gradtx._links.dog import scale_by_dog, scale_by_dowg
 from gradtx._links.every import apply_every
 from gradtx._links.factored import scale_by_factored_rms
 from gradtx._links.grokfast import grokfast
-from gradtx._links.hessian_diagonal import hutchinson_estimator_diag_hessian
+from gradtx._links.hessian_diagonal import gauss_newton_bartlett_diag_hessian, hutchinson_estimator_diag_hessian
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
@@ -75,6 +75,7 @@ from gradtx._optimizers.adabound import adabound, scale_by_bounded_rms
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adafactor import adafactor
 from gradtx._optimizers.adagrad import adagrad
+from gradtx._optimizers.adahessian import adahessian, scale_by_adahessian
 from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
 from gradtx._optimizers.adam_atan2 import adam_atan2
 from gradtx._optimizers.adamc import adamc
@@ -122,6 +123,7 @@ from gradtx._optimizers.ranger import ranger
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_radam, schedule_free_sgd
+from gradtx._optimizers.schedule_free_plus import schedule_free_plus
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
@@ -224,16 +226,17 @@ __all__ = [
     "Decay", "Decays", "Dtype", "Fit", "GaLoreDimensionNumbers", "GradientTransformation", "Group",
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers",
     "OfStep", "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq",
-    "accumulate", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam", "adam_atan2",
-    "adamax", "adamaxw", "adamc", "adamp", "adamw", "adan", "adapnm", "adaptive_grad_clip", "add_corrected_decay",
-    "add_decayed_weights", "add_noise", "ademamix", "adopt", "aggmo", "amsgrad", "apply_every", "apply_if_finite",
-    "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "cautious", "centralize",
-    "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "clip_spikes", "cocob", "conditionally_mask",
-    "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
-    "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad", "dadapt_adamw", "dadapt_adan", "dadapt_lion",
-    "dadapt_sgd", "decay_of_half_life", "differentially_private_aggregate", "diffgrad", "dog", "dowg", "dpsgd",
-    "effective_window", "ema", "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay", "fit",
-    "flatten", "foreign", "fork", "freeze", "fromage", "ftrl", "function_of_step", "galore", "global_norm",
+    "accumulate", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian", "adam",
+    "adam_atan2", "adamax", "adamaxw", "adamc", "adamp", "adamw", "adan", "adapnm", "adaptive_grad_clip",
+    "add_corrected_decay", "add_decayed_weights", "add_noise", "ademamix", "adopt", "aggmo", "amsgrad",
+    "apply_every", "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params",
+    "bias_correction", "cautious", "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm",
+    "clip_spikes", "cocob", "conditionally_mask", "conditionally_transform", "constant_schedule",
+    "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad",
+    "dadapt_adamw", "dadapt_adan", "dadapt_lion", "dadapt_sgd", "decay_of_half_life",
+    "differentially_private_aggregate", "diffgrad", "dog", "dowg", "dpsgd", "effective_window", "ema", "ema_params",
+    "eval_params", "ewma", "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze",
+    "fromage", "ftrl", "function_of_step", "galore", "gauss_newton_bartlett_diag_hessian", "global_norm",
     "gradient_params", "grams", "grokfast", "guard_nonfinite", "half_life", "has_updated",
     "hutchinson_estimator_diag_hessian", "hyperparameters", "identity", "incremental_update", "init_empty_state",
     "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule",
@@ -250,8 +253,8 @@ __all__ = [
     "polynomial_schedule", "power_iteration", "prodigy", "project_params", "projections", "qhadam", "qhm", "radam",
     "ranger", "real_zeros", "rectified_schedule", "reduce_on_plateau", "reduce_variance", "remove_radial", "reset",
     "restart", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
-    "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
-    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
+    "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adahessian",
+    "scale_by_adam", "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
     "scale_by_atan2_rms", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms",
     "scale_by_change", "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg",
     "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm",
@@ -262,13 +265,13 @@ __all__ = [
     "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign",
     "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_rms", "scale_by_stddev",
     "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule",
-    "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_radam", "schedule_free_sgd",
-    "selective_transform", "set_to_zero", "sgd", "sgdp", "sgdr_schedule", "sign_sgd", "signum",
-    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
-    "split_real_and_imaginary", "stable_adamw", "stable_spam", "stateless", "stateless_with_tree_map",
-    "steady_norm", "stretch", "swa_params", "sweep", "testing", "trace", "transformation", "tree",
-    "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
-    "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
+    "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_plus",
+    "schedule_free_radam", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdp",
+    "sgdr_schedule", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3",
+    "snapshot", "sophia", "split_real_and_imaginary", "stable_adamw", "stable_spam", "stateless",
+    "stateless_with_tree_map", "steady_norm", "stretch", "swa_params", "sweep", "testing", "trace",
+    "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
+    "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
     "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule",
     "whole_tree", "with_extra_args_support", "with_gradient_signs", "with_hyperparams", "with_state_dtype", "yogi",
     "zero_nans", "zeros",
