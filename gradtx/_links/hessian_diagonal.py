@@ -55,15 +55,15 @@ def hutchinson_estimator_diag_hessian(random_seed: Seed = 0, *, has_aux: bool = 
 def gauss_newton_bartlett_diag_hessian(random_seed: Seed = 0) -> Rule:
     """The Gauss–Newton–Bartlett estimate of the diagonal of the Hessian of a cross-entropy, in place of the update.
 
-        u ← B ĝ ∘ ĝ,   ĝ = ∇ mean CE(logits(θ), ŷ),   ŷ drawn from softmax(logits(θ));   its mean is the diagonal of
-                                                                              Gauss–Newton, which is not negative
+        u ← B ĝ ∘ ĝ,   ĝ = ∇ mean CE(logits(θ), ŷ),   ŷ drawn from softmax(logits(θ))
 
-    ``logits_fn`` is a keyword of ``update``, a function of the parameters (and of extra keywords, where it takes them)
-    that returns the logits of a batch, classes last; B is how many rows they have. It takes one gradient more. The labels are drawn, not those of the data: the
-    square of the gradient itself is another thing, the empirical Fisher. In `sophia` it takes the place of Hutchinson's
-    estimate: ``hessian_diagonal_fn``. The draws follow from ``random_seed``. Source: Liu et al. 2023, Algorithm 2; Wei,
-    Kakade & Ma 2020. State: none but the chain's count and key. Raises `TransformationError`: no ``params`` or
-    ``logits_fn``, a complex leaf, logits without an axis of classes.
+    Its mean is the diagonal of the Gauss–Newton matrix, which is not negative. ``logits_fn`` is a keyword of ``update``,
+    a function of the parameters (and of extra keywords, where it takes them) that returns the logits of a batch,
+    classes last; B is how many rows they have. It takes one gradient more. The trap: labels are drawn, not those of the
+    data; the square of the gradient itself is another thing, the empirical Fisher. For `sophia` it is a
+    ``hessian_diagonal_fn``. The draws follow from ``random_seed``. Source: Liu et al. 2023, Algorithm 2; Wei, Kakade &
+    Ma 2020. State: none but the chain's count and key. Raises `TransformationError`: no ``params`` or ``logits_fn``, a
+    complex leaf, logits without an axis of classes.
 
     >>> tx, x = gauss_newton_bartlett_diag_hessian(), jnp.array([0.0])
     >>> f = jax.tree_util.Partial(lambda x: jnp.stack([x, -x], 1))  # of two classes; their log-odds are 2x
@@ -73,17 +73,12 @@ def gauss_newton_bartlett_diag_hessian(random_seed: Seed = 0) -> Rule:
 
     def update(updates: Tree, state: Any, *, params: Tree, key: Any, logits_fn: Any) -> Any:
         _check_real(params)
-        at = varying_as(params, updates)
-        logits = logits_fn(at)
+        logits, back = jax.vjp(logits_fn, varying_as(params, updates))
         if jnp.ndim(logits) < 1:
             raise TransformationError(f"logits_fn: expected logits with classes last, found shape {jnp.shape(logits)}")
-        labels = jax.random.categorical(key, jax.lax.stop_gradient(logits))
-
-        def loss(at: Tree) -> jax.Array:
-            chances = jax.nn.log_softmax(logits_fn(at))
-            return -jnp.mean(jnp.take_along_axis(chances, labels[..., None], axis=-1))
-
-        gradient = jax.grad(loss)(at) if jax.tree.leaves(at) else at
+        labels = jax.random.categorical(key, logits)
+        missed = jax.nn.softmax(logits) - jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        (gradient,) = back(missed / labels.size)
         return trees.map(lambda u, g: (labels.size * g**2).astype(u.dtype), updates, gradient), state
 
     return with_outputs(whole_tree(update, seed=random_seed), "logits_fn")

@@ -13,7 +13,7 @@ from gradtx._rules.vectors import precision
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
-OWN = ("value", "grad", "value_fn", "obj_fn", "grad_fn", "logits_fn")  # keywords of update that are never passed to value_fn
+OWN = ("value", "grad", "value_fn", "obj_fn", "grad_fn", "logits_fn")  # keywords that are never passed to value_fn
 
 
 def with_objective(rule: Rule, *, has_aux: bool, names: tuple[str, ...] = ("value_fn",)) -> Rule:
