@@ -57,13 +57,13 @@ def gauss_newton_bartlett_diag_hessian(random_seed: Seed = 0) -> Rule:
 
         u ← B ĝ ∘ ĝ,   ĝ = ∇ mean CE(logits(θ), ŷ),   ŷ drawn from softmax(logits(θ))
 
-    Its mean is the diagonal of the Gauss–Newton matrix, which is not negative. ``logits_fn`` is a keyword of ``update``,
-    a function of the parameters (and of extra keywords, where it takes them) that returns the logits of a batch,
-    classes last; B is how many rows they have. It takes one gradient more. The trap: labels are drawn, not those of the
-    data; the square of the gradient itself is another thing, the empirical Fisher. For `sophia` it is a
-    ``hessian_diagonal_fn``. The draws follow from ``random_seed``. Source: Liu et al. 2023, Algorithm 2; Wei, Kakade &
-    Ma 2020. State: none but the chain's count and key. Raises `TransformationError`: no ``params`` or ``logits_fn``, a
-    complex leaf, logits without an axis of classes.
+    Its mean is the diagonal of the Gauss–Newton matrix, which is not negative. ``logits_fn`` is a keyword of
+    ``update``, a function of the parameters (and of extra keywords, where it takes them) that returns the logits of
+    a batch, classes last; B is how many rows they have. It takes one gradient more. The trap: labels are drawn, not
+    those of the data; the square of the gradient itself is another thing, the empirical Fisher. For `sophia` it is
+    a ``hessian_diagonal_fn``. The draws follow from ``random_seed``. Source: Liu et al. 2023, Algorithm 2; Wei,
+    Kakade & Ma 2020. State: none but the chain's count and key. Raises `TransformationError`: no ``params`` or
+    ``logits_fn``, a complex leaf, logits without an axis of classes.
 
     >>> tx, x = gauss_newton_bartlett_diag_hessian(), jnp.array([0.0])
     >>> f = jax.tree_util.Partial(lambda x: jnp.stack([x, -x], 1))  # of two classes; their log-odds are 2x

@@ -62,12 +62,13 @@ def schedule_free_plus(
         size = ewma(polyak_decay, state["size"], math.sqrt(math.pi / 2) * one_norm(updates).astype(real))
         ahead = dot(updates, trees.map(lambda z, x: z - x, state["z"], state["x"])).astype(real)
         gap = jnp.maximum(jnp.asarray(value).astype(real) + b1 * ahead, 0)
-        under = size / (1 - polyak_decay ** t.astype(real))
+        time = t.astype(real)
+        under = size / (1 - polyak_decay**time)
         rate = learning_rate * jnp.where(under > 0, gap / jnp.where(under > 0, under, 1), 0)
 
         largest = jnp.maximum(state["max_lr"], rate)
-        weight = t.astype(real) ** r * jnp.where(largest > 0, jnp.where(largest > 0, largest, 1) ** weight_lr_power, 0)
-        averaging = t > average_from
+        weight = time**r * jnp.where(largest > 0, jnp.where(largest > 0, largest, 1) ** weight_lr_power, 0)
+        averaging = time > average_from
         total = state["weight_sum"] + jnp.where(averaging, weight, 0)
         share = jnp.where(averaging, jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0), 1)
 
