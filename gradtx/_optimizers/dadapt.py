@@ -142,7 +142,7 @@ def dadapt_adan(
     weight_decay: NonNegative = 0.0,
     growth_rate: NonNegative = None,
 ) -> Rule:
-    """Adan whose rate is a lower bound of the distance from the start to the solution.
+    """Adan whose rate is an estimate of the distance from the start to the solution.
 
         γ = dα;   m = β₁m + (1 − β₁)γgₜ;   v = β₂v + (1 − β₂)γ(gₜ − gₜ₋₁),   g₀ = g₁
         n = β₃n + (1 − β₃)|gₜ + β₂(gₜ − gₜ₋₁)|²;   s = β₃s + (1 − β₃)γgₜ
@@ -150,10 +150,11 @@ def dadapt_adan(
         u ← −(m + β₂v)/(√n + ε) − λγθ
 
     α is ``learning_rate``, which only scales the estimate; β₁, β₂, β₃ are ``betas``, ε ``eps``, λ ``weight_decay``; d
-    starts from ``estim_lr0``, and with ``growth_rate`` grows by this factor a step at most. (The authors' program has
-    the fourth power in n; Adan has the second.) Measures ``estim_lr``, d. Source: Defazio & Mishchenko 2023, Algorithm
-    5; Xie et al. 2022, Algorithm 1. State: ``m``, ``v``, ``n``, ``g`` (gₜ₋₁), ``grad_sum`` (s), like the parameters,
-    ``n`` real; ``estim_lr`` (d), ``denominator`` (r). Raises `TransformationError`: no ``params``.
+    starts from ``estim_lr0``, and with ``growth_rate`` grows by this factor a step at most. The trap: d is no bound
+    here, and may be longer than that distance. (The authors' program has the fourth power in n; Adan has the second.)
+    Measures ``estim_lr``, d. Source: Defazio & Mishchenko 2023, Algorithm 5; Xie et al. 2022, Algorithm 1. State:
+    ``m``, ``v``, ``n``, ``g`` (gₜ₋₁), ``grad_sum`` (s), like the parameters, ``n`` real; ``estim_lr`` (d),
+    ``denominator`` (r). Raises `TransformationError`: no ``params``.
 
     >>> tx, x = dadapt_adan(betas=(0.0, 0.0, 0.0), estim_lr0=0.5, eps=0.0), jnp.array([1.0])
     >>> tx.update(jnp.array([4.0]), tx.init(x), x)[0]  # a step of length d
