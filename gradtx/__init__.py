@@ -14,17 +14,19 @@ from gradtx._links.centralization import centralize
 from gradtx._links.clipping import clip, clip_by_block_rms, clip_by_global_norm
 from gradtx._links.constraints import keep_params_nonnegative
 from gradtx._links.corrected_decay import add_corrected_decay
-from gradtx._links.dadapt import dadapt_adamw
+from gradtx._links.dadapt import dadapt_adagrad, dadapt_adamw, dadapt_adan, dadapt_sgd
 from gradtx._links.decay import add_decayed_weights
 from gradtx._links.distance import scale_by_distance_over_gradients
 from gradtx._links.dog import scale_by_dog, scale_by_dowg
 from gradtx._links.every import apply_every
 from gradtx._links.factored import scale_by_factored_rms
+from gradtx._links.ftrl import ftrl
 from gradtx._links.grokfast import grokfast
 from gradtx._links.hessian_diagonal import gauss_newton_bartlett_diag_hessian, hutchinson_estimator_diag_hessian
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
+from gradtx._links.lion_momentum import lion_momentum
 from gradtx._links.mixing import mix_with_gradient
 from gradtx._links.moments import (
     bias_correction,
@@ -89,19 +91,18 @@ from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
-from gradtx._optimizers.dadapt import dadapt_adagrad, dadapt_adan, dadapt_lion, dadapt_sgd
+from gradtx._optimizers.dadapt_lion import dadapt_lion
 from gradtx._optimizers.diffgrad import diffgrad, scale_by_change
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
 from gradtx._optimizers.fromage import fromage
-from gradtx._optimizers.ftrl import ftrl
 from gradtx._optimizers.galore import galore, scale_by_galore
 from gradtx._optimizers.grams import grams
 from gradtx._optimizers.lamb import lamb
 from gradtx._optimizers.laprop import laprop
 from gradtx._optimizers.lars import lars
 from gradtx._optimizers.lbfgs import lbfgs
-from gradtx._optimizers.lion import lion, lion_momentum, scale_by_lion
+from gradtx._optimizers.lion import lion, scale_by_lion
 from gradtx._optimizers.madgrad import madgrad, scale_by_madgrad
 from gradtx._optimizers.mars import mars
 from gradtx._optimizers.muon import muon, scale_by_muon
@@ -123,7 +124,7 @@ from gradtx._optimizers.ranger import ranger
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_radam, schedule_free_sgd
-from gradtx._optimizers.schedule_free_plus import schedule_free_plus
+from gradtx._optimizers.schedule_free_adamc import schedule_free_adamc
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
@@ -213,6 +214,7 @@ from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.precision import master_weights, with_state_dtype
 from gradtx._wrappers.restart import restart
 from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
+from gradtx._wrappers.schedule_free_plus import schedule_free_plus
 from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 
@@ -265,10 +267,10 @@ __all__ = [
     "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign",
     "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_rms", "scale_by_stddev",
     "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule",
-    "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_plus",
-    "schedule_free_radam", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdp",
-    "sgdr_schedule", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3",
-    "snapshot", "sophia", "split_real_and_imaginary", "stable_adamw", "stable_spam", "stateless",
+    "schedule_free", "schedule_free_adamc", "schedule_free_adamw", "schedule_free_eval_params",
+    "schedule_free_plus", "schedule_free_radam", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd",
+    "sgdp", "sgdr_schedule", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite",
+    "sm3", "snapshot", "sophia", "split_real_and_imaginary", "stable_adamw", "stable_spam", "stateless",
     "stateless_with_tree_map", "steady_norm", "stretch", "swa_params", "sweep", "testing", "trace",
     "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
     "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",

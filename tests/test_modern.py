@@ -117,7 +117,7 @@ DIFFERENCES = {
         {},
     ),
     "schedule_free_plus": (
-        gx.schedule_free_plus(0.1, RISING, 0.1, r=1.0, polyak_decay=0.5, average_from=2),
+        gx.schedule_free_adamc(0.1, RISING, weight_decay=0.1, r=1.0, polyak_decay=0.5, average_from=2),
         functools.partial(
             M.schedule_free_plus, value=1.5, rate=0.1, beta=rising, weight_decay=0.1, r=1.0, polyak=0.5, wait=2
         ),
@@ -303,7 +303,7 @@ def test_schedule_free_plus_needs_no_rate():
         updates, state = tx.update(gradient, state, y, value=value)
         return (y + updates, state), None
 
-    tx, start = gx.schedule_free_plus(), jnp.zeros(2)
+    tx, start = gx.schedule_free_adamc(), jnp.zeros(2)
     (y, state), _ = jax.lax.scan(step, (start, tx.init(start)), length=300)
     assert loss(gx.eval_params(tx, y, state)) < 1e-2 * loss(start)
 

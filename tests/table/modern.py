@@ -128,7 +128,7 @@ MODERN = [
     Row("with_gradient_signs and grams", gx.chain(gx.with_gradient_signs(), gx.grams(0.1))),
     Row("scale_by_atan2_rms and adam_atan2", gx.chain(gx.scale_by_atan2_rms(), gx.adam_atan2(0.1))),
     Row("add_corrected_decay and adamc", gx.chain(gx.add_corrected_decay(0.1, FALLING, 0.1), gx.adamc(FALLING, 0.1))),
-    Row("scale_by_stable_rms and stable_adamw", gx.chain(gx.scale_by_stable_rms(), gx.stable_adamw(0.1))),
+    Row("stable_adamw and its link", gx.chain(gx.stable_adamw(0.1), gx.scale_by_stable_rms(weight_decay=0.1))),
     Row(
         "quasi-hyperbolic links, qhm and qhadam",
         gx.chain(gx.mix_with_gradient(), gx.scale_by_mixed_rms(0.9, 0.5), gx.qhm(0.1), gx.qhadam(0.1)),
@@ -176,9 +176,10 @@ MODERN = [
     Row("restart", gx.restart(gx.adam(FALLING), 2)),
     Row("ranger", gx.ranger(0.1, sync_period=2), tolerance=OF_PARAMS),
     Row("schedule_free_radam", gx.schedule_free_radam(0.1, b2=0.9, weight_decay=0.1), tolerance=OF_PARAMS),
+    Row("schedule_free_plus", gx.schedule_free_plus(gx.trace(0.5), 0.01, RISING), extra=VALUE, tolerance=OF_PARAMS),
     Row(
-        "schedule_free_plus",
-        gx.schedule_free_plus(0.1, RISING, 0.1, r=1.0, polyak_decay=0.5, average_from=2),
+        "schedule_free_adamc",
+        gx.schedule_free_adamc(0.1, weight_decay=0.1, r=1.0, polyak_decay=0.5, average_from=2),
         extra=VALUE,
         tolerance=OF_PARAMS,
     ),

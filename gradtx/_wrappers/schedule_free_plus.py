@@ -7,21 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._links.moments import bias_correction, scale_by_ewma
-from gradtx._links.second_moments import scale_by_rms
 from gradtx._rules.around import around
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._rules.vectors import dot, like, one_norm, precision
 from gradtx._value.floating import ewma
 from gradtx._value.marks import Decay, Link, NonNegative
-from gradtx._wrappers.chain import chain
-
-ADAM = chain(scale_by_ewma(0.9), bias_correction(0.9), scale_by_rms(0.95))
 
 
 @transformation
 def schedule_free_plus(
+    base_optimizer: Link,
     learning_rate: NonNegative = 1.0,
     b1: Decay = 0.9,
     weight_decay: NonNegative = 0.0,
@@ -29,9 +25,8 @@ def schedule_free_plus(
     r: NonNegative = 0.0,
     polyak_decay: Decay = 0.0,
     average_from: NonNegative = 0.0,
-    base_optimizer: Link = ADAM,
 ) -> Late:
-    """Schedule-Free AdamC whose rate is Polyak's step size: nothing of it has to be tuned to the length of the run.
+    """Schedule-Free with Polyak's step size, and a decay that goes with its square: nothing is tuned to a length.
 
         γ = α max(f + β⟨g, z − x⟩, 0)/(√(π/2) ‖g‖₁);   z ← z − γ base(g) − λγ²y
         c = w/Σw,   w = tʳ(largest γ so far)^p;   x ← (1 − c)x + cz;   y ← βx + (1 − β)z
@@ -40,13 +35,13 @@ def schedule_free_plus(
     ``update``, which should be near 0 at its least; α is ``learning_rate``, λ ``weight_decay`` (20 to 50 are usual), p
     ``weight_lr_power``, β ``b1``, which may be a schedule: the paper's goes from 0.9 to 0.965, ``1.0 -
     exponential_decay(0.1, steps, 0.35, end_value=0.035)``. With ``polyak_decay`` ‖g‖₁ is a corrected average. For the
-    first ``average_from`` steps x is z. ``base_optimizer`` is a direction, by default Adam's. Measures
+    first ``average_from`` steps x is z. ``base_optimizer`` is a direction, such as `scale_by_adam`. Measures
     ``learning_rate``, γ. Source: Defazio 2026, the program of Schedule-Free+. State: ``inner``; ``x``, ``z``, like the
     parameters in float32 at least; ``weight_sum``, ``max_lr``, ``size`` (of g), ``lr`` (γ). Raises
     `TransformationError`: no ``params`` or ``value``.
 
     >>> from gradtx import identity
-    >>> tx, y = schedule_free_plus((jnp.pi / 2) ** 0.5, base_optimizer=identity()), jnp.array([4.0])
+    >>> tx, y = schedule_free_plus(identity(), (jnp.pi / 2) ** 0.5), jnp.array([4.0])
     >>> tx.update(jnp.array([2.0]), tx.init(y), y, value=3.0)[0].round(4)  # γ = 3/2
     Array([-3.], dtype=float32)
     """
