@@ -52,8 +52,8 @@ LOOKS_AT_LEAVES = {
     "adahessian with labels that are drawn": "it looks at whole leaves",
 } | dict.fromkeys(
     (
-        "adaptive_grad_clip", "novograd", "ranger", "remove_radial, adamp and sgdp", "scale_by_novograd", "scale_by_sm3",
-        "sm3", "stable_adamw and its link",
+        "adaptive_grad_clip", "novograd", "ranger", "remove_radial, adamp and sgdp", "scale_by_novograd",
+        "scale_by_sm3", "sm3", "stable_adamw and its link",
     ),
     "its formula uses reduce_sum, which is not elementwise",
 ) | dict.fromkeys(

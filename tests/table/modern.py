@@ -128,7 +128,7 @@ MODERN = [
     Row("with_gradient_signs and grams", gx.chain(gx.with_gradient_signs(), gx.grams(0.1))),
     Row("scale_by_atan2_rms and adam_atan2", gx.chain(gx.scale_by_atan2_rms(), gx.adam_atan2(0.1))),
     Row("add_corrected_decay and adamc", gx.chain(gx.add_corrected_decay(0.1, FALLING, 0.1), gx.adamc(FALLING, 0.1))),
-    Row("stable_adamw and its link", gx.chain(gx.stable_adamw(0.1), gx.scale_by_stable_rms(weight_decay=0.1))),
+    Row("stable_adamw and its link", gx.chain(gx.scale_by_stable_rms(eps=0.1), gx.stable_adamw(0.1))),
     Row(
         "quasi-hyperbolic links, qhm and qhadam",
         gx.chain(gx.mix_with_gradient(), gx.scale_by_mixed_rms(0.9, 0.5), gx.qhm(0.1), gx.qhadam(0.1)),
