@@ -191,6 +191,102 @@ def sm3_of_averages(b1=0.9, b2=0.9, eps=1e-30):
     return per_leaf(formula, mu=zeros, nu=start)
 
 
+@transformation
+def exadam(b1=0.9, b2=0.999, eps=1e-8):
+    """EXAdam: corrections of Adam's moments by each other."""
+
+    def formula(u, mu, nu, *, t):
+        mu, nu = ewma(b1, mu, u), ewma(b2, nu, u**2)
+        first, second = b1**t, b2**t
+        by_nu, by_mu = 1 + nu / (nu + eps) * second, 1 + mu**2 / (mu**2 + eps) * first
+        size = root(by_mu * nu / (1 - second)) + eps
+        return by_nu * (mu + u) / (1 - first) / size, mu, nu
+
+    return per_leaf(formula, mu=zeros, nu=real_zeros)
+
+
+def along(x):
+    """Columns of length one, as PyTorch's ``normalize`` makes them."""
+    return x / jnp.maximum(jnp.sqrt(jnp.sum(x**2, 0, keepdims=True)), 1e-12)
+
+
+@transformation
+def damped_by_agreement(decay=0.9, rate=0.9, eps=1e-8, *, first=True):
+    """TAM: momentum of gradients, damped where they disagree with it; with ``first`` it starts from the first."""
+
+    def formula(u, s, trace, *, t):
+        trace = jnp.where((t == 1) & first, u, trace)
+        s = ewma(rate, s, along(trace) * along(u))
+        trace = decay * trace + ((1 + s) / 2 + eps) * u
+        return trace, s, trace
+
+    return per_leaf(formula, s=zeros, trace=zeros)
+
+
+@transformation
+def ano(b1=0.92, b2=0.99, eps=1e-8):
+    """Ano: the gradient's size in momentum's direction, over Yogi's denominator in another form."""
+
+    def formula(u, mu, nu, *, t):
+        mu = ewma(b1, mu, u)
+        nu = b2 * nu + (1 - b2) * jnp.sign(u**2 - nu) * u**2
+        return jnp.abs(u) * jnp.sign(mu) / (root(nu / (1 - b2**t)) + eps), mu, nu
+
+    return per_leaf(formula, mu=zeros, nu=real_zeros)
+
+
+@transformation
+def bcos(beta=0.9, eps=1e-6):
+    """BCOS as recorded: momentum over the size that is expected of the next, from the momentum itself."""
+
+    def formula(u, mu, *, t):
+        mu = jnp.where(t == 1, u, mu)
+        mu = ewma(beta, mu, u)
+        square = (3 * beta**2 - 2 * beta**3) * mu**2 + (1 - beta) ** 2 * u**2 + 2 * beta * (1 - beta) ** 2 * mu * u
+        return mu / (root(square) + eps), mu
+
+    return per_leaf(formula, mu=zeros)
+
+
+@transformation
+def dual_adam(b1=0.9, b2=0.999, eps=1e-8, switch_rate=0.01):
+    """DualAdam: at first it multiplies by Adam's denominator, and divides more and more."""
+
+    def formula(u, nu, *, gradient, t):
+        nu = ewma(b2, nu, gradient**2)
+        size, share = root(nu / (1 - b2**t)) + eps, jnp.maximum(0, 1 - t * switch_rate)
+        return u / (1 - b1**t) * jnp.where(share >= switch_rate, (1 - share) / size + share * size, 1 / size), nu
+
+    return per_leaf(formula, nu=real_zeros)
+
+
+@transformation
+def adamg(learning_rate=1e-3, b1=0.95, b2=0.999, b3=0.95, eps=1e-8, p=0.2, q=0.24):
+    """AdamG: a rate from the golden step size, p νᑫ."""
+
+    def formula(u, mu, nu, golden, *, t):
+        nu = ewma(b2, nu, u**2)
+        golden = ewma(b3, golden, p * jnp.where(nu > 0, jnp.where(nu > 0, nu, 1) ** q, 0))
+        mu = b1 * mu + (1 - b1) * golden * u
+        rate = jnp.minimum(learning_rate, 1 / jnp.sqrt(t)) / (1 - b1**t)
+        return -rate * mu / (root(nu / (1 - b2**t)) + eps), mu, nu, golden
+
+    return per_leaf(formula, mu=zeros, nu=real_zeros, golden=real_zeros)
+
+
+@transformation
+def srmm(learning_rate=1e-3, beta=0.5, memory=100.0):
+    """SRMM: averages of gradients and parameters, whose weights fall, and begin anew."""
+
+    def formula(u, mean, slow, *, param, t):
+        weight = (t % memory + 1) ** -beta
+        mean, slow = mean + weight * (u - mean), slow + weight * (param - slow)
+        slow = slow - learning_rate * mean
+        return slow - param, mean, slow
+
+    return per_leaf(formula, mean=zeros, slow=zeros)
+
+
 AVERAGE = gx.scale_by_ewma(0.9)
 WRITTEN = {
     "pytorch_optimizer.Lion(lr=0.001, betas=[0.9, 0.999], cautious=True)": gx.chain(
@@ -209,4 +305,14 @@ WRITTEN = {
     "pytorch_optimizer.AdaShift(lr=0.001)": gx.chain(adashift(), RATE),
     "pytorch_optimizer.LaProp(lr=0.001, betas=[0.9, 0.999], centered=True)": gx.chain(laprop_centered(), RATE),
     "pytorch_optimizer.SM3(lr=0.001, momentum=0.9, beta=0.9)": gx.chain(sm3_of_averages(), RATE),
+    "pytorch_optimizer.EXAdam(lr=0.001, betas=[0.9, 0.999])": gx.chain(exadam(), RATE),
+    "pytorch_optimizer.TAM(lr=0.001)": gx.chain(damped_by_agreement(), RATE),
+    "pytorch_optimizer.AdaTAM(lr=0.001)": gx.chain(
+        damped_by_agreement(first=False), gx.scale_by_rms(bias_correction=False), RATE
+    ),
+    "pytorch_optimizer.Ano(lr=0.001)": gx.chain(ano(), RATE),
+    "pytorch_optimizer.BCOS(lr=0.001)": gx.chain(bcos(), gx.add_decayed_weights(0.1), RATE),
+    "pytorch_optimizer.DualAdam(lr=0.001)": gx.chain(AVERAGE, dual_adam(), RATE),
+    "pytorch_optimizer.AdamG(lr=0.001)": adamg(),
+    "pytorch_optimizer.SRMM(lr=0.001)": srmm(),
 }
