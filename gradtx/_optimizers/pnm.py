@@ -9,7 +9,7 @@ from gradtx._rules.fields import zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
-from gradtx._value.floating import ewma
+from gradtx._value.floating import ewma, root
 from gradtx._value.marks import Decay, NonNegative
 from gradtx._wrappers.chain import chain
 
@@ -28,10 +28,10 @@ def scale_by_pnm(decay: Decay = 0.9, beta0: NonNegative = 1.0) -> Rule:
     >>> tx.update(jnp.array([8.0]), state)[0].round(4)  # (2·6 − 3)/√5
     Array([4.0249], dtype=float32)
     """
-    size = jnp.sqrt((1 + jnp.asarray(beta0)) ** 2 + jnp.asarray(beta0) ** 2)
 
     def formula(u, newer, older):
         now = ewma(decay * decay, older, u)
+        size = root((1 + beta0) ** 2 + beta0**2)
         return ((1 + beta0) * now - beta0 * newer) / size.astype(jnp.real(u).dtype), now, newer
 
     return per_leaf(formula, newer=zeros, older=zeros)
