@@ -9,21 +9,27 @@ import typing
 
 from gradtx import tree
 from gradtx._links.adaptive_clipping import adaptive_grad_clip, unitwise_clip, unitwise_norm
+from gradtx._links.atan2 import scale_by_atan2_rms
 from gradtx._links.cautious_decay import add_cautious_decayed_weights
 from gradtx._links.centralization import centralize
 from gradtx._links.clipping import clip, clip_by_block_rms, clip_by_global_norm, clip_by_leaf_norm
 from gradtx._links.constraints import keep_params_nonnegative
-from gradtx._links.dadapt import dadapt_adamw
+from gradtx._links.corrected_decay import add_corrected_decay
+from gradtx._links.dadapt import dadapt_adagrad, dadapt_adamw, dadapt_adan, dadapt_sgd
 from gradtx._links.decay import add_decayed_weights
 from gradtx._links.decoupled_decay import decay_params, decay_to_start
 from gradtx._links.distance import scale_by_distance_over_gradients
 from gradtx._links.dog import scale_by_dog, scale_by_dowg
 from gradtx._links.every import apply_every
 from gradtx._links.factored import scale_by_factored_rms
-from gradtx._links.hessian_diagonal import hutchinson_estimator_diag_hessian
+from gradtx._links.ftrl import ftrl
+from gradtx._links.grokfast import grokfast
+from gradtx._links.hessian_diagonal import gauss_newton_bartlett_diag_hessian, hutchinson_estimator_diag_hessian
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
+from gradtx._links.lion_momentum import lion_momentum
+from gradtx._links.mixing import mix_with_gradient
 from gradtx._links.moments import (
     bias_correction,
     ema,
@@ -38,6 +44,7 @@ from gradtx._links.momo import momo, momo_adam
 from gradtx._links.nans import zero_nans
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
+from gradtx._links.norm_history import clip_spikes, lengthen_to_average, steady_norm
 from gradtx._links.normalization import normalize, normalize_by_size, normalize_by_update_norm
 from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
 from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
@@ -46,6 +53,7 @@ from gradtx._links.plateau import reduce_on_plateau
 from gradtx._links.privacy import differentially_private_aggregate
 from gradtx._links.prodigy import prodigy
 from gradtx._links.projected import project_params
+from gradtx._links.projection import remove_radial
 from gradtx._links.relative import row_floor, scale_to_params
 from gradtx._links.scaling import scale, scale_by_falling_rate, scale_by_learning_rate, scale_by_schedule, scale_by_sign
 from gradtx._links.second_moments import (
@@ -56,8 +64,11 @@ from gradtx._links.second_moments import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gradtx._links.signs import with_gradient_signs
+from gradtx._links.stable_rms import scale_by_stable_rms
 from gradtx._links.stateless import init_empty_state, stateless, stateless_with_tree_map
 from gradtx._links.trust_ratio import scale_by_trust_ratio
+from gradtx._links.variance_reduction import reduce_variance
 from gradtx._links.z_score import clip_by_z_score
 from gradtx._numeric.gradients import scale_gradient, value_and_grad_from_state
 from gradtx._numeric.linear_algebra import matrix_inverse_pth_root, nnls, power_iteration
@@ -66,27 +77,38 @@ from gradtx._numeric.safe import safe_increment, safe_int32_increment, safe_norm
 from gradtx._numeric.targets import incremental_update, periodic_update
 from gradtx._optimizers.acprop import acprop, scale_by_acprop
 from gradtx._optimizers.adabelief import adabelief, scale_by_belief
+from gradtx._optimizers.adabound import adabound, scale_by_bounded_rms
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adafactor import adafactor
 from gradtx._optimizers.adagrad import adagrad
+from gradtx._optimizers.adahessian import adahessian, scale_by_adahessian
 from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
+from gradtx._optimizers.adam_atan2 import adam_atan2
+from gradtx._optimizers.adamc import adamc
+from gradtx._optimizers.adamp import adamp, sgdp
 from gradtx._optimizers.adamw import adamaxw, adamw, nadamw
 from gradtx._optimizers.adan import adan, scale_by_adan
 from gradtx._optimizers.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
 from gradtx._optimizers.adopt import adopt, scale_by_adopt
+from gradtx._optimizers.aggmo import aggmo
 from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
+from gradtx._optimizers.dadapt_lion import dadapt_lion
+from gradtx._optimizers.diffgrad import diffgrad, scale_by_change
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
 from gradtx._optimizers.fromage import fromage
 from gradtx._optimizers.galore import galore, scale_by_galore
+from gradtx._optimizers.grams import grams
 from gradtx._optimizers.lamb import lamb
+from gradtx._optimizers.laprop import laprop
 from gradtx._optimizers.lars import lars
 from gradtx._optimizers.lbfgs import lbfgs
 from gradtx._optimizers.lion import lion, scale_by_lion
 from gradtx._optimizers.madgrad import madgrad, scale_by_madgrad
+from gradtx._optimizers.mars import mars
 from gradtx._optimizers.muon import muon, scale_by_muon
 from gradtx._optimizers.nadam import nadam
 from gradtx._optimizers.newton import newton, newton_cg
@@ -98,15 +120,21 @@ from gradtx._optimizers.optimistic import (
     optimistic_gradient_descent,
     scale_by_optimistic_gradient,
 )
+from gradtx._optimizers.pnm import adapnm, pnm, scale_by_pnm
 from gradtx._optimizers.polyak import polyak_sgd, scale_by_polyak
+from gradtx._optimizers.quasi_hyperbolic import qhadam, qhm, scale_by_mixed_rms
 from gradtx._optimizers.radam import radam, scale_by_radam, scale_by_rectified_rms
+from gradtx._optimizers.ranger import ranger
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
-from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_sgd
+from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_radam, schedule_free_sgd
+from gradtx._optimizers.schedule_free_adamc import schedule_free_adamc
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
 from gradtx._optimizers.sophia import scale_by_sophia, sophia
+from gradtx._optimizers.stable_adamw import stable_adamw
+from gradtx._optimizers.stable_spam import stable_spam
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
@@ -139,6 +167,7 @@ from gradtx._schedules.decays import (
     polynomial_schedule,
     warmup_cosine_decay_schedule,
 )
+from gradtx._schedules.rectified import rectified_schedule
 from gradtx._schedules.schedule import Schedule, function_of_step, join_schedules, schedule, stretch
 from gradtx._schedules.warmups import (
     inverse_sqrt_schedule,
@@ -172,6 +201,7 @@ from gradtx._wrappers.chain import chain, identity, named_chain
 from gradtx._wrappers.clocks import own_clock
 from gradtx._wrappers.complex_parts import split_real_and_imaginary
 from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
+from gradtx._wrappers.dadapt import dadapt
 from gradtx._wrappers.ema_nesterov import ema_nesterov
 from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
@@ -193,7 +223,9 @@ from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.precision import master_weights, with_state_dtype
 from gradtx._wrappers.quantized import quantized
 from gradtx._wrappers.radial_brake import radial_brake
+from gradtx._wrappers.restart import restart
 from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
+from gradtx._wrappers.schedule_free_plus import schedule_free_plus
 from gradtx._wrappers.sharpness import sam
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 from gradtx._wrappers.spikes import skip_spikes
@@ -209,51 +241,60 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Decay", "Decays", "Dtype", "Fit", "GaLoreDimensionNumbers", "GradientTransformation", "Group",
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers",
-    "OfStep", "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq", "accumulate",
-    "acprop", "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan",
-    "adaptive_grad_clip", "add_cautious_decayed_weights", "add_decayed_weights", "add_noise", "ademamix", "adopt",
-    "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params",
-    "bias_correction", "cautious", "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm",
-    "clip_by_leaf_norm", "clip_by_z_score", "cocob", "conditionally_mask", "conditionally_transform",
-    "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature", "cyclic_schedule",
-    "dadapt_adamw", "decay_of_half_life", "decay_params", "decay_to_start", "differentially_private_aggregate", "dog",
-    "dowg", "dpsgd", "dynamic_loss_scale", "effective_window", "ema", "ema_nesterov", "ema_params", "eval_params",
-    "ewma", "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage",
-    "function_of_step", "galore", "global_norm", "gradient_params", "guard_nonfinite", "half_life", "has_updated",
+    "OfStep", "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq",
+    "accumulate", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian", "adam",
+    "adam_atan2", "adamax", "adamaxw", "adamc", "adamp", "adamw", "adan", "adapnm", "adaptive_grad_clip",
+    "add_cautious_decayed_weights", "add_corrected_decay", "add_decayed_weights", "add_noise", "ademamix", "adopt",
+    "aggmo", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "around", "asam", "asgd",
+    "average_params", "bias_correction", "cautious", "centralize", "chain", "clip", "clip_by_block_rms",
+    "clip_by_global_norm", "clip_by_leaf_norm", "clip_by_z_score", "clip_spikes", "cocob", "conditionally_mask",
+    "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
+    "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad", "dadapt_adamw", "dadapt_adan", "dadapt_lion",
+    "dadapt_sgd", "decay_of_half_life", "decay_params", "decay_to_start", "differentially_private_aggregate",
+    "diffgrad", "dog", "dowg", "dpsgd", "dynamic_loss_scale", "effective_window", "ema", "ema_nesterov",
+    "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork",
+    "freeze", "fromage", "ftrl", "function_of_step", "galore", "gauss_newton_bartlett_diag_hessian", "global_norm",
+    "gradient_params", "grams", "grokfast", "guard_nonfinite", "half_life", "has_updated",
     "hutchinson_estimator_diag_hessian", "hyperball", "hyperparameters", "identity", "incremental_update",
     "init_empty_state", "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop",
     "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules", "kahan", "keep_params_nonnegative", "lamb",
-    "lars", "lbfgs", "linear_onecycle_schedule", "linear_schedule", "lion", "lookahead", "lookahead_trace",
-    "loss_scale", "madgrad", "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema", "measured",
-    "measurements", "mechanize", "minimize", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform",
-    "muon", "nadam", "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead",
+    "laprop", "lars", "lbfgs", "lengthen_to_average", "linear_onecycle_schedule", "linear_schedule", "lion",
+    "lion_momentum", "lookahead", "lookahead_trace", "loss_scale", "madgrad", "mars", "masked", "master_weights",
+    "matrix_inverse_pth_root", "measure_with_ema", "measured", "measurements", "mechanize", "minimize",
+    "mix_with_gradient", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "nadam",
+    "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead",
     "nesterov_momentum_decay", "newton", "newton_cg", "nnls", "noisy_sgd", "normalize", "normalize_by_size",
     "normalize_by_update_norm", "novograd", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent",
-    "orthogonalize", "own_clock", "pack", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip",
-    "per_leaf", "periodic_update", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot",
-    "polyak_sgd", "polynomial_schedule", "power_cooldown_schedule", "power_iteration", "prodigy", "project_params",
-    "projections", "quantized", "radam", "radial_brake", "real_zeros", "reduce_on_plateau", "reset", "rmsprop",
-    "root", "row_floor", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares",
-    "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
-    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_backtracking_linesearch", "scale_by_belief",
+    "orthogonalize", "own_clock", "pack", "partition", "per_example_global_norm_clip",
+    "per_example_layer_norm_clip", "per_leaf", "periodic_update", "piecewise_constant_schedule",
+    "piecewise_interpolate_schedule", "plot", "pnm", "polyak_sgd", "polynomial_schedule", "power_cooldown_schedule",
+    "power_iteration", "prodigy", "project_params", "projections", "qhadam", "qhm", "quantized", "radam",
+    "radial_brake", "ranger", "real_zeros", "rectified_schedule", "reduce_on_plateau", "reduce_variance",
+    "remove_radial", "reset", "restart", "rmsprop", "root", "row_floor", "rprop", "safe_increment",
+    "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam", "scale", "scale_by_acprop",
+    "scale_by_adadelta", "scale_by_adahessian", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
+    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_atan2_rms",
+    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms", "scale_by_change",
     "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma",
     "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs",
     "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares",
-    "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd", "scale_by_optimistic_gradient",
-    "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam",
-    "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
-    "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
-    "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch",
-    "scale_gradient", "scale_to_params", "schedule", "schedule_free", "schedule_free_adamw",
-    "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
-    "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "skip_spikes", "sm3",
-    "snapshot", "sophia", "split_real_and_imaginary", "split_weights", "sqrt_cooldown_schedule", "stateless",
-    "stateless_with_tree_map", "stochastic_rounding", "stretch", "swa_params", "sweep", "tail_ema_params", "testing",
-    "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
-    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
-    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
-    "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support", "with_hyperparams", "with_state_dtype",
-    "yogi", "zero_nans", "zeros",
+    "scale_by_mixed_rms", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd",
+    "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_pnm",
+    "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss",
+    "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix",
+    "scale_by_sm3", "scale_by_sophia", "scale_by_stable_rms", "scale_by_stddev", "scale_by_trust_ratio",
+    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_to_params", "schedule", "schedule_free",
+    "schedule_free_adamc", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_plus",
+    "schedule_free_radam", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdp",
+    "sgdr_schedule", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite",
+    "skip_spikes", "sm3", "snapshot", "sophia", "split_real_and_imaginary", "split_weights",
+    "sqrt_cooldown_schedule", "stable_adamw", "stable_spam", "stateless", "stateless_with_tree_map", "steady_norm",
+    "stochastic_rounding", "stretch", "swa_params", "sweep", "tail_ema_params", "testing", "trace",
+    "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
+    "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule",
+    "whole_tree", "with_extra_args_support", "with_gradient_signs", "with_hyperparams", "with_state_dtype", "yogi",
+    "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}

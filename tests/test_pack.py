@@ -54,14 +54,18 @@ LOOKS_AT_LEAVES = {
     "scale_to_params": "it looks at whole leaves",
     "zero_nans": "its formula uses reduce_or, which is not elementwise",
     "noisy_sgd": "it draws at random, for every leaf its own",
+    "adahessian with labels that are drawn": "it looks at whole leaves",
 } | dict.fromkeys(
-    ("adaptive_grad_clip", "novograd", "scale_by_novograd", "scale_by_sm3", "sm3"),
+    (
+        "adaptive_grad_clip", "novograd", "ranger", "remove_radial, adamp and sgdp", "scale_by_novograd",
+        "scale_by_sm3", "sm3", "stable_adamw and its link",
+    ),
     "its formula uses reduce_sum, which is not elementwise",
 ) | dict.fromkeys(
     (
-        "adafactor", "clip_by_block_rms", "clip_by_leaf_norm", "fromage", "lamb", "lars",
-        "scale_by_distance_over_gradients",
-        "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_trust_ratio",
+        "adafactor", "clip_by_block_rms", "clip_by_leaf_norm", "fromage", "lamb", "lars", "links of norms and of
+        lion", "mars", "scale_by_distance_over_gradients", "scale_by_param_block_norm",
+        "scale_by_param_block_rms", "scale_by_trust_ratio", "stable_spam",
     ),
     "its formula uses sum_of_squares, which is not elementwise",
 )  # fmt: skip

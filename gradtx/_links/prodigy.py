@@ -9,7 +9,7 @@ from gradtx import tree as trees
 from gradtx._rules.fields import copied, real_zeros, zeros
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
-from gradtx._rules.vectors import dot, like, precision
+from gradtx._rules.vectors import dot, like, one_norm, precision
 from gradtx._rules.whole_tree import whole_tree
 from gradtx._value.floating import abs_sq, ewma, root
 from gradtx._value.marks import Decay, Decays, NonNegative
@@ -83,7 +83,7 @@ def prodigy(
         s = trees.map(lambda s, g: b3 * s + like(weight, g) * g, state["grad_sum"], g)
         way = trees.map(lambda start, param: start - param, state["params0"], params)
         r = b3 * state["numerator_weighted"] + ratio * rate * dot(g, way)
-        size = sum((jnp.sum(jnp.abs(x)).astype(d.dtype) for x in jax.tree.leaves(s)), start=jnp.zeros_like(d))
+        size = one_norm(s).astype(d.dtype)
         estimate = jnp.where(size > 0, estim_lr_coef * r / jnp.where(size > 0, size, 1), 0)
         after = {"exp_avg": m, "exp_avg_sq": v, "grad_sum": s, "numerator_weighted": r} | grown(d, estimate, state)
 

@@ -8,6 +8,7 @@ from gradtx._rules.fields import real_zeros
 from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import GradientTransformation, transformation
+from gradtx._schedules.rectified import rectification
 from gradtx._value.floating import abs_sq, divided, ewma, plus, root
 from gradtx._value.marks import Decay, NonNegative
 from gradtx._wrappers.chain import chain
@@ -30,30 +31,14 @@ def scale_by_rectified_rms(
     Array([20.], dtype=float32)
     """
 
-    def length(t):  # ρₜ, without the difference of large numbers above
-        speed = -jnp.log1p(-jnp.asarray(1 - decay)).astype(t.dtype)
-        return 1 + 2 * _beyond(speed) - 2 * t * _beyond(t * speed)
-
     def rectifier(t):
-        rho, all_of_it = length(t), 2 / jnp.asarray(1 - decay).astype(t.dtype) - 1
-        enough = (rho >= threshold) & (rho > 4)
-        now, top = jnp.where(enough, rho, 5), jnp.where(enough, all_of_it, 5)
-        return jnp.where(enough, jnp.sqrt((now - 4) * (now - 2) * top / ((top - 4) * (top - 2) * now)), 0)
+        return rectification(decay, t, threshold)
 
     def formula(u, nu, *, gradient, factor, correction):
         nu = ewma(decay, nu, abs_sq(gradient))
         return jnp.where(factor > 0, factor * u / (root(plus(divided(nu, correction), eps_root)) + eps), u), nu
 
     return per_leaf(formula, once={"factor": rectifier, "correction": lambda t: 1 - decay**t}, nu=real_zeros)
-
-
-def _beyond(x):
-    """1/(eˣ − 1) − 1/x, which is −½ at 0."""
-    near = x < 0.25
-    far = jnp.where(near, 1, x)
-    square = x**2
-    series = -0.5 + x / 12 * (1 - square / 60 * (1 - square / 42 * (1 - square / 40 * (1 - square / 39.6))))
-    return jnp.where(near, series, 1 / jnp.expm1(far) - 1 / far)
 
 
 @transformation

@@ -13,7 +13,7 @@ from gradtx._rules.vectors import precision
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
 
-OWN = ("value", "grad", "value_fn", "obj_fn", "grad_fn")  # keywords of update that are never passed to value_fn
+OWN = ("value", "grad", "value_fn", "obj_fn", "grad_fn", "logits_fn")  # keywords that are never passed to value_fn
 
 
 def with_objective(rule: Rule, *, has_aux: bool, names: tuple[str, ...] = ("value_fn",)) -> Rule:
@@ -29,6 +29,23 @@ def with_objective(rule: Rule, *, has_aux: bool, names: tuple[str, ...] = ("valu
             if extra.get(name) is not None:
                 extra[name] = _objective(extra[name], context.params, context.extra, has_aux)
         return rule.update(signals, state, context._replace(extra=extra))
+
+    return rule._replace(update=update)
+
+
+def with_outputs(rule: Rule, name: str) -> Rule:
+    """The rule, with the function ``name`` of the parameters alone, which returns an array at the rule's precision."""
+
+    def update(signals: Signals, state: State, context: Context) -> tuple[Signals, State]:
+        function, params = context.extra.get(name), context.params
+        if function is None:
+            return rule.update(signals, state, context)
+        data = {key: context.extra[key] for key in _names(function) if key in context.extra and key not in OWN}
+
+        def outputs(at: Tree) -> jax.Array:
+            return wide(jnp.asarray(function(trees.cast_like(at, params), **data)), precision(at))
+
+        return rule.update(signals, state, context._replace(extra={**context.extra, name: outputs}))
 
     return rule._replace(update=update)
 

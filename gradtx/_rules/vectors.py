@@ -37,6 +37,16 @@ def dot(a: Tree, b: Tree) -> jax.Array:
     return sum((jnp.real(x) for x in products), start=jnp.zeros([], real))
 
 
+def one_norm(tree: Tree) -> jax.Array:
+    """The sum of the sizes of all numbers of a tree.
+
+    >>> float(one_norm({"x": jnp.array([1.0, -2.0])}))
+    3.0
+    """
+    real = precision(tree)
+    return sum((jnp.sum(jnp.abs(wide(x, real))) for x in jax.tree.leaves(tree)), start=jnp.zeros([], real))
+
+
 def step_along(params: Tree, size: Any, direction: Tree) -> Tree:
     """θ + αd, leaf by leaf, in the dtypes of θ."""
     return trees.map(lambda p, d: p + (jnp.asarray(size).astype(d.dtype) * d).astype(p.dtype), params, direction)
