@@ -29,6 +29,7 @@ from gradtx._links.moments import (
     nesterov_bias_correction,
     nesterov_lookahead,
     nesterov_momentum_decay,
+    root_bias_correction,
     scale_by_ewma,
     trace,
 )
@@ -217,7 +218,7 @@ __all__ = [
     "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
     "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
     "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau",
-    "reset", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
+    "reset", "rmsprop", "root", "root_bias_correction", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
     "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
     "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
     "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients",
