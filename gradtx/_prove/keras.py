@@ -27,11 +27,15 @@ def hat(rate: float, eps: float, size: Callable[..., Any], *after_it: Any) -> An
 
 
 def adafactor(rate: float, threshold: float = 1.0, least: float = 1e-3, eps: float = 1e-30, decay: float = 0.8) -> Any:
-    """Adafactor of a given rate, without factors for so small an array unless it is a matrix."""
+    """Adafactor as Keras has it, whose rate falls as 1/√t however ``relative_step`` is; factors for matrices."""
+
+    def falling(step: Any) -> Any:
+        return jnp.minimum(rate, 1 / jnp.sqrt(step + 1.0))
+
     return gradtx.chain(
         gradtx.scale_by_factored_rms(decay, epsilon=eps, min_dim_size_to_factor=2),
         gradtx.clip_by_block_rms(threshold),
-        gradtx.scale_by_learning_rate(rate),
+        gradtx.scale_by_learning_rate(falling),
         gradtx.scale_by_param_block_rms(least),
     )
 
@@ -115,7 +119,12 @@ SOURCE = Source(
             lambda: gradtx.rmsprop(1e-3, 0.9, 1e-7, centered=True),
         ),
         alike("Lion(.001)", "0.999 0.998 0.997 0.996 0.995", lambda: gradtx.lion(1e-3, weight_decay=0.0)),
-        alike("LAMB(.001)", "0.999 0.9982 0.9974 0.9965 0.9955", lambda: gradtx.lamb(1e-3, eps=1e-7)),
+        alike(
+            "LAMB(.001)",
+            "0.999 0.9982 0.9974 0.9965 0.9955",
+            lambda: gradtx.lamb(1e-3, eps=1e-7),
+            reason="the golden values are those of its AMSGrad, digit for digit; that test allows 5e-4, which hides it",
+        ),
         single("Adam(.5)", "0.5 1.5 2.5 3.5", lambda: hat(0.5, 1e-7, gradtx.scale_by_rms)),
         single("AdamW(.5)", "0.4980 1.4960 2.494 3.492", lambda: gradtx.adamw(0.5, eps=1e-7, weight_decay=0.004)),
         single("Adagrad(.5)", "0.5233 1.5007 2.5005 3.5061", lambda: gradtx.adagrad(0.5, 0.1, 1e-7)),
