@@ -18,8 +18,8 @@ class Row:
     ``published`` has the digits as they are printed, numbers apart by spaces. They agree if ``ours`` rounds to each of
     them. ``decimals`` is how many digits behind the point were printed where trailing zeros were dropped, as NumPy
     does. ``truncated`` says that the source cuts digits off: then a whole unit of the last one is allowed. ``within`` is
-    for sources that print more digits than their own arithmetic keeps: it is the difference that is allowed, relative
-    to numbers above 1. ``reason`` says why a number does not come out.
+    for sources that print more digits than arithmetic keeps, or none: the difference that is allowed, relative to
+    numbers above 1. ``reason`` says why a number does not come out.
     """
 
     setting: str
@@ -72,7 +72,7 @@ class Outcome:
     @property
     def farthest(self) -> int:
         """Which number is farthest from what is allowed."""
-        return int(np.argmax(np.nan_to_num(self.differences / self.row.allowed(), nan=np.inf)))
+        return int(np.argmax(np.nan_to_num(self.differences, nan=np.inf) / self.row.allowed()))
 
 
 @dataclass(frozen=True)
