@@ -4,12 +4,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 import gradtx
 from gradtx._prove.nist import MODELS, problems
 from gradtx._prove.row import Row, Source
+from gradtx._prove.runs import quickly
 
 Array = Any
 
@@ -83,7 +83,7 @@ def least(residuals: Callable[[Array], Array], start: tuple[float, ...]) -> floa
     """The sum of squares that a run of Newton's method with conjugate gradients ends at."""
     search = gradtx.scale_by_backtracking_linesearch(40, decrease_factor=0.5, increase_factor=jnp.inf, rtol=1e-13)
 
-    @jax.jit
+    @quickly
     def run(start: Array) -> Array:
         tx = gradtx.chain(gradtx.newton_cg(tol=1e-10, max_iterations=5 * len(start)), search)
         return gradtx.minimize(lambda x: jnp.sum(residuals(x) ** 2), start, tx, steps=600, tol=1e-12).final_loss

@@ -42,8 +42,8 @@ class Row:
         return np.array(units) * (1.0 if self.truncated else 0.5) * (1 + ROUNDING)
 
     def outcome(self) -> "Outcome":
-        """Compute it, in float64."""
-        with jax.enable_x64(True):
+        """Compute it, in float64 on the CPU."""
+        with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
             found = np.asarray(self.ours(), float).ravel()
         published = self.numbers()
         if found.shape != published.shape:
