@@ -22,6 +22,9 @@ def prove(names: tuple[str, ...], markdown: Path | None, file: Path | None) -> N
     A number agrees if ours, rounded as theirs, has the published digits. One that does not says why. It takes about a
     minute, and needs the data of scikit-learn for one of its sources.
     """
+    for option, path in (("--markdown", markdown), ("--json", file)):
+        if path is not None and not path.parent.is_dir():
+            raise click.UsageError(f"{option}: there is no folder {path.parent}")
     all_found = []
     for source, found in outcomes(list(names)):
         click.echo(table.text(source, found) + "\n")

@@ -152,8 +152,8 @@ def root_bias_correction(decay: Decay = 0.999) -> Rule:
         u ← uₜ√(1 − βᵗ)
 
     β is the ``decay`` of the average of squares, which stands before it uncorrected. Then the update is over
-    (√νₜ + ε)/√(1 − βᵗ), where Adam has √(νₜ/(1 − βᵗ)) + ε: the paper's faster form, which Keras and TensorFlow have, and
-    PyTorch had before 1.3. With ``scale_by_max_rms(bias_correction=False)`` before it, the maximum is that of the raw
+    (√νₜ + ε)/√(1 − βᵗ), where Adam has √(νₜ/(1 − βᵗ)) + ε: the paper's faster form, which Keras and TensorFlow have,
+    and PyTorch had once. With ``scale_by_max_rms(bias_correction=False)`` before it, the maximum is that of the raw
     average. Source: Kingma & Ba 2015, section 2, last paragraph. State: none but the chain's count.
 
     >>> from gradtx import chain, scale_by_rms

@@ -14,7 +14,7 @@ SHAPES = {"W1": (2, 3), "b1": (2, 1), "W2": (3, 3), "b2": (3, 1)}
 
 def drawn() -> list[dict[str, Any]]:
     """Parameters and gradients, one draw after the other."""
-    numbers = np.random.RandomState(1)  # noqa: NPY002  the course's stream is this one
+    numbers = np.random.RandomState(1)  # the course's stream
     return [{name: jnp.asarray(numbers.randn(*shape)) for name, shape in SHAPES.items()} for _ in range(2)]
 
 

@@ -66,9 +66,7 @@ def single(setting: str, published: str, tx: Callable[[], Any], shape: tuple[int
     """One update of 1, 2, 3, 4 by the gradients 1, 6, 7, 2."""
     gradients = jnp.array([1.0, 6.0, 7.0, 2.0]).reshape(1, *shape)
     start = np.arange(1.0, 5.0).reshape(shape)
-    return Row(
-        f"{setting}, a single update", published, lambda: after(tx(), gradients, start)[0], decimals=4, **more
-    )
+    return Row(f"{setting}, a single update", published, lambda: after(tx(), gradients, start)[0], decimals=4, **more)
 
 
 SOURCE = Source(

@@ -54,8 +54,8 @@ def kinds() -> Any:
 LOGARITHM = "the lecture took log₁₀ for the logarithm in one term of the derivative"
 SOURCE = Source(
     "lectures",
-    "Lecture notes on optimizers",
-    "worked examples of courses on deep learning",
+    "Lectures on optimizers for deep learning",
+    "worked examples of DS 4440, CS 480/680 (lecture 17) and other courses; Ng: his second course",
     (
         Row("gradient descent .2 on x² from 10", "6 3.6 2.16", square(0.2), decimals=9),
         Row("gradient descent .05 on x² from 10", "9 8.1 7.29", square(0.05), decimals=9),

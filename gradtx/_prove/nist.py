@@ -48,7 +48,7 @@ def problems() -> dict[str, Regression]:
         elif key in "yxz":
             now.columns.setdefault(key, []).extend(map(float, words))
         elif key != "#":
-            now = found[key] = Regression(*words)
+            now = found[key] = Regression(words[0], words[1])
     return found
 
 

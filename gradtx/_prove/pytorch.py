@@ -110,7 +110,7 @@ def name_of(entry: str, step: int) -> str:
 SOURCE = Source(
     "pytorch",
     "PyTorch's table for its C++ optimizers",
-    "test/cpp/api/optim_baseline.h of pytorch/pytorch at 58dd0f535a3d; the later table at bee00bab5ab2 (BSD-3-Clause)",
+    "test/cpp/api/optim_baseline.h of pytorch/pytorch at 58dd0f535a3d, and as it is since (BSD-3-Clause)",
     tuple(
         Row(
             name_of(entry, step),

@@ -17,9 +17,9 @@ class Row:
 
     ``published`` has the digits as they are printed, numbers apart by spaces. They agree if ``ours`` rounds to each of
     them. ``decimals`` is how many digits behind the point were printed where trailing zeros were dropped, as NumPy
-    does. ``truncated`` says that the source cuts digits off: then a whole unit of the last one is allowed. ``within`` is
-    for sources that print more digits than arithmetic keeps, or none: the difference that is allowed, relative to
-    numbers above 1. ``reason`` says why a number does not come out.
+    does. ``truncated`` says that the source cuts digits off: then a whole unit of the last one is allowed. ``within``
+    is for sources that print more digits than arithmetic keeps, or a limit that is only approached: the difference that
+    is allowed, relative to numbers above 1. ``reason`` says why a number does not come out.
     """
 
     setting: str
@@ -66,8 +66,12 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
-        return "agrees" if self.agrees else "differs"
+        """In a word, or with what is allowed where that is not half a unit of the last digit."""
+        if not self.agrees:
+            return "differs"
+        if self.row.within is not None:
+            return f"agrees to {self.row.within:g}"
+        return "agrees, cut off" if self.row.truncated else "agrees"
 
     @property
     def farthest(self) -> int:

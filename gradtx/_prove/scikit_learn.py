@@ -36,7 +36,7 @@ def scaled(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def weights_and_batches(sizes: tuple[int, ...], rows: int, epochs: int) -> tuple[Any, np.ndarray, np.ndarray]:
     """scikit-learn's, from one stream: weights and biases layer by layer, then each epoch shuffles the last order."""
-    rng = np.random.RandomState(0)  # noqa: NPY002  the stream is this one
+    rng = np.random.RandomState(0)
     layers = []
     for n_in, n_out in pairwise(sizes):
         bound = np.sqrt(6 / (n_in + n_out))

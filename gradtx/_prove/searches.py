@@ -27,7 +27,7 @@ HYPERBAND = Source(
     "Li, Jamieson, DeSalvo, Rostamizadeh & Talwalkar 2018, Hyperband",
     "Journal of Machine Learning Research 18, Table 1: R = 81, η = 3",
     tuple(
-        Row(f"bracket s = {s}, configurations", lanes, lambda first=int(lanes.split()[0]): brackets()[first])
+        Row(f"bracket s = {s}, configurations", lanes, lambda lanes=lanes: brackets()[int(lanes.split()[0])])
         for s, lanes in ((4, "81 27 9 3 1"), (3, "34 11 3 1"), (2, "15 5 1"), (1, "8 2"), (0, "5"))
     ),
 )

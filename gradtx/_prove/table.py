@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from gradtx._prove.row import Outcome, Source
 
 HEADINGS = ("setting", "published", "ours", "difference", "verdict")
@@ -24,10 +26,10 @@ def digits(number: float, published: str) -> str:
     >>> digits(0.0604661759, "0.060466"), digits(10916.0, "5264"), digits(8.2148773e-3, "8.21487e-3")
     ('0.06046618', '10916', '8.2148773e-03')
     """
-    if number == int(number) and "." not in published and abs(number) < 1e15:
-        return str(int(number))
     given = Decimal(published)
     behind = -int(given.as_tuple().exponent)
+    if not np.isfinite(number) or behind == 0:
+        return f"{number:.10g}"
     if "e" in published.lower():
         return f"{number:.{min(len(given.as_tuple().digits) + 1, 16)}e}"
     return f"{number:.{min(behind + 2, 17)}f}"
@@ -104,4 +106,4 @@ def _columns(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _piped(row: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |"
+    return f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"

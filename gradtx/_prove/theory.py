@@ -69,9 +69,7 @@ REDDI = Source(
     "section 3, Theorem 1 and the figure of section 5: 30,000 steps from 0",
     (
         Row("Adam, β₁ = 0, β₂ = 1/17, .5/√t: the worst point", "1", lambda: reddi("adam", 0.0)),
-        Row(
-            "AMSGrad, the same: towards the best point", "-1", lambda: reddi("amsgrad", 0.0), within=2e-3
-        ),
+        Row("AMSGrad, the same: towards the best point", "-1", lambda: reddi("amsgrad", 0.0), within=2e-3),
     ),
 )
 
