@@ -157,9 +157,9 @@ def root_bias_correction(decay: Decay = 0.999) -> Rule:
     average. Source: Kingma & Ba 2015, section 2, last paragraph. State: none but the chain's count.
 
     >>> from gradtx import chain, scale_by_rms
-    >>> tx = chain(scale_by_rms(0.75, eps=1.0, bias_correction=False), root_bias_correction(0.75))
-    >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0]  # 4 · 0.5/(√4 + 1); scale_by_rms has 4/(√16 + 1)
-    Array([0.6666667], dtype=float32)
+    >>> tx = chain(scale_by_rms(0.75, eps=2.0, bias_correction=False), root_bias_correction(0.75))
+    >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0].round(4)  # 4 · 0.5/(√4 + 2)
+    Array([0.5], dtype=float32)
     """
 
     def formula(u, *, correction):

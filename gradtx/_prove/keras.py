@@ -30,7 +30,7 @@ def adafactor(rate: float, threshold: float = 1.0, least: float = 1e-3, eps: flo
     """Adafactor as Keras has it, whose rate falls as 1/√t however ``relative_step`` is; factors for matrices."""
 
     def falling(step: Any) -> Any:
-        return jnp.minimum(rate, 1 / jnp.sqrt(step + 1.0))
+        return jnp.minimum(rate, 1 / jnp.sqrt(jnp.asarray(step + 1, float)))
 
     return gradtx.chain(
         gradtx.scale_by_factored_rms(decay, epsilon=eps, min_dim_size_to_factor=2),

@@ -58,8 +58,8 @@ def brown_dennis(x: Array) -> Array:
 
 def watson(x: Array) -> Array:
     """Number 20."""
-    t, powers = jnp.arange(1.0, 30.0)[:, None] / 29, jnp.arange(float(len(x)))
-    slopes = (powers[1:] * t ** (powers[1:] - 1)) @ x[1:]
+    t, powers = jnp.arange(1.0, 30.0)[:, None] / 29, jnp.arange(float(len(x)))[None]
+    slopes = (powers[:, 1:] * t ** (powers[:, 1:] - 1)) @ x[1:]
     sums = (t**powers) @ x
     return jnp.concatenate([slopes - sums**2 - 1, jnp.stack([x[0], x[1] - x[0] ** 2 - 1])])
 

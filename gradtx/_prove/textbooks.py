@@ -78,7 +78,9 @@ OPTIM = Source(
 @functools.cache
 def doubling() -> Any:
     """GSL's first steps: along one direction, each twice as long as the one before."""
-    tx = gradtx.chain(gradtx.normalize(), gradtx.scale_by_learning_rate(lambda step: 0.01 * 2.0**step))
+    tx = gradtx.chain(
+        gradtx.normalize(), gradtx.scale_by_learning_rate(lambda step: 0.01 * jnp.exp2(jnp.asarray(step, float)))
+    )
     x = jnp.array([5.0, 7.0])
     direction, state, values = jax.grad(bowl)(x), tx.init(x), []
     for _ in range(9):

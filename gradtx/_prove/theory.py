@@ -90,7 +90,7 @@ def wilson(name: str) -> np.ndarray:
     tx = {
         "sgd": gradtx.sgd(0.1),
         "adagrad": gradtx.adagrad(0.1, 0.0, 0.0),
-        "adam": gradtx.adam(lambda step: 0.1 * 0.98**step, b1=0.0, eps=1e-30),
+        "adam": gradtx.adam(lambda step: 0.1 * 0.98 ** jnp.asarray(step, float), b1=0.0, eps=1e-30),
     }[name]
     x, y = map(jnp.asarray, wilson_data(4, 2))
     return path_of(tx, lambda w: x.T @ (x @ w - y) / len(y), np.zeros(x.shape[1]), 2000)[-1]
