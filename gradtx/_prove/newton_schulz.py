@@ -69,7 +69,7 @@ def ends(schedule: str, least: float) -> np.ndarray:
 SOURCE = Source(
     "newton-schulz",
     "Newton-Schulz iterations: where singular values end",
-    "the iteration of one number on 2,000,000 points, in NumPy; coefficients of Jordan, Cesista, Amsel, Grishina et al.",
+    "one number, 2,000,000 points, in NumPy, not published before; coefficients of Jordan, Cesista, Amsel, Grishina",
     tuple(
         Row(f"{name}, from [{least:g}, 1]", published, lambda name=name, least=least: ends(name, least))
         for (name, least), published in COMPUTED.items()
