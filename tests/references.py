@@ -69,6 +69,11 @@ def bias_correction(gradients, theta, decay):
     return [g / (1 - decay**t) for t, g in enumerate(gradients, 1)], {}
 
 
+def root_bias_correction(gradients, theta, decay):
+    """Kingma & Ba 2015, section 2: the correction of αₜ for the second moment."""
+    return [g * np.sqrt(1 - decay**t) for t, g in enumerate(gradients, 1)], {}
+
+
 def nesterov_trace(gradients, theta, decay):
     """Bengio et al. 2013, eq. 7, with the learning rate taken out."""
     v, updates = np.zeros_like(theta), []

@@ -358,6 +358,17 @@ THERE = ["sweep", "there.py:make", "--optimizer", "adam(0.1)", "--metric", "fina
 RATES = "learning_rate=1e-4:1e-1:log"
 
 
+def test_prove_prints_published_numbers_beside_ours_and_writes_them(inside, tmp_path):
+    status, out, err = inside(
+        "prove", "--source", "hyperband", "--source", "gsl", "--markdown", "p.md", "--json", "p.json"
+    )
+    assert status == 0, err
+    assert "bracket s = 4, configurations  81 (of 5)    81           0  agrees" in out
+    assert "8 rows from 2 sources: 8 agree to the published digits, 0 differ" in out
+    assert (tmp_path / "p.md").read_text(encoding="utf-8").startswith("# Published numbers\n\n## Li, Jamieson")
+    assert len(json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))) == 8
+
+
 def test_race_draws_a_figure_and_a_film(inside, tmp_path, monkeypatch):
     film = functools.partial(gradtx.plot.animate_race, frames=20)
     monkeypatch.setattr(gradtx.plot, "animate_race", film)
@@ -464,6 +475,8 @@ def test_a_race_says_who_diverged_and_who_left_the_picture(inside, monkeypatch):
         ([*SWEEP, "--study", "a.db"], "--study goes with --trials"),
         (["schedule", "adam(0.1)"], "expected a schedule, found GradientTransformation"),
         (["averages", "1.5"], "a decay lies in [0, 1), found 1.5"),
+        (["prove", "--source", "gsi"], "no source 'gsi'; did you mean 'gsl'?"),
+        (["prove", "--source", "gsl", "--markdown", "none/page.md"], "--markdown: there is no folder none"),
     ],
 )
 def test_wrong_words_get_one_line_and_status_2(inside, tmp_path, args, says):

@@ -28,7 +28,7 @@ FLOORS = [
     {"_optimizers"},
     {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop", "_tune", "tune"},
     {"_report", "plot"},
-    {"_cli", "__main__", "_optax", "optax"},
+    {"_cli", "_prove", "__main__", "_optax", "optax"},
 ]
 SIBLINGS = ("_links", "_wrappers")  # in these rooms nobody imports a neighbour
 ROOF = len(FLOORS) - 1  # up here the whole library is used as its users use it, by the door
@@ -43,6 +43,7 @@ EXTRAS = {  # who needs more than jax, and imports it where it is used
     "_interop.optax_states": {"optax"},
     "_cli": {"click", "rich"},
     "_cli.problems": {"sklearn", "mnist1d"},
+    "_prove.scikit_learn": {"sklearn"},
     "sweep._disk.storage": {"orbax"},
     "sweep._files": {"orbax"},
     "sweep._disk.study": {"optuna", "sqlalchemy"},

@@ -63,8 +63,8 @@ LOOKS_AT_LEAVES = {
     "its formula uses reduce_sum, which is not elementwise",
 ) | dict.fromkeys(
     (
-        "adafactor", "clip_by_block_rms", "clip_by_leaf_norm", "fromage", "lamb", "lars", "links of norms and of
-        lion", "mars", "scale_by_distance_over_gradients", "scale_by_param_block_norm",
+        "adafactor", "clip_by_block_rms", "clip_by_leaf_norm", "fromage", "lamb", "lars",
+        "links of norms and of lion", "mars", "scale_by_distance_over_gradients", "scale_by_param_block_norm",
         "scale_by_param_block_rms", "scale_by_trust_ratio", "stable_spam",
     ),
     "its formula uses sum_of_squares, which is not elementwise",

@@ -11,6 +11,7 @@ import click
 from gradtx._cli import catalogue, encoding
 from gradtx._cli.draw import averages, schedule
 from gradtx._cli.explain import show
+from gradtx._cli.prove import prove
 from gradtx._cli.race import race
 from gradtx._cli.sweep import sweep
 from gradtx._cli.worker import worker
@@ -49,7 +50,7 @@ def line_of(name: str, room: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-for command in (show, sweep, worker, race, schedule, averages):
+for command in (show, sweep, worker, race, schedule, averages, prove):
     app.add_command(command)
 
 

@@ -146,6 +146,29 @@ def bias_correction(decay: Decay = 0.9) -> Rule:
 
 
 @transformation
+def root_bias_correction(decay: Decay = 0.999) -> Rule:
+    """The correction of a second moment after its root: ε is added first, and so is ε-hat.
+
+        u ← uₜ√(1 − βᵗ)
+
+    β is the ``decay`` of the average of squares, which stands before it uncorrected. Then the update is over
+    (√νₜ + ε)/√(1 − βᵗ), where Adam has √(νₜ/(1 − βᵗ)) + ε: the paper's faster form, which Keras and TensorFlow have,
+    and PyTorch had once. With ``scale_by_max_rms(bias_correction=False)`` before it, the maximum is that of the raw
+    average. Source: Kingma & Ba 2015, section 2, last paragraph. State: none but the chain's count.
+
+    >>> from gradtx import chain, scale_by_rms
+    >>> tx = chain(scale_by_rms(0.75, eps=2.0, bias_correction=False), root_bias_correction(0.75))
+    >>> tx.update(jnp.array([4.0]), tx.init(jnp.zeros(1)))[0].round(4)  # 4 · 0.5/(√4 + 2)
+    Array([0.5], dtype=float32)
+    """
+
+    def formula(u, *, correction):
+        return u * correction
+
+    return per_leaf(formula, once={"correction": lambda t: jnp.sqrt(1 - decay**t)})
+
+
+@transformation
 def nesterov_lookahead(decay: Decay) -> Rule:
     """Nesterov's momentum, rewritten so that the gradient is taken at the parameters themselves; after `trace`.
 

@@ -33,9 +33,9 @@ def scale_by_rms(
         νₜ = βνₜ₋₁ + (1 − β)|gₜ|²,   ν₀ = initial_scale;   u ← uₜ/(√(νₜ/(1 − βᵗ) + ε₀) + ε)
 
     β is ``decay``, ε ``eps``, ε₀ ``eps_root``, g the gradient that entered the chain; ``bias_correction=False`` leaves
-    1 − βᵗ out. The trap: Optax's link of this name has other defaults (decay 0.9, eps inside the root, no correction);
-    those are in `rmsprop`. Source: Kingma & Ba 2015, Algorithm 1; Tieleman & Hinton 2012. State: ``nu``, real, shaped
-    like the parameters.
+    1 − βᵗ out, and with `gradtx.root_bias_correction` after it ε is ε-hat. The trap: Optax's link of this name has
+    other defaults (decay 0.9, eps inside the root, no correction); those are in `rmsprop`. Source: Kingma & Ba 2015,
+    Algorithm 1; Tieleman & Hinton 2012. State: ``nu``, real, shaped like the parameters.
 
     >>> tx = scale_by_rms(eps=0.0)
     >>> tx.update(jnp.array([-4.0]), tx.init(jnp.zeros(1)))[0]

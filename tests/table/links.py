@@ -96,6 +96,7 @@ LINKS = [
     Row("swa_params", gx.swa_params(4.0, 3.0), reference=of(R.swa, start=4, every=3)),
     Row("average_params", gx.average_params(7.0), reference=of(R.averaged, t0=7.0)),
     Row("bias_correction", gx.bias_correction(0.99), reference=of(R.bias_correction, decay=0.99)),
+    Row("root_bias_correction", gx.root_bias_correction(0.99), reference=of(R.root_bias_correction, decay=0.99)),
     Row("nesterov_lookahead", gx.nesterov_lookahead(0.9)),
     Row("nesterov_bias_correction", gx.nesterov_bias_correction(0.9)),
     Row("nesterov_momentum_decay", gx.nesterov_momentum_decay(0.9)),

@@ -1,0 +1,1 @@
+"""Published numbers, and what gradtx makes of them: ``python -m gradtx prove``."""
