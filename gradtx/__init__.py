@@ -167,6 +167,7 @@ from gradtx._wrappers.chain import chain, identity, named_chain
 from gradtx._wrappers.clocks import own_clock
 from gradtx._wrappers.complex_parts import split_real_and_imaginary
 from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
+from gradtx._wrappers.eigenbasis import in_eigenbasis, rotated
 from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
 from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero

@@ -57,7 +57,8 @@ def around(
     ``update(step, updates, state, *, <names>) -> (updates, state)``. ``step(updates)`` is one step of ``inner``: it
     returns its updates and its new state. Call it at most once along any path, also inside `jax.lax.cond`. The state
     of ``inner`` is the entry ``inner`` of ``state``; the returned state must have it too, new or unchanged. ``step``
-    takes ``params=``, ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those
+    takes ``gradient=`` (the other signal, ``updates`` itself if it is not given), ``params=``, ``t=`` and other
+    keywords, which replace those of the update. Names that may be asked for: those
     of `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords.
 
     ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state of ``inner``.
@@ -180,9 +181,12 @@ class _Wrapper:
         conditions: list[bool] = []
         seen = self.view(context.params)
 
-        def step(updates: Tree, *, params: Tree = seen, t: Any = None, **extra: Any) -> tuple[Tree, State]:
+        def step(
+            updates: Tree, *, gradient: Tree = None, params: Tree = seen, t: Any = None, **extra: Any
+        ) -> tuple[Tree, State]:
             within_it = context.at("inner")._replace(params=params, extra={**context.extra, **extra}, followed=False)
-            after, new = self._inside(make, Signals(updates, updates), before, within_it, t)
+            both = Signals(updates, updates if gradient is None else gradient)
+            after, new = self._inside(make, both, before, within_it, t)
             conditions.append(after.updates is after.gradient)
             return trees.map(_in_dtype, after.updates, updates), new
 
