@@ -9,7 +9,7 @@ from gradtx import tree as trees
 from gradtx._numeric.matrix_powers import matrix_power, newton_root, number_power
 from gradtx._rules.blocks import Blocks
 from gradtx._rules.fields import narrowed, real_zeros, zeros
-from gradtx._rules.kronecker import Side, along, cut, filed, finite, second_moment, sides_of, stacked
+from gradtx._rules.kronecker import Side, along, cut, filed, finite, identities, second_moment, sides_of, stacked
 from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Rule, Tree
 from gradtx._rules.transformation import transformation
@@ -97,7 +97,7 @@ def scale_by_shampoo(
         leaves, treedef = cut(params, blocks, weight_dimension_numbers), trees.flatten(params)[1]
         sides = sides_of(leaves)
         factors = [_zeros(leaves[side.leaf].parts[side.part], side.axis, max_dim) for side in sides]
-        ones = [jnp.zeros_like(f) + jnp.eye(f.shape[-1], dtype=f.dtype) if f.ndim == 3 else None for f in factors]
+        ones = [identities(len(f), f.shape[-1], f.dtype) if f.ndim == 3 else None for f in factors]
         kept = {"roots": treedef.unflatten(filed(sides, ones, leaves))} if every > 1 else {}
         return {"factors": treedef.unflatten(filed(sides, factors, leaves))} | kept
 

@@ -52,7 +52,7 @@ def _eigenpower(h: jax.Array, p: Any, eps: Any, ridge: Any) -> tuple[jax.Array, 
 
 def _sandwich(vectors: jax.Array, middle: jax.Array) -> jax.Array:
     """V M Vᴴ; of a vector M its diagonal matrix."""
-    inner = vectors * middle.astype(vectors.dtype) if middle.ndim == 1 else matmul(vectors, middle)
+    inner = vectors * middle.astype(vectors.dtype)[None, :] if middle.ndim == 1 else matmul(vectors, middle)
     return matmul(inner, jnp.conj(vectors.T))
 
 

@@ -60,6 +60,11 @@ def second_moment(stack: jax.Array, axis: int, diagonal: bool) -> jax.Array:
     return finite(moment)
 
 
+def identities(count: int, n: int, dtype: Any) -> jax.Array:
+    """A stack of identity matrices."""
+    return jnp.broadcast_to(jnp.eye(n, dtype=dtype), (count, n, n))
+
+
 def finite(h: jax.Array) -> jax.Array:
     """The matrix with each infinity replaced by the largest number of its sign, in both parts if it is complex."""
     return at_most_finite(h.real) + 1j * at_most_finite(h.imag) if jnp.iscomplexobj(h) else at_most_finite(h)

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.blocks import Blocks
-from gradtx._rules.fields import zeros
-from gradtx._rules.kronecker import Cut, Side, adjoint, along, cut, filed, second_moment, sides_of, stacked
+from gradtx._rules.kronecker import Cut, Side, adjoint, along, cut, filed, identities, second_moment, sides_of, stacked
 from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
@@ -129,7 +128,8 @@ def in_eigenbasis(
     def init(params: Tree) -> Any:
         leaves, treedef = in_blocks(params), trees.flatten(params)[1]
         sides = _with_basis(leaves, max_dim, precondition_1d)
-        ones = [_identity(leaves, side) for side in sides]
+        stacks = [_stack(leaves, side) for side in sides]
+        ones = [identities(len(x), x.shape[1 + side.axis], x.dtype) for x, side in zip(stacks, sides, strict=True)]
         own = {"factors": [jnp.zeros_like(q) for q in ones], "basis": ones}
         return {name: treedef.unflatten(filed(sides, entries, leaves)) for name, entries in own.items()}
 
@@ -183,12 +183,6 @@ def _with_basis(leaves: Sequence[Cut | None], most: int, vectors: bool) -> list[
 
 def _stack(leaves: Sequence[Any], side: Side) -> jax.Array:
     return leaves[side.leaf].parts[side.part]
-
-
-def _identity(leaves: Sequence[Any], side: Side) -> jax.Array:
-    stack = _stack(leaves, side)
-    n = stack.shape[1 + side.axis]
-    return zeros(jnp.zeros((side.count, n, n), stack.dtype)) + jnp.eye(n, dtype=stack.dtype)
 
 
 def _scales(factors: Sequence[jax.Array], basis: Sequence[jax.Array], eps: Any, t: Any) -> list[jax.Array]:
