@@ -66,14 +66,18 @@ from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adafactor import adafactor
 from gradtx._optimizers.adagrad import adagrad
 from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
+from gradtx._optimizers.adam_mini import adam_mini, scale_by_mini_rms
 from gradtx._optimizers.adamw import adamaxw, adamw, nadamw
 from gradtx._optimizers.adan import adan, scale_by_adan
 from gradtx._optimizers.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
 from gradtx._optimizers.adopt import adopt, scale_by_adopt
 from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx._optimizers.apollo import apollo, limit_norm_growth, scale_by_apollo
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
+from gradtx._optimizers.came import came, scale_by_confidence
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
+from gradtx._optimizers.conda import conda, in_singular_basis
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
 from gradtx._optimizers.fromage import fromage
@@ -95,6 +99,7 @@ from gradtx._optimizers.optimistic import (
     scale_by_optimistic_gradient,
 )
 from gradtx._optimizers.polyak import polyak_sgd, scale_by_polyak
+from gradtx._optimizers.psgd import psgd_kron, scale_by_kron
 from gradtx._optimizers.radam import radam, scale_by_radam, scale_by_rectified_rms
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
@@ -201,47 +206,49 @@ __all__ = [
     "Decay", "Decays", "Dtype", "Fit", "GaLoreDimensionNumbers", "GradientTransformation", "Group",
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers", "OfStep",
     "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq", "accumulate", "acprop",
-    "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "adaptive_grad_clip",
-    "add_decayed_weights", "add_noise", "ademamix", "adopt", "amsgrad", "apply_every", "apply_if_finite",
-    "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "cautious", "centralize", "chain",
-    "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob", "conditionally_mask", "conditionally_transform",
-    "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature", "cyclic_schedule",
-    "dadapt_adamw", "decay_of_half_life", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
-    "effective_window", "ema", "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay", "fit",
-    "flatten", "foreign", "fork", "freeze", "fromage", "function_of_step", "galore", "global_norm", "gradient_params",
-    "graft", "guard_nonfinite", "half_life", "has_updated", "hutchinson_estimator_diag_hessian", "hyperparameters",
-    "identity", "in_eigenbasis", "incremental_update", "init_empty_state", "initializers", "inject_hyperparams",
+    "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adam_mini", "adamax", "adamaxw", "adamw", "adan",
+    "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adopt", "amsgrad", "apollo", "apply_every",
+    "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "came",
+    "cautious", "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob", "conda",
+    "conditionally_mask", "conditionally_transform", "constant_schedule", "cosine_decay_schedule",
+    "cosine_onecycle_schedule", "curvature", "cyclic_schedule", "dadapt_adamw", "decay_of_half_life",
+    "differentially_private_aggregate", "dog", "dowg", "dpsgd", "effective_window", "ema", "ema_params", "eval_params",
+    "ewma", "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage",
+    "function_of_step", "galore", "global_norm", "gradient_params", "graft", "guard_nonfinite", "half_life",
+    "has_updated", "hutchinson_estimator_diag_hessian", "hyperparameters", "identity", "in_eigenbasis",
+    "in_singular_basis", "incremental_update", "init_empty_state", "initializers", "inject_hyperparams",
     "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules",
-    "keep_params_nonnegative", "lamb", "lars", "lbfgs", "linear_onecycle_schedule", "linear_schedule", "lion",
-    "lookahead", "lookahead_trace", "madgrad", "masked", "master_weights", "matrix_inverse_pth_root",
-    "measure_with_ema", "measured", "measurements", "mechanize", "minimize", "momo", "momo_adam", "monitor",
-    "multi_normal", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov", "nesterov_bias_correction",
-    "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls", "noisy_sgd", "normalize",
-    "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam", "optimistic_adam_v2",
-    "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition", "per_example_global_norm_clip",
-    "per_example_layer_norm_clip", "per_leaf", "periodic_update", "piecewise_constant_schedule",
-    "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy",
-    "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau", "reset", "rmsprop", "root", "rotated",
-    "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam", "scale",
-    "scale_by_acprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan", "scale_by_ademamix",
-    "scale_by_adopt", "scale_by_amsgrad", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob",
+    "keep_params_nonnegative", "lamb", "lars", "lbfgs", "limit_norm_growth", "linear_onecycle_schedule",
+    "linear_schedule", "lion", "lookahead", "lookahead_trace", "madgrad", "masked", "master_weights",
+    "matrix_inverse_pth_root", "measure_with_ema", "measured", "measurements", "mechanize", "minimize", "momo",
+    "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nesterov",
+    "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay", "newton", "newton_cg", "nnls",
+    "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm", "novograd", "optimistic_adam",
+    "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
+    "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
+    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
+    "power_iteration", "prodigy", "project_params", "projections", "psgd_kron", "radam", "real_zeros",
+    "reduce_on_plateau", "reset", "rmsprop", "root", "rotated", "rprop", "safe_increment", "safe_int32_increment",
+    "safe_norm", "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
+    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_apollo",
+    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_confidence",
     "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma", "scale_by_factored_rms",
-    "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs", "scale_by_learning_rate",
-    "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_side", "scale_by_mean_squares",
-    "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd", "scale_by_optimistic_gradient",
-    "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam",
-    "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_shampoo",
-    "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia",
-    "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient",
-    "schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd",
-    "selective_transform", "set_to_zero", "sgd", "sgdr_schedule", "shampoo", "sign_sgd", "signum",
-    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "soap", "soap_muon", "sophia",
-    "split_real_and_imaginary", "splus", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep",
-    "testing", "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
-    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
-    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
-    "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support", "with_hyperparams", "with_state_dtype",
-    "yogi", "zero_nans", "zeros",
+    "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_kron", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_side",
+    "scale_by_mean_squares", "scale_by_mini_rms", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg",
+    "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms",
+    "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss",
+    "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix",
+    "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi",
+    "scale_by_zoom_linesearch", "scale_gradient", "schedule", "schedule_free", "schedule_free_adamw",
+    "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
+    "shampoo", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot",
+    "soap", "soap_muon", "sophia", "split_real_and_imaginary", "splus", "stateless", "stateless_with_tree_map",
+    "stretch", "swa_params", "sweep", "testing", "trace", "transformation", "tree", "tree_map_params", "tune",
+    "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment", "update_moment_per_elem_norm",
+    "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support",
+    "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}

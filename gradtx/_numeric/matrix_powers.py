@@ -72,9 +72,7 @@ def _by_eigenvalues(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     return _sandwich(vectors, powers), tangent
 
 
-def newton_root(
-    h: jax.Array, k: int, eps: jax.Array, ridge: jax.Array, tolerance: jax.Array
-) -> jax.Array:
+def newton_root(h: jax.Array, k: int, eps: jax.Array, ridge: jax.Array, tolerance: jax.Array) -> jax.Array:
     """(H + (ε + ρλ)I)^(−1/k) by Newton's coupled iteration: products of matrices alone, which accelerators like.
 
         X ← XT,  M ← TᵏM,  T = ((k + 1)I − M)/k,   from X = z^(1/k)I, M = zH, z = (1 + k)/(2‖H‖),   until |M − I| ≤ tol

@@ -12,6 +12,8 @@ from gradtx._value.marks import Decay, Link, NonNegative
 from gradtx._wrappers.chain import chain
 from gradtx._wrappers.graft import graft
 
+ADAM = scale_by_rms()  # of momentum that is corrected for its start
+
 
 @transformation
 def shampoo(
@@ -21,7 +23,7 @@ def shampoo(
     eps: NonNegative = 1e-6,
     weight_decay: NonNegative = 0.0,
     exponent=None,
-    grafting: Link = scale_by_rms(),
+    grafting: Link = ADAM,
     *,
     block_size: int | None = 1024,
     precondition_frequency: int = 10,
@@ -41,7 +43,7 @@ def shampoo(
 
     >>> tx = shampoo(0.5, eps=0.0)
     >>> g = jnp.diag(jnp.array([4.0, -9.0]))
-    >>> tx.update(g, tx.init(g), g)[0].round(4) + 0  # the first step of Adam has size 1 here, and of an orthogonal matrix
+    >>> tx.update(g, tx.init(g), g)[0].round(4) + 0  # an orthogonal matrix, as long as Adam's step
     Array([[-0.5,  0. ],
            [ 0. ,  0.5]], dtype=float32)
     """

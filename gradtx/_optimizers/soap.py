@@ -107,9 +107,7 @@ def soap_muon(
     rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     adam = chain(scale_by_ewma(adam_b1), bias_correction(adam_b1), scale_by_rms(adam_b2, eps))
     trained = {"muon": chain(basis, scale_by_learning_rate(learning_rate))}
-    return partition(
-        trained | {"adam": chain(adam, scale_by_learning_rate(rate))}, functools.partial(_who, axes)
-    )
+    return partition(trained | {"adam": chain(adam, scale_by_learning_rate(rate))}, functools.partial(_who, axes))
 
 
 def _who(given: Any, params: Any) -> Any:

@@ -39,7 +39,8 @@ def ema_params(decay: Decay = 0.999, *, bias_correction: bool = False) -> Rule:
         aₜ = βaₜ₋₁ + (1 − β)θₜ,   θₜ = θₜ₋₁ + uₜ,   a₀ = θ₀;   u ← uₜ
 
     β is ``decay``. With ``bias_correction`` the start has no weight: 1 − β is divided by 1 − βᵗ. It stands last in its
-    chain; `gradtx.eval_params` returns aₜ. Source: Izmailov et al. 2018, section 3; Polyak & Juditsky 1992. State: ``average``, like the parameters. Raises `TransformationError`: no ``params``.
+    chain; `gradtx.eval_params` returns aₜ. Source: Izmailov et al. 2018, section 3; Polyak & Juditsky 1992. State:
+    ``average``, like the parameters. Raises `TransformationError`: no ``params``.
 
     >>> tx, x = ema_params(0.5), jnp.zeros(1)
     >>> _, state = tx.update(jnp.array([1.0]), tx.init(x), x)
@@ -55,9 +56,7 @@ def ema_params(decay: Decay = 0.999, *, bias_correction: bool = False) -> Rule:
 
     if bias_correction:
         once = {"weight": lambda t: (1 - decay) / (1 - decay**t)}
-        return per_leaf(
-            corrected, once=once, eval_params=lambda param, average: average, average=copied
-        )
+        return per_leaf(corrected, once=once, eval_params=lambda param, average: average, average=copied)
     return per_leaf(formula, eval_params=lambda param, average: average, average=copied)
 
 
