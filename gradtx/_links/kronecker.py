@@ -44,8 +44,8 @@ def scale_by_shampoo(
         Hᵢ ← Hᵢ + Gᵢ Gᵢᴴ for every axis i;   u ← uₜ ×₁ (H₁ + εI)^p ×₂ (H₂ + εI)^p ...
 
     Gᵢ is the gradient with axis i in front and all others flattened, ×ᵢ the product along axis i, p ``exponent``
-    (−1/(2k) for k axes if not given, as in the paper), ε ``eps``, plus ``ridge_epsilon`` times the largest eigenvalue
-    of Hᵢ. With ``decay`` β the sums become averages, corrected for their start: Hᵢ ← βHᵢ + (1 − β)GᵢGᵢᴴ, divided by
+    (−1/(2k) for k axes if not given, as in the paper), ε ``eps``; ``ridge_epsilon`` adds a part of the largest eigenvalue
+    of Hᵢ + εI. With ``decay`` β the sums become averages, corrected for their start: Hᵢ ← βHᵢ + (1 − β)GᵢGᵢᴴ, divided by
     1 − βᵗ.
 
     ``block_size`` cuts longer axes, and every block has factors of its own; blocks of one shape, in whatever leaf,
@@ -90,8 +90,9 @@ def scale_by_shampoo(
         return jax.vmap(lambda h, p: matrix_power(h, p, *added))(*of)
 
     def of_diagonal(h: jax.Array, rank: int) -> jax.Array:
-        added = like(eps, h) + like(ridge_epsilon, h) * jnp.max(h, axis=1, keepdims=True, initial=0)
-        return number_power(jnp.maximum(h, 0) + added, -1 / (2 * rank) if exponent is None else like(exponent, h))
+        h = jnp.maximum(h, 0) + like(eps, h)
+        h = h + like(ridge_epsilon, h) * jnp.max(h, axis=1, keepdims=True, initial=0)
+        return number_power(h, -1 / (2 * rank) if exponent is None else like(exponent, h))
 
     def init(params: Tree) -> Any:
         leaves, treedef = cut(params, blocks, weight_dimension_numbers), trees.flatten(params)[1]

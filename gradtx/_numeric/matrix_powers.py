@@ -23,7 +23,7 @@ def number_power(x: jax.Array, p: Any) -> jax.Array:
 
 @jax.custom_jvp
 def matrix_power(h: jax.Array, p: jax.Array, eps: jax.Array, ridge: jax.Array) -> jax.Array:
-    """(H + (ε + ρλ)I)^p of a Hermitian H ≥ 0 with the largest eigenvalue λ; directions where that is 0 become 0.
+    """(H + εI + ρλI)^p of a Hermitian H ≥ 0, where λ is the largest eigenvalue of H + εI; of a direction with 0, 0.
 
     Its derivatives are finite also where eigenvalues coincide: they are divided differences (Daleckii & Krein 1965).
 
@@ -45,7 +45,7 @@ def _eigenpower(h: jax.Array, p: Any, eps: Any, ridge: Any) -> tuple[jax.Array, 
     size = jnp.where(size > 0, size, 1)
     values, vectors = jnp.linalg.eigh(h / size.astype(h.dtype))
     values = at_most_finite(jnp.maximum(values, 0) * size)
-    largest = jnp.max(values, initial=0)
+    largest = jnp.max(values, initial=0) + eps
     values = at_most_finite(values + eps + ridge * largest)
     return vectors, number_power(values, p), values, largest
 
@@ -65,7 +65,7 @@ def _by_eigenvalues(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     differences = (powers[:, None] - powers[None, :]) / jnp.where(apart, gaps, 1)
     between = jnp.where(apart, differences, (slope[:, None] + slope[None, :]) / 2)
     inside = matmul(matmul(jnp.conj(vectors.T), dh), vectors)
-    added = deps + dridge * largest + ridge * (jnp.real(inside[-1, -1]) if len(h) else 0)
+    added = deps + dridge * largest + ridge * (deps + (jnp.real(inside[-1, -1]) if len(h) else 0))
     inside = inside + added.astype(h.dtype) * jnp.eye(len(h), dtype=h.dtype)
     in_p = dp * powers * jnp.where(positive, jnp.log(jnp.where(positive, values, 1)), 0)
     tangent = _sandwich(vectors, between.astype(h.dtype) * inside + jnp.diag(in_p).astype(h.dtype))
@@ -73,7 +73,7 @@ def _by_eigenvalues(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def newton_root(h: jax.Array, k: int, eps: jax.Array, ridge: jax.Array, tolerance: jax.Array) -> jax.Array:
-    """(H + (ε + ρλ)I)^(−1/k) by Newton's coupled iteration: products of matrices alone, which accelerators like.
+    """(H + εI + ρλI)^(−1/k) by Newton's coupled iteration: products of matrices alone, which accelerators like.
 
         X ← XT,  M ← TᵏM,  T = ((k + 1)I − M)/k,   from X = z^(1/k)I, M = zH, z = (1 + k)/(2‖H‖),   until |M − I| ≤ tol
 
@@ -87,7 +87,7 @@ def newton_root(h: jax.Array, k: int, eps: jax.Array, ridge: jax.Array, toleranc
 
     @jax.custom_jvp
     def root(h: jax.Array, eps: jax.Array, ridge: jax.Array) -> jax.Array:
-        return _iterated(h, k, eps + ridge * _largest(h), tolerance)
+        return _iterated(h, k, eps + ridge * (_largest(h) + eps), tolerance)
 
     @root.defjvp
     def _(primals: Any, tangents: Any) -> Any:

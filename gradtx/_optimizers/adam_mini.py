@@ -37,9 +37,12 @@ def scale_by_mini_rms(b2: Decay = 0.999, eps: NonNegative = 1e-8, *, blocks: Any
     block. ν is corrected for its start. Source: Zhang et al. 2024, Algorithm 1. State: ``nu``, a number for each block.
 
     >>> tx = scale_by_mini_rms(eps=0.0)
-    >>> tx.update(jnp.array([[7.0, 3.0], [-1.0, -3.0]]), tx.init(jnp.zeros((2, 2))))[0].round(4)  # means of squares: 25 and 9
-    Array([[ 1.4,  1. ],
-           [-0.2, -1. ]], dtype=float32)
+    >>> g = jnp.array([[0.0, -4.0], [0.0, 4.0], [0.0, 4.0], [2.0, 4.0]])  # means of squares: 1 and 16
+    >>> tx.update(g, tx.init(g))[0]
+    Array([[ 0., -1.],
+           [ 0.,  1.],
+           [ 0.,  1.],
+           [ 2.,  1.]], dtype=float32)
     """
 
     def init(params: Tree) -> Any:
@@ -144,9 +147,9 @@ def adam_mini(
     values, projections and the head, the number of heads for queries and keys, ``"whole"`` for the rest. α is
     ``learning_rate``, λ ``weight_decay``. Source: Zhang et al. 2024, Algorithms 1 to 3.
 
-    >>> tx, w = adam_mini(0.5, eps=0.0, blocks="whole"), jnp.zeros((1, 2))
-    >>> tx.update(jnp.array([[1.0, -7.0]]), tx.init(w), w)[0].round(4)  # over the root of (1 + 49)/2
-    Array([[-0.1,  0.7]], dtype=float32)
+    >>> tx, w = adam_mini(0.5, eps=0.0, blocks="whole"), jnp.zeros((1, 4))
+    >>> tx.update(jnp.array([[0.0, 0.0, 0.0, 4.0]]), tx.init(w), w)[0].round(4) + 0  # over the root of 16/4
+    Array([[ 0.,  0.,  0., -1.]], dtype=float32)
     """
     return chain(
         scale_by_ewma(b1),

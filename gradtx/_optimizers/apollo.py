@@ -49,8 +49,8 @@ def scale_by_apollo(
     ``rank``, k ``update_proj_gap``, s ``scale``. With ``granularity="tensor"`` one factor ‖base(R)‖/‖R‖ serves the
     whole matrix: this is APOLLO-Mini with rank 1 and s = √128. ``base_optimizer``, by default the links of Adam without
     a rate, sees R, and other leaves as they are; its state is as small. For ``weight_dimension_numbers`` see
-    `orthogonalize`. The trap: where P changes, the state of ``base_optimizer`` stays as it was. Source: Zhu et al. 2024,
-    Algorithm 1. State: ``inner``; ``projector``, P where a leaf is a matrix.
+    `orthogonalize`. The trap: where P changes, the state of ``base_optimizer`` stays as it was. Source: Zhu et al.
+    2024, Algorithm 1. State: ``inner``; ``projector``, P where a leaf is a matrix.
 
     >>> tx = scale_by_apollo(1, granularity="tensor", projection="svd")
     >>> g = jnp.array([[8.0, 0.0], [0.0, 1.0]])
@@ -175,7 +175,7 @@ def apollo(
     small as that of SGD. α is ``learning_rate`` (0.01 in the paper), λ ``weight_decay``. Other arrays are trained by
     AdamW. Source: Zhu et al. 2024, Algorithm 1.
 
-    >>> tx, w = apollo(0.5, 4), jnp.zeros((1, 2))
+    >>> tx, w = apollo(0.5, projection="svd"), jnp.zeros((1, 2))
     >>> tx.update(jnp.array([[4.0, -9.0]]), tx.init(w), w)[0].round(4)  # of one row: Adam
     Array([[-0.5,  0.5]], dtype=float32)
     """
