@@ -4,8 +4,8 @@ from tests.modern.around import AROUND
 from tests.modern.first_order import FIRST_ORDER
 from tests.modern.matrices import MATRICES
 from tests.modern.not_built import NOT_BUILT
-from tests.modern.preconditioners import PRECONDITIONERS
+from tests.modern.preconditioners import PRECONDITIONERS, TOLERANCES
 
 OURS = FIRST_ORDER | MATRICES | PRECONDITIONERS | AROUND
 
-__all__ = ["NOT_BUILT", "OURS"]
+__all__ = ["NOT_BUILT", "OURS", "TOLERANCES"]
