@@ -108,7 +108,8 @@ from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.shampoo import shampoo
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
-from gradtx._optimizers.soap import soap, soap_muon
+from gradtx._optimizers.soap import soap
+from gradtx._optimizers.soap_muon import soap_muon
 from gradtx._optimizers.sophia import scale_by_sophia, sophia
 from gradtx._optimizers.splus import scale_by_mean_side, splus
 from gradtx._optimizers.yogi import scale_by_yogi, yogi

@@ -81,9 +81,9 @@ def shampoo(gradients, theta, learning_rate, b1, b2, eps, weight_decay):
     k, m, nu = theta.ndim, np.zeros_like(theta), np.zeros_like(theta)
     moments, updates = [np.zeros((n, n)) for n in theta.shape], []
     for t, g in enumerate(gradients, 1):
-        m, nu = b1 * m + (1 - b1) * g, b2 * nu + (1 - b2) * g**2
+        m, nu = b1 * m + (1 - b1) * g, 0.999 * nu + 0.001 * g**2
         u = m / (1 - b1**t)
-        adam = u / (np.sqrt(nu / (1 - b2**t)) + 1e-8)
+        adam = u / (np.sqrt(nu / (1 - 0.999**t)) + 1e-8)
         for axis in range(k):
             moments[axis] = b2 * moments[axis] + (1 - b2) * moment(g, axis)
             u = along(u, axis, power(moments[axis] / (1 - b2**t), -1 / (2 * k), eps))
@@ -91,6 +91,12 @@ def shampoo(gradients, theta, learning_rate, b1, b2, eps, weight_decay):
         theta = theta + u
         updates.append(u)
     return updates, {"mu": m, "factors": tuple(moments), "nu": nu}
+
+
+def grafted(gradients, theta):
+    """The sign of the gradient, as long as the gradient."""
+    updates = [np.sign(g) * np.linalg.norm(g) / np.linalg.norm(np.sign(g)) for g in gradients]
+    return updates, {}
 
 
 # In a basis -----------------------------------------------------------------------------------------------------------
@@ -119,11 +125,9 @@ def whitened(g, axis, moments, bases, t, eps):
     return g
 
 
-def soap(
-    gradients, theta, learning_rate, b1, b2, weight_decay=0.0, every=1, kl=False, eps=1e-8, orthogonal=None, vectors=False
-):
+def soap(gradients, theta, learning_rate, b1, b2, weight_decay=0.0, every=1, kl=False, eps=1e-8, orthogonal=None):
     """Vyas et al. 2024, Algorithm 3, in the order of the authors' code; ``every``: all bases at every k-th step."""
-    k = theta.ndim if theta.ndim > 1 or vectors else 0
+    k = theta.ndim if theta.ndim > 1 else 0
     m, nu = np.zeros_like(theta), np.zeros_like(theta)
     moments, bases = [np.zeros((n, n)) for n in theta.shape[:k]], [np.eye(n) for n in theta.shape[:k]]
     updates = []
@@ -155,6 +159,17 @@ def soap(
     return updates, {"mu": m, "nu": nu, "factors": tuple(moments), "basis": tuple(bases)}
 
 
+def orthogonal(x):
+    """Jordan et al. 2024: five iterations of Newton and Schulz, and the factor of a wide matrix."""
+    rows, columns = x.shape
+    x = x / (np.linalg.norm(x) + 1e-8)
+    x = x.T if rows > columns else x
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return (x.T if rows > columns else x) * np.sqrt(max(1, columns / rows))
+
+
 def splus(gradients, theta, learning_rate, b1, b2, weight_decay, ema_rate, constant, every):
     """Frans, Levine & Abbeel 2025; all bases after the first and at every k-th step."""
     k = theta.ndim if theta.ndim > 1 else 0
@@ -178,6 +193,11 @@ def splus(gradients, theta, learning_rate, b1, b2, weight_decay, ema_rate, const
         updates.append(u)
     kept = {"mu": m, "factors": tuple(moments), "basis": tuple(bases)}
     return updates, kept | {"average": average / (1 - ema_rate**t)}
+
+
+def over_mean_side(gradients, theta, constant):
+    """Frans, Levine & Abbeel 2025, section 4."""
+    return [g * (2 / sum(g.shape) if g.ndim == 2 else constant) for g in gradients], {}
 
 
 def conda(gradients, theta, learning_rate, b1, b2, weight_decay, every):
@@ -253,6 +273,17 @@ def adam_mini(gradients, theta, learning_rate, b1, b2, axes, heads=None, weight_
         theta = theta + u
         updates.append(u)
     return updates, {"mu": m, "nu": nu}
+
+
+def limited(gradients, theta, gamma):
+    """Zhu et al. 2024, section 4.2: no update is more than γ times as long as the one before."""
+    last, updates = 0.0, []
+    for g in gradients:
+        size = np.linalg.norm(g)
+        u = g * gamma * last / size if last > 0 and size > gamma * last else g
+        last = np.linalg.norm(u)
+        updates.append(u)
+    return updates, {"norm": last}
 
 
 def apollo(gradients, theta, learning_rate, rank, every, factor, tensor, gamma=1.01, weight_decay=0.0):
