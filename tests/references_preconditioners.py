@@ -1,4 +1,4 @@
-"""References of preconditioners: float64 NumPy loops, line by line from the papers. They are as in `tests.references`."""
+"""References of preconditioners: float64 NumPy loops, line by line from the papers, as in `tests.references`."""
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def windows(shape, size):
 
 
 def shampoo_in_blocks(gradients, theta, eps, size, every):
-    """Gupta, Koren & Singer 2018, Algorithm 2, for each block; all roots at every k-th step, and the identity before."""
+    """Gupta, Koren & Singer 2018, Algorithm 2, for each block; roots at every k-th step, and the identity before."""
     stacks, k, updates = windows(theta.shape, size), theta.ndim, []
     shapes = [[tuple(s.stop - s.start for s in block) for block in stack] for stack in stacks]
     sums = [[[np.zeros((n, n)) for n in shape] for shape in stack] for stack in shapes]
@@ -200,22 +200,27 @@ def over_mean_side(gradients, theta, constant):
     return [g * (2 / sum(g.shape) if g.ndim == 2 else constant) for g in gradients], {}
 
 
+def turn(left, x, right):
+    """A matrix in another basis on both sides; a vector as it is."""
+    return left @ x @ right if x.ndim == 2 else x
+
+
 def conda(gradients, theta, learning_rate, b1, b2, weight_decay, every):
     """Wang et al. 2025, Algorithm 1; the basis at the first and at every k-th step."""
     m, nu, updates, kept = np.zeros_like(theta), np.zeros_like(theta), [], ()
     for t, g in enumerate(gradients, 1):
         m = b1 * m + (1 - b1) * g
-        into, back = lambda x: x, lambda x: x
+        left = theta.ndim == 2 and theta.shape[0] < theta.shape[1]
+        if theta.ndim == 2 and (t == 1 or t % every == 0):
+            vectors = np.linalg.svd(m, full_matrices=False)
+            basis = vectors[0] if left else vectors[2].T
+        one = np.eye(len(theta)) if not left else basis.T
+        other = np.eye(theta.shape[-1]) if left or theta.ndim < 2 else basis
         if theta.ndim == 2:
-            left = theta.shape[0] < theta.shape[1]
-            if t == 1 or t % every == 0:
-                vectors = np.linalg.svd(m, full_matrices=False)
-                basis = vectors[0] if left else vectors[2].T
-            into = (lambda x: basis.T @ x) if left else (lambda x: x @ basis)
-            back = (lambda x: basis @ x) if left else (lambda x: x @ basis.T)
             kept = (basis,)
-        nu = b2 * nu + (1 - b2) * into(g) ** 2
-        u = back(into(m) / (1 - b1**t) / (np.sqrt(nu / (1 - b2**t)) + 1e-8))
+        nu = b2 * nu + (1 - b2) * turn(one, g, other) ** 2
+        u = turn(one, m, other) / (1 - b1**t) / (np.sqrt(nu / (1 - b2**t)) + 1e-8)
+        u = turn(one.T, u, other.T)
         u = -learning_rate * (u + weight_decay * theta)
         theta = theta + u
         updates.append(u)

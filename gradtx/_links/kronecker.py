@@ -44,9 +44,9 @@ def scale_by_shampoo(
         Hᵢ ← Hᵢ + Gᵢ Gᵢᴴ for every axis i;   u ← uₜ ×₁ (H₁ + εI)^p ×₂ (H₂ + εI)^p ...
 
     Gᵢ is the gradient with axis i in front and all others flattened, ×ᵢ the product along axis i, p ``exponent``
-    (−1/(2k) for k axes if not given, as in the paper), ε ``eps``; ``ridge_epsilon`` adds a part of the largest eigenvalue
-    of Hᵢ + εI. With ``decay`` β the sums become averages, corrected for their start: Hᵢ ← βHᵢ + (1 − β)GᵢGᵢᴴ, divided by
-    1 − βᵗ.
+    (−1/(2k) for k axes if not given, as in the paper), ε ``eps``; ``ridge_epsilon`` adds a part of the largest
+    eigenvalue of Hᵢ + εI. With ``decay`` β the sums become averages, corrected for their start:
+    Hᵢ ← βHᵢ + (1 − β)GᵢGᵢᴴ, divided by 1 − βᵗ.
 
     ``block_size`` cuts longer axes, and every block has factors of its own; blocks of one shape, in whatever leaf,
     share one decomposition. ``merge_dims`` first makes neighbouring axes one where that is no longer than

@@ -86,17 +86,17 @@ def newton_root(h: jax.Array, k: int, eps: jax.Array, ridge: jax.Array, toleranc
     """
 
     @jax.custom_jvp
-    def root(h: jax.Array, eps: jax.Array, ridge: jax.Array) -> jax.Array:
+    def root(h: jax.Array, eps: jax.Array, ridge: jax.Array, tolerance: jax.Array) -> jax.Array:
         return _iterated(h, k, eps + ridge * (_largest(h) + eps), tolerance)
 
     @root.defjvp
     def _(primals: Any, tangents: Any) -> Any:
-        (h, *added), (dh, *dadded) = primals, tangents
+        (h, *added, _), (dh, *dadded, _) = primals, tangents
         p = jnp.full([], -1 / k, jnp.real(h).dtype)
         slope = _by_eigenvalues((h, p, *added), (dh, jnp.zeros_like(p), *dadded))[1]
         return root(*primals), slope
 
-    return root(h, eps, ridge)
+    return root(h, eps, ridge, tolerance)
 
 
 def _largest(h: jax.Array) -> jax.Array:

@@ -19,14 +19,14 @@ def graft(direction: Link, magnitude: Link) -> Late:
 
     Both see the same signals (see `fork`). So a preconditioner takes the steps of SGD (``identity()``), of AdaGrad or
     of Adam, whose learning rates are known. Source: Agarwal et al. 2020, Algorithm 1; Anil et al. 2020 for Shampoo.
-    State: a mapping with that of ``direction`` and that of ``magnitude``.
+    State: a mapping with that of each under its own name.
 
     >>> from gradtx import identity, scale_by_sign
     >>> tx = graft(scale_by_sign(), identity())
     >>> tx.update(jnp.array([1.0, -7.0]), tx.init(jnp.zeros(2)))[0]  # both of norm √50
     Array([ 5., -5.], dtype=float32)
     """
-    return parallel(Links.of((), {"direction": direction, "magnitude": magnitude}), of_size)
+    return parallel(Links.of((direction, magnitude), {}), of_size)
 
 
 def of_size(direction: jax.Array, magnitude: jax.Array) -> jax.Array:

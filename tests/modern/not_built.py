@@ -59,8 +59,8 @@ NOT_BUILT = {
     "pytorch_optimizer.AccSGD(lr=0.001)": "not yet",
     "pytorch_optimizer.Aida(lr=0.001)": "not yet",
     "pytorch_optimizer.Ranger(lr=0.001)": "not yet",
-    "pytorch_optimizer.SPlus(lr=0.001, inverse_every=2)": "built, but the recorded bases are those of singular matrices, "
-    "decomposed in float32: two of their vectors are rounding; tests/test_preconditioners.py compares what is not",
+    "pytorch_optimizer.SPlus(lr=0.001, inverse_every=2)": "built; but the recorded bases are those of singular "
+    "matrices, in float32: two of their vectors are rounding; tests/test_preconditioners.py compares what is not",
     "pytorch_optimizer.SCION(lr=0.001, momentum=0.1)": "not yet",
     "pytorch_optimizer.SCIONLight(lr=0.001, momentum=0.1)": "not yet",
     "pytorch_optimizer.Muon(lr=0.02)": "not yet",

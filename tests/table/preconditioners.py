@@ -7,7 +7,6 @@ from tests import references_preconditioners as P
 from tests.table.row import FALLING, OF_ROOTS, Row, of
 
 OF_BASES = 1e-5  # the eigenvectors of small matrices in float32, each one as exact as its eigenvalue is apart
-AT_ONCE = {"precondition_frequency": 3, "staggered": False}
 IN_BLOCKS = {"block_size": 2, "precondition_frequency": 2, "start": "identity"}
 
 
@@ -33,47 +32,16 @@ SHAMPOO = [
 ]
 
 
-def soap(**more):
-    """The numbers of the rows below."""
-    return of(P.soap, learning_rate=0.1, b1=0.8, b2=0.95, weight_decay=0.1, every=3, **more)
-
-
-OF_SOAP = (0.1, 0.8, 0.95, 1e-8, 0.1)
+# The references of rules with bases are compared in tests/test_preconditioners.py: the signs of vectors are free.
 BASES = [
-    Row("soap", gx.soap(*OF_SOAP, **AT_ONCE), reference=soap(), contracts=False),
-    Row(
-        "soap with the form of KL",
-        gx.soap(*OF_SOAP, form="kl", **AT_ONCE),
-        reference=soap(kl=True),
-        contracts=False,
-    ),
-    Row("soap in turn", gx.soap(FALLING, eps=1e-3, precondition_1d=True, precondition_frequency=2), tolerance=OF_BASES),
+    Row("soap", gx.soap(FALLING, eps=1e-3, precondition_1d=True, precondition_frequency=2), tolerance=OF_BASES),
     Row("splus", gx.splus(FALLING, precondition_frequency=2), tolerance=OF_BASES),
-    Row(
-        "splus of NumPy",
-        gx.splus(0.1, 0.8, 0.95, 0.1, 0.9, 0.1, staggered=False, precondition_frequency=3),
-        reference=of(
-            P.splus,
-            learning_rate=0.1,
-            b1=0.8,
-            b2=0.95,
-            weight_decay=0.1,
-            ema_rate=0.9,
-            constant=0.1,
-            every=3,
-        ),
-        contracts=False,
-    ),
     Row("soap_muon", gx.soap_muon(0.1, eps=1e-3), tolerance=OF_BASES),
+    Row("conda", gx.conda(0.1, update_proj_gap=3), tolerance=OF_BASES),
 ]
 
 NUMBERS = {"learning_rate": 0.1, "b1": 0.8, "b2": 0.95, "weight_decay": 0.1}
-CONDA = of(P.conda, every=3, **NUMBERS)
-MINI = of(P.adam_mini, axes=(0,), **NUMBERS)
-HEADS = of(
-    P.adam_mini, only="w", axes=(0,), heads=2, **NUMBERS, other=functools.partial(P.adam_mini, axes=(0,), **NUMBERS)
-)
-APOLLO = {"learning_rate": 0.1, "every": 3, "rank": 2, "weight_decay": 0.1}
+MINI = functools.partial(P.adam_mini, axes=(0,), **NUMBERS)
 AVERAGED = gx.chain(gx.scale_by_ewma(0.8), gx.bias_correction(0.8))
 STEP = gx.chain(gx.add_decayed_weights(0.1), gx.scale_by_learning_rate(0.1))
 
@@ -88,47 +56,21 @@ FEW = [
     Row(
         "scale_by_confidence",
         gx.chain(
-            gx.scale_by_factored_rms(epsilon=1e-30, decay=0.95, min_dim_size_to_factor=1),
+            gx.scale_by_factored_rms(epsilon=1e-8, decay=0.95, min_dim_size_to_factor=1),
             gx.clip_by_block_rms(1.0),
-            gx.scale_by_confidence(0.8, 0.99),
+            gx.scale_by_confidence(0.8, 0.99, 1e-8),
             STEP,
         ),
-        reference=of(P.came, b3=0.99, **NUMBERS),
+        reference=of(P.came, b3=0.99, eps=1e-8, eps2=1e-8, **NUMBERS),
     ),
-    Row(
-        "conda",
-        gx.conda(0.1, 0.8, 0.95, weight_decay=0.1, update_proj_gap=3, staggered=False),
-        reference=CONDA,
-        tolerance=OF_BASES,
-    ),
-    Row(
-        "in_singular_basis",
-        gx.chain(AVERAGED, gx.in_singular_basis(gx.scale_by_rms(0.95), update_proj_gap=3, staggered=False), STEP),
-        reference=CONDA,
-        contracts=False,
-    ),
-    Row("adam_mini", gx.adam_mini(0.1, 0.8, 0.95, weight_decay=0.1), reference=MINI),
+    Row("adam_mini", gx.adam_mini(0.1, 0.8, 0.95, weight_decay=0.1), reference=of(MINI)),
     Row(
         "scale_by_mini_rms of heads",
         gx.chain(AVERAGED, gx.scale_by_mini_rms(0.95, blocks=2), STEP),
-        reference=HEADS,
+        reference=of(functools.partial(MINI, heads=2), only="w", other=MINI),
         contracts=False,
     ),
     Row("apollo", gx.apollo(0.1, 1, FALLING), tolerance=OF_ROOTS),
-    Row(
-        "apollo of NumPy",
-        gx.apollo(0.1, 2, 3, 0.5, weight_decay=0.1, projection="svd"),
-        reference=of(P.apollo, factor=0.5, tensor=False, **APOLLO),
-        contracts=False,
-    ),
-    Row(
-        "scale_by_apollo, limit_norm_growth",
-        gx.chain(
-            gx.scale_by_apollo(2, 3, 0.5, granularity="tensor", projection="svd"), gx.limit_norm_growth(1.1), STEP
-        ),
-        reference=of(P.apollo, factor=0.5, tensor=True, gamma=1.1, **APOLLO),
-        contracts=False,
-    ),
     Row("limit_norm_growth", gx.limit_norm_growth(1.5), reference=of(P.limited, gamma=1.5), contracts=False),
     Row(
         "scale_by_mean_side",
