@@ -22,6 +22,7 @@ from gradtx._links.hessian_diagonal import hutchinson_estimator_diag_hessian
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
+from gradtx._links.mean_side import scale_by_mean_side
 from gradtx._links.moments import (
     bias_correction,
     ema,
@@ -36,6 +37,7 @@ from gradtx._links.momo import momo, momo_adam
 from gradtx._links.nans import zero_nans
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
+from gradtx._links.norm_growth import limit_norm_growth
 from gradtx._links.normalization import normalize, normalize_by_size, normalize_by_update_norm
 from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
 from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
@@ -72,7 +74,7 @@ from gradtx._optimizers.adan import adan, scale_by_adan
 from gradtx._optimizers.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
 from gradtx._optimizers.adopt import adopt, scale_by_adopt
 from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
-from gradtx._optimizers.apollo import apollo, limit_norm_growth, scale_by_apollo
+from gradtx._optimizers.apollo import apollo, scale_by_apollo
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
 from gradtx._optimizers.came import came, scale_by_confidence
@@ -111,7 +113,7 @@ from gradtx._optimizers.sm3 import scale_by_sm3, sm3
 from gradtx._optimizers.soap import soap
 from gradtx._optimizers.soap_muon import soap_muon
 from gradtx._optimizers.sophia import scale_by_sophia, sophia
-from gradtx._optimizers.splus import scale_by_mean_side, splus
+from gradtx._optimizers.splus import splus
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros

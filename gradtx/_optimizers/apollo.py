@@ -9,19 +9,19 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._links.decay import add_decayed_weights
 from gradtx._links.moments import bias_correction, scale_by_ewma
+from gradtx._links.norm_growth import limit_norm_growth
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
 from gradtx._rules.around import around
-from gradtx._rules.fields import real_zeros, zeros
+from gradtx._rules.fields import zeros
 from gradtx._rules.kronecker import adjoint
 from gradtx._rules.loops import cond
 from gradtx._rules.matrices import as_matrices, axes_of_leaves
-from gradtx._rules.per_leaf import per_leaf
-from gradtx._rules.protocol import Late, Rule, Tree
+from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._rules.vectors import like, matmul
 from gradtx._value.floating import abs_sq, root
-from gradtx._value.marks import Decay, Limit, Link, NonNegative, Seed, Static
+from gradtx._value.marks import Decay, Link, NonNegative, Seed, Static
 from gradtx._value.whole import whole_number
 from gradtx._wrappers.chain import chain
 
@@ -122,31 +122,6 @@ def scale_by_apollo(
         return each(reduced, params)
 
     return around(base_optimizer, update, init=init, view=view, every_step=True, seed=seed)
-
-
-@transformation
-def limit_norm_growth(gamma: Limit = 1.01) -> Rule:
-    """The update of each leaf, at most a factor longer than the one before.
-
-        u ← uₜ min(1, γ ‖u₍ₜ₋₁₎‖/‖uₜ‖),   where u₍ₜ₋₁₎ is what came out at the step before, and not zero
-
-    γ is ``gamma``. It tames the spikes that a projection makes. Source: Zhu et al. 2024, section 4.2 (the norm-growth
-    limiter). State: ``norm``, a number for each leaf.
-
-    >>> tx = limit_norm_growth(1.5)
-    >>> _, state = tx.update(jnp.array([3.0, 4.0]), tx.init(jnp.zeros(2)))
-    >>> tx.update(jnp.array([0.0, 10.0]), state)[0]
-    Array([0. , 7.5], dtype=float32)
-    """
-
-    def formula(u, norm):
-        size = trees.norm(u).astype(norm.dtype)
-        longer = (norm > 0) & (size > gamma * norm)
-        limited = jnp.where(longer, gamma * norm, size)
-        factor = jnp.where(longer, limited / jnp.where(longer, size, 1), 1)
-        return u * factor.astype(u.dtype), limited
-
-    return per_leaf(formula, norm=lambda param: real_zeros(param.reshape(-1)[:1]).sum())
 
 
 @transformation
