@@ -54,4 +54,4 @@ def soap(
     direction = (scale_by_ewma(b1), bias_correction(b1), rotated(scale_by_rms(b2, eps)))
     inner = chain(*direction, add_decayed_weights(weight_decay, mask=mask))
     beta = b2 if shampoo_beta is None else shampoo_beta
-    return chain(in_eigenbasis(inner, beta, **own), scale_by_learning_rate(learning_rate))
+    return chain(in_eigenbasis(inner, beta, eps, **own), scale_by_learning_rate(learning_rate))

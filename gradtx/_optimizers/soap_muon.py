@@ -59,7 +59,7 @@ def soap_muon(
         scale_by_shape(weight_dimension_numbers=axes),
         add_decayed_weights(weight_decay),
     )
-    basis = in_eigenbasis(inner, b2, max_dim=max_precond_dim, weight_dimension_numbers=axes, **how)
+    basis = in_eigenbasis(inner, b2, eps, max_dim=max_precond_dim, weight_dimension_numbers=axes, **how)
     rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     adam = chain(scale_by_ewma(adam_b1), bias_correction(adam_b1), scale_by_rms(adam_b2, eps))
     trained = {"muon": chain(basis, scale_by_learning_rate(learning_rate))}

@@ -1,6 +1,7 @@
 """Arrays as stacks of blocks, for rules that keep a matrix for every axis of a block."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -81,7 +82,8 @@ def _gathered(stack: jax.Array, spans: Sequence[tuple[int, int, int]]) -> jax.Ar
     apart = [m for _, count, n in spans for m in (count, n)]
     counts, sides = range(1, len(apart), 2), range(2, len(apart) + 1, 2)
     ordered = stack[window].reshape(stack.shape[0], *apart).transpose(0, *counts, *sides)
-    return ordered.reshape(-1, *(n for _, _, n in spans))
+    count = math.prod((stack.shape[0], *(count for _, count, _ in spans)))
+    return ordered.reshape(count, *(n for _, _, n in spans))
 
 
 def _spread(part: jax.Array, layers: int, spans: Sequence[tuple[int, int, int]]) -> jax.Array:

@@ -4,6 +4,7 @@ A stack is an array (k, n₁, n₂ ...) of k blocks. Of its matrices along axis 
 their diagonals (k, nᵢ). In a state a stack of one is kept without its first axis.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ def stacked(x: jax.Array, count: int) -> jax.Array:
 
 def unfolded(stack: jax.Array, axis: int) -> jax.Array:
     """Each block with one axis as rows, and all others as columns: (k, nᵢ, m)."""
-    return jnp.moveaxis(stack, 1 + axis, 1).reshape(len(stack), stack.shape[1 + axis], -1)
+    moved = jnp.moveaxis(stack, 1 + axis, 1)
+    return moved.reshape(*moved.shape[:2], math.prod(moved.shape[2:]))
 
 
 def along(stack: jax.Array, axis: int, matrices: jax.Array) -> jax.Array:
@@ -44,7 +46,7 @@ def along(stack: jax.Array, axis: int, matrices: jax.Array) -> jax.Array:
         shape = [n if m in (0, 1 + axis) else 1 for m, n in enumerate(stack.shape)]
         return stack * matrices.reshape(shape).astype(stack.dtype)
     moved = jnp.moveaxis(stack, 1 + axis, 1)
-    made = matmul(matrices, moved.reshape(*moved.shape[:2], -1))
+    made = matmul(matrices, unfolded(stack, axis))
     return jnp.moveaxis(made.reshape(made.shape[:2] + moved.shape[2:]), 1, 1 + axis)
 
 
