@@ -79,7 +79,7 @@ from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
 from gradtx._optimizers.came import came, scale_by_confidence
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
-from gradtx._optimizers.conda import conda, in_singular_basis
+from gradtx._optimizers.conda import conda
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
 from gradtx._optimizers.fromage import fromage
@@ -197,6 +197,7 @@ from gradtx._wrappers.monitor import measure_with_ema, monitor, snapshot
 from gradtx._wrappers.precision import master_weights, with_state_dtype
 from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx._wrappers.sharpness import sam
+from gradtx._wrappers.singular_basis import in_singular_basis
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 
 if typing.TYPE_CHECKING:

@@ -5,10 +5,11 @@ from typing import Any
 
 from gradtx import tree as trees
 from gradtx._links.decay import add_decayed_weights
-from gradtx._links.moments import bias_correction, nesterov_bias_correction, scale_by_ewma
+from gradtx._links.moments import nesterov_bias_correction, scale_by_ewma
 from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
+from gradtx._optimizers.adam import adam
 from gradtx._optimizers.soap import Form
 from gradtx._rules.matrices import axes_of_leaves
 from gradtx._rules.transformation import GradientTransformation, transformation
@@ -49,21 +50,15 @@ def soap_muon(
     >>> bool(jnp.abs(tx.update(g, state, g)[0] - jnp.array([[0.0, -0.5], [0.5, 0.0]])).max() < 0.15)
     True
     """
-    axes = weight_dimension_numbers
+    axes, rate = weight_dimension_numbers, learning_rate if adam_learning_rate is None else adam_learning_rate
     how = {"precondition_frequency": precondition_frequency, "form": form, "staggered": staggered}
-    inner = chain(
-        scale_by_ewma(b1),
-        nesterov_bias_correction(b1),
-        rotated(scale_by_rms(b2, eps)),
-        orthogonalize(weight_dimension_numbers=axes),
-        scale_by_shape(weight_dimension_numbers=axes),
-        add_decayed_weights(weight_decay),
-    )
+    momentum = (scale_by_ewma(b1), nesterov_bias_correction(b1), rotated(scale_by_rms(b2, eps)))
+    shaped = (orthogonalize(weight_dimension_numbers=axes), scale_by_shape(weight_dimension_numbers=axes))
+    inner = chain(*momentum, *shaped, add_decayed_weights(weight_decay))
     basis = in_eigenbasis(inner, b2, eps, max_dim=max_precond_dim, weight_dimension_numbers=axes, **how)
-    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
-    adam = chain(scale_by_ewma(adam_b1), bias_correction(adam_b1), scale_by_rms(adam_b2, eps))
-    trained = {"muon": chain(basis, scale_by_learning_rate(learning_rate))}
-    return partition(trained | {"adam": chain(adam, scale_by_learning_rate(rate))}, functools.partial(_who, axes))
+    matrices = chain(basis, scale_by_learning_rate(learning_rate))
+    trained = {"muon": matrices, "adam": adam(rate, adam_b1, adam_b2, eps)}
+    return partition(trained, functools.partial(_who, axes))
 
 
 def _who(given: Any, params: Any) -> Any:

@@ -5,7 +5,7 @@ their diagonals (k, nᵢ). In a state a stack of one is kept without its first a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -69,7 +69,9 @@ def identities(count: int, n: int, dtype: Any) -> jax.Array:
 
 def finite(h: jax.Array) -> jax.Array:
     """The matrix with each infinity replaced by the largest number of its sign, in both parts if it is complex."""
-    return at_most_finite(h.real) + 1j * at_most_finite(h.imag) if jnp.iscomplexobj(h) else at_most_finite(h)
+    if not jnp.iscomplexobj(h):
+        return at_most_finite(h)
+    return jax.lax.complex(at_most_finite(jnp.real(h)), at_most_finite(jnp.imag(h)))
 
 
 def adjoint(x: jax.Array) -> jax.Array:
@@ -135,3 +137,29 @@ def filed(sides: Sequence[Side], entries: Sequence[jax.Array | None], leaves: Se
         if entry is not None:
             found[side.leaf] = (*found[side.leaf], unstacked(entry))
     return found
+
+
+class Basis(NamedTuple):
+    """A basis for some axes of each leaf, and the way into it and back."""
+
+    cut: Callable[[Tree], list[Cut | None]]
+    sides: Sequence[Side]
+    matrices: Sequence[jax.Array]
+
+    def into(self, tree: Tree) -> Tree:
+        """The tree in the basis: each block times Qᴴ along every axis."""
+        return self._moved(tree, adjoint)
+
+    def back(self, tree: Tree) -> Tree:
+        """The tree from the basis: each block times Q along every axis."""
+        return self._moved(tree, lambda q: q)
+
+    def _moved(self, tree: Tree, which: Callable[[jax.Array], jax.Array]) -> Tree:
+        leaves = self.cut(tree)
+        parts = [None if leaf is None else list(leaf.parts) for leaf in leaves]
+        for side, q in zip(self.sides, self.matrices, strict=True):
+            found = parts[side.leaf]
+            if found is not None:
+                found[side.part] = along(found[side.part], side.axis, which(q).astype(found[side.part].dtype))
+        made = [None if leaf is None else leaf.joined(own) for leaf, own in zip(leaves, parts, strict=True)]
+        return trees.flatten(tree)[1].unflatten(made)

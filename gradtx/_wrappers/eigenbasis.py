@@ -1,7 +1,7 @@
 """Transformations in the eigenbasis of Shampoo's second moments, where a matrix is nearly diagonal."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,19 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.blocks import Blocks
-from gradtx._rules.kronecker import Cut, Side, adjoint, along, cut, filed, identities, second_moment, sides_of, stacked
+from gradtx._rules.kronecker import (
+    Basis,
+    Cut,
+    Side,
+    adjoint,
+    along,
+    cut,
+    filed,
+    identities,
+    second_moment,
+    sides_of,
+    stacked,
+)
 from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
@@ -19,32 +31,6 @@ from gradtx._value.errors import TransformationError
 from gradtx._value.floating import ewma
 from gradtx._value.marks import Decay, Link, NonNegative
 from gradtx._value.whole import whole_number
-
-
-class Basis(NamedTuple):
-    """A basis for some axes of each leaf, and the way into it and back."""
-
-    cut: Callable[[Tree], list[Cut | None]]
-    sides: Sequence[Side]
-    matrices: Sequence[jax.Array]
-
-    def into(self, tree: Tree) -> Tree:
-        """The tree in the basis: each block times Qᴴ along every axis."""
-        return self._moved(tree, adjoint)
-
-    def back(self, tree: Tree) -> Tree:
-        """The tree from the basis: each block times Q along every axis."""
-        return self._moved(tree, lambda q: q)
-
-    def _moved(self, tree: Tree, which: Callable[[jax.Array], jax.Array]) -> Tree:
-        leaves = self.cut(tree)
-        parts = [None if leaf is None else list(leaf.parts) for leaf in leaves]
-        for side, q in zip(self.sides, self.matrices, strict=True):
-            found = parts[side.leaf]
-            if found is not None:
-                found[side.part] = along(found[side.part], side.axis, which(q).astype(found[side.part].dtype))
-        made = [None if leaf is None else leaf.joined(own) for leaf, own in zip(leaves, parts, strict=True)]
-        return trees.flatten(tree)[1].unflatten(made)
 
 
 @transformation
