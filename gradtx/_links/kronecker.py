@@ -110,7 +110,7 @@ def scale_by_shampoo(
         if every == 1:
             made = batched(rooted, matrices)
         else:
-            old = [stacked(x, sides[n].count).astype(factors[n].dtype) for n, x in zip(which, kept, strict=True)]
+            old = [stacked(x, sides[n].stacked).astype(factors[n].dtype) for n, x in zip(which, kept, strict=True)]
             made = _renewed(rooted, matrices, old, t)
         found: list[Any] = [None if f.ndim == 3 else of_diagonal(f, s.rank) for f, s in zip(scaled, sides, strict=True)]
         for n, x in zip(which, made, strict=True):
@@ -129,13 +129,13 @@ def scale_by_shampoo(
         sides, column = sides_of(leaves), treedef.flatten_up_to(state["factors"])
         factors = []
         for side in sides:
-            old = stacked(column[side.leaf][side.place], side.count)
+            old = stacked(column[side.leaf][side.place], side.stacked)
             new = second_moment(gradients[side.leaf].parts[side.part], side.axis, old.ndim == 2)
             old = old.astype(new.dtype)
             factors.append(finite(old + new) if decay is None else ewma(decay, old, new))
         kept = [x for entry in treedef.flatten_up_to(state.get("roots", {})) for x in entry or ()] if every > 1 else []
         found = preconditioners(factors, sides, kept, t)
-        parts = [None if leaf is None else list(leaf.parts) for leaf in leaves]
+        parts: list[Any] = [None if leaf is None else list(leaf.parts) for leaf in leaves]
         for side, root in zip(sides, found, strict=True):
             parts[side.leaf][side.part] = along(parts[side.leaf][side.part], side.axis, root)
         made = [None if leaf is None else leaf.joined(part) for leaf, part in zip(leaves, parts, strict=True)]

@@ -1,7 +1,7 @@
 """Adam-mini: one second moment for each block of the Hessian, in place of one for each entry."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +90,7 @@ class _Held:
         self.spec = spec
 
 
-def _is_axes(x: Any) -> bool:
+def _is_axes(x: Any) -> TypeGuard[tuple[int, ...]]:
     return isinstance(x, tuple) and all(isinstance(axis, int) for axis in x)
 
 

@@ -99,8 +99,8 @@ class Cut(NamedTuple):
         return self.blocks.join(parts, self.x, self.axes)
 
 
-def cut(tree: Tree, blocks: Blocks, weight_dimension_numbers: Any = None) -> list[Cut | None]:
-    """Every leaf in blocks, in the order of `gradtx.tree.flatten`."""
+def cut(tree: Tree, blocks: Blocks, weight_dimension_numbers: Any = None) -> list[Any]:
+    """Every leaf as a `Cut`, or None where there is none, in the order of `gradtx.tree.flatten`."""
     leaves, _ = trees.flatten(tree)
     axes = [None for _ in leaves]
     if weight_dimension_numbers is not None:
@@ -116,11 +116,11 @@ class Side(NamedTuple):
     place: int
     part: int
     axis: int
-    count: int
+    stacked: int
     rank: int
 
 
-def sides_of(leaves: Sequence[Cut | None]) -> list[Side]:
+def sides_of(leaves: Sequence[Any]) -> list[Side]:
     """The matrices of all leaves, one after the other."""
     return [
         Side(n, place, part, axis, len(leaf.parts[part]), leaf.parts[part].ndim - 1)
@@ -130,7 +130,7 @@ def sides_of(leaves: Sequence[Cut | None]) -> list[Side]:
     ]
 
 
-def filed(sides: Sequence[Side], entries: Sequence[jax.Array | None], leaves: Sequence[Cut | None]) -> list[Any]:
+def filed(sides: Sequence[Side], entries: Sequence[jax.Array | None], leaves: Sequence[Any]) -> list[Any]:
     """For each leaf a tuple with what belongs to its sides, as it is kept; what is None is left out."""
     found: list[Any] = [None if leaf is None else () for leaf in leaves]
     for side, entry in zip(sides, entries, strict=True):
@@ -142,7 +142,7 @@ def filed(sides: Sequence[Side], entries: Sequence[jax.Array | None], leaves: Se
 class Basis(NamedTuple):
     """A basis for some axes of each leaf, and the way into it and back."""
 
-    cut: Callable[[Tree], list[Cut | None]]
+    cut: Callable[[Tree], list[Any]]
     sides: Sequence[Side]
     matrices: Sequence[jax.Array]
 
@@ -156,7 +156,7 @@ class Basis(NamedTuple):
 
     def _moved(self, tree: Tree, which: Callable[[jax.Array], jax.Array]) -> Tree:
         leaves = self.cut(tree)
-        parts = [None if leaf is None else list(leaf.parts) for leaf in leaves]
+        parts: list[Any] = [None if leaf is None else list(leaf.parts) for leaf in leaves]
         for side, q in zip(self.sides, self.matrices, strict=True):
             found = parts[side.leaf]
             if found is not None:

@@ -11,7 +11,6 @@ from gradtx._rules.around import around
 from gradtx._rules.blocks import Blocks
 from gradtx._rules.kronecker import (
     Basis,
-    Cut,
     Side,
     adjoint,
     along,
@@ -108,7 +107,7 @@ def in_eigenbasis(
     every = whole_number("precondition_frequency", precondition_frequency)
     blocks = Blocks(block_size, (block_size or max_dim) if merge_dims else None)
 
-    def in_blocks(tree: Tree) -> list[Cut | None]:
+    def in_blocks(tree: Tree) -> list[Any]:
         return cut(tree, blocks, weight_dimension_numbers)
 
     def init(params: Tree) -> Any:
@@ -125,7 +124,7 @@ def in_eigenbasis(
 
         def entries(name: str) -> list[jax.Array]:
             column = treedef.flatten_up_to(state[name])
-            kept = [stacked(column[side.leaf][side.place], side.count) for side in sides]
+            kept = [stacked(column[side.leaf][side.place], side.stacked) for side in sides]
             return [x.astype(_stack(leaves, side).dtype) for x, side in zip(kept, sides, strict=True)]
 
         factors, basis = entries("factors"), entries("basis")
@@ -158,7 +157,7 @@ def in_eigenbasis(
 # The matrices ---------------------------------------------------------------------------------------------------------
 
 
-def _with_basis(leaves: Sequence[Cut | None], most: int, vectors: bool) -> list[Side]:
+def _with_basis(leaves: Sequence[Any], most: int, vectors: bool) -> list[Side]:
     """The sides that have a basis; their places among those of their leaf."""
     found: list[Side] = []
     for side in sides_of(leaves):

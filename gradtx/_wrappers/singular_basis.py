@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.blocks import Blocks
-from gradtx._rules.kronecker import Basis, Cut, Side, cut, filed, identities, sides_of, stacked
+from gradtx._rules.kronecker import Basis, Side, cut, filed, identities, sides_of, stacked
 from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
@@ -40,10 +40,10 @@ def in_singular_basis(
     """
     every = whole_number("update_proj_gap", update_proj_gap)
 
-    def in_blocks(tree: Tree) -> list[Cut | None]:
+    def in_blocks(tree: Tree) -> list[Any]:
         return cut(tree, Blocks(), weight_dimension_numbers)
 
-    def shorter(leaves: list[Cut | None]) -> list[Side]:
+    def shorter(leaves: list[Any]) -> list[Side]:
         sides = [side for side in sides_of(leaves) if side.rank == 2]
         shapes = [leaves[side.leaf].parts[0].shape[1:] for side in sides]
         chosen = [side.axis == (1 if m >= n else 0) for side, (m, n) in zip(sides, shapes, strict=True)]
@@ -61,7 +61,7 @@ def in_singular_basis(
         sides, column = shorter(leaves), treedef.flatten_up_to(state["basis"])
         given = [leaves[side.leaf].parts[0] for side in sides]
         given = [x if side.axis == 1 else jnp.swapaxes(x, 1, 2) for x, side in zip(given, sides, strict=True)]
-        kept = [stacked(column[side.leaf][0], side.count) for side in sides]
+        kept = [stacked(column[side.leaf][0], side.stacked) for side in sides]
         kept = [old.astype(x.dtype) for old, x in zip(kept, given, strict=True)]
 
         def later() -> list[jax.Array]:
