@@ -63,7 +63,7 @@ def table(title: str, params: Tree) -> Iterator[str]:
 def section() -> list[str]:
     """The lines of the report."""
     lines = [f"## Preconditioners on this CPU ({os.cpu_count()} cores)\n"]
-    for count, width in ((6, 64), (5, 128)):
+    for count, width in ((6, 64),):
         lines += table(f"{count} layers, {width} wide", layers(count, width))
     return lines
 

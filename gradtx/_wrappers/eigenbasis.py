@@ -17,6 +17,7 @@ from gradtx._rules.kronecker import (
     cut,
     filed,
     identities,
+    orthonormal,
     second_moment,
     sides_of,
     stacked,
@@ -204,7 +205,7 @@ def _iterated(pair: Any) -> jax.Array:
     h, q = pair
     product = matmul(_scaled(h), q)
     order = jnp.argsort(-jnp.sum(jnp.real(jnp.conj(q) * product), axis=-2), axis=-1)
-    made = jnp.linalg.qr(jnp.take_along_axis(product, order[:, None, :], axis=-1))[0]
+    made = orthonormal(jnp.take_along_axis(product, order[:, None, :], axis=-1))
     return jnp.take_along_axis(made, jnp.argsort(order, axis=-1)[:, None, :], axis=-1)
 
 
