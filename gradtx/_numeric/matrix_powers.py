@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx._rules.decompositions import eigh
 from gradtx._rules.loops import while_loop
 from gradtx._rules.vectors import matmul
 from gradtx._value.floating import at_most_finite
@@ -43,7 +44,7 @@ def _eigenpower(h: jax.Array, p: Any, eps: Any, ridge: Any) -> tuple[jax.Array, 
     """The eigenvectors of H, the power of its eigenvalues, these with what is added, and the largest without."""
     size = jnp.max(jnp.abs(h), initial=0)  # an eigendecomposition squares its input, so large numbers would overflow
     size = jnp.where(size > 0, size, 1)
-    values, vectors = jnp.linalg.eigh(h / size.astype(h.dtype))
+    values, vectors = eigh(h / size.astype(h.dtype))
     values = at_most_finite(jnp.maximum(values, 0) * size)
     largest = jnp.max(values, initial=0) + eps
     values = at_most_finite(values + eps + ridge * largest)

@@ -67,22 +67,6 @@ def identities(count: int, n: int, dtype: Any) -> jax.Array:
     return jnp.broadcast_to(jnp.eye(n, dtype=dtype), (count, n, n))
 
 
-def orthonormal(stack: jax.Array) -> jax.Array:
-    """Q of the QR decomposition of each matrix.
-
-    On a CPU one matrix after the other: there a batched QR of jaxlib 0.10 hangs where the machine has few threads.
-    """
-
-    def each(stack: jax.Array) -> jax.Array:
-        return jax.vmap(jax.custom_batching.sequential_vmap(_one_orthonormal))(stack)
-
-    return jax.lax.platform_dependent(stack, cpu=each, default=_one_orthonormal)
-
-
-def _one_orthonormal(x: jax.Array) -> jax.Array:
-    return jnp.linalg.qr(x)[0]
-
-
 def finite(h: jax.Array) -> jax.Array:
     """The matrix with each infinity replaced by the largest number of its sign, in both parts if it is complex."""
     if not jnp.iscomplexobj(h):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.blocks import Blocks
+from gradtx._rules.decompositions import eigh, orthonormal
 from gradtx._rules.kronecker import (
     Basis,
     Side,
@@ -17,7 +18,6 @@ from gradtx._rules.kronecker import (
     cut,
     filed,
     identities,
-    orthonormal,
     second_moment,
     sides_of,
     stacked,
@@ -197,7 +197,7 @@ def _whitened(leaves: Sequence[Any], sides: Sequence[Side], scales: Sequence[jax
 def _decomposed(pair: Any) -> jax.Array:
     """The eigenvectors of the factors, those of the largest eigenvalues first."""
     h, _ = pair
-    return jnp.linalg.eigh(_scaled(h))[1][..., ::-1]
+    return jax.vmap(eigh)(_scaled(h))[1][..., ::-1]
 
 
 def _iterated(pair: Any) -> jax.Array:
@@ -205,7 +205,7 @@ def _iterated(pair: Any) -> jax.Array:
     h, q = pair
     product = matmul(_scaled(h), q)
     order = jnp.argsort(-jnp.sum(jnp.real(jnp.conj(q) * product), axis=-2), axis=-1)
-    made = orthonormal(jnp.take_along_axis(product, order[:, None, :], axis=-1))
+    made = jax.vmap(orthonormal)(jnp.take_along_axis(product, order[:, None, :], axis=-1))
     return jnp.take_along_axis(made, jnp.argsort(order, axis=-1)[:, None, :], axis=-1)
 
 
