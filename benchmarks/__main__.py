@@ -18,6 +18,7 @@ SECTIONS = [
     "eager",
     "tracing",
     "precision",
+    "preconditioners",
     "accelerator",
     "steps",
     "growth",

@@ -29,6 +29,7 @@ from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
 from gradtx._links.lion_momentum import lion_momentum
+from gradtx._links.mean_side import scale_by_mean_side
 from gradtx._links.mixing import mix_with_gradient
 from gradtx._links.moments import (
     bias_correction,
@@ -45,6 +46,7 @@ from gradtx._links.momo import momo, momo_adam
 from gradtx._links.nans import zero_nans
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
+from gradtx._links.norm_growth import limit_norm_growth
 from gradtx._links.norm_history import clip_spikes, lengthen_to_average, steady_norm
 from gradtx._links.normalization import normalize, normalize_by_size, normalize_by_update_norm
 from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
@@ -85,6 +87,7 @@ from gradtx._optimizers.adagrad import adagrad
 from gradtx._optimizers.adahessian import adahessian, scale_by_adahessian
 from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
 from gradtx._optimizers.adam_atan2 import adam_atan2
+from gradtx._optimizers.adam_mini import adam_mini, scale_by_mini_rms
 from gradtx._optimizers.adamc import adamc
 from gradtx._optimizers.adamp import adamp, sgdp
 from gradtx._optimizers.adamw import adamaxw, adamw, nadamw
@@ -93,9 +96,12 @@ from gradtx._optimizers.ademamix import ademamix, scale_by_ademamix, scale_by_si
 from gradtx._optimizers.adopt import adopt, scale_by_adopt
 from gradtx._optimizers.aggmo import aggmo
 from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx._optimizers.apollo import apollo, scale_by_apollo
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
+from gradtx._optimizers.came import came, scale_by_confidence
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
+from gradtx._optimizers.conda import conda
 from gradtx._optimizers.dadapt_lion import dadapt_lion
 from gradtx._optimizers.diffgrad import diffgrad, scale_by_change
 from gradtx._optimizers.dog import dog, dowg
@@ -123,6 +129,7 @@ from gradtx._optimizers.optimistic import (
 )
 from gradtx._optimizers.pnm import adapnm, pnm, scale_by_pnm
 from gradtx._optimizers.polyak import polyak_sgd, scale_by_polyak
+from gradtx._optimizers.psgd import psgd_kron, scale_by_kron
 from gradtx._optimizers.quasi_hyperbolic import qhadam, qhm, scale_by_mixed_rms
 from gradtx._optimizers.radam import radam, scale_by_radam, scale_by_rectified_rms
 from gradtx._optimizers.ranger import ranger
@@ -131,9 +138,13 @@ from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_radam, schedule_free_sgd
 from gradtx._optimizers.schedule_free_adamc import schedule_free_adamc
 from gradtx._optimizers.sgd import nesterov, sgd
+from gradtx._optimizers.shampoo import shampoo
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
+from gradtx._optimizers.soap import soap
+from gradtx._optimizers.soap_muon import soap_muon
 from gradtx._optimizers.sophia import scale_by_sophia, sophia
+from gradtx._optimizers.splus import splus
 from gradtx._optimizers.stable_adamw import stable_adamw
 from gradtx._optimizers.stable_spam import stable_spam
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
@@ -203,9 +214,11 @@ from gradtx._wrappers.clocks import own_clock
 from gradtx._wrappers.complex_parts import split_real_and_imaginary
 from gradtx._wrappers.conditions import conditionally_mask, conditionally_transform
 from gradtx._wrappers.dadapt import dadapt
+from gradtx._wrappers.eigenbasis import in_eigenbasis, rotated
 from gradtx._wrappers.ema_nesterov import ema_nesterov
 from gradtx._wrappers.flatten import flatten
 from gradtx._wrappers.fork import fork
+from gradtx._wrappers.graft import graft
 from gradtx._wrappers.groups import freeze, masked, multi_transform, partition, selective_transform, set_to_zero
 from gradtx._wrappers.guard import apply_if_finite, guard_nonfinite
 from gradtx._wrappers.hyperball import hyperball
@@ -228,6 +241,7 @@ from gradtx._wrappers.restart import restart
 from gradtx._wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx._wrappers.schedule_free_plus import schedule_free_plus
 from gradtx._wrappers.sharpness import sam
+from gradtx._wrappers.singular_basis import in_singular_basis
 from gradtx._wrappers.skipping import skip_large_updates, skip_not_finite
 from gradtx._wrappers.spikes import skip_spikes
 from gradtx._wrappers.split_weights import split_weights
@@ -244,22 +258,23 @@ __all__ = [
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers",
     "OfStep", "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq",
     "accumulate", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian", "adam",
-    "adam_atan2", "adamax", "adamaxw", "adamc", "adamp", "adamw", "adan", "adapnm", "adaptive_grad_clip",
-    "add_cautious_decayed_weights", "add_corrected_decay", "add_decayed_weights", "add_noise", "ademamix", "adopt",
-    "aggmo", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "around", "asam", "asgd",
-    "average_params", "bias_correction", "cautious", "centralize", "chain", "clip", "clip_by_block_rms",
-    "clip_by_global_norm", "clip_by_leaf_norm", "clip_by_z_score", "clip_spikes", "cocob", "conditionally_mask",
-    "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule",
-    "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad", "dadapt_adamw", "dadapt_adan", "dadapt_lion",
-    "dadapt_sgd", "decay_of_half_life", "decay_params", "decay_to_start", "differentially_private_aggregate",
-    "diffgrad", "dog", "dowg", "dpsgd", "dynamic_loss_scale", "effective_window", "ema", "ema_nesterov",
-    "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork",
-    "freeze", "fromage", "ftrl", "function_of_step", "galore", "gauss_newton_bartlett_diag_hessian", "global_norm",
-    "gradient_params", "grams", "grokfast", "guard_nonfinite", "half_life", "has_updated",
-    "hutchinson_estimator_diag_hessian", "hyperball", "hyperparameters", "identity", "incremental_update",
-    "init_empty_state", "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop",
-    "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules", "kahan", "keep_params_nonnegative", "lamb",
-    "laprop", "lars", "lbfgs", "lengthen_to_average", "linear_onecycle_schedule", "linear_schedule", "lion",
+    "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamp", "adamw", "adan", "adapnm",
+    "adaptive_grad_clip", "add_cautious_decayed_weights", "add_corrected_decay", "add_decayed_weights", "add_noise",
+    "ademamix", "adopt", "aggmo", "amsgrad", "apollo", "apply_every", "apply_if_finite", "apply_updates", "around",
+    "asam", "asgd", "average_params", "bias_correction", "came", "cautious", "centralize", "chain", "clip",
+    "clip_by_block_rms", "clip_by_global_norm", "clip_by_leaf_norm", "clip_by_z_score", "clip_spikes", "cocob",
+    "conda", "conditionally_mask", "conditionally_transform", "constant_schedule", "cosine_decay_schedule",
+    "cosine_onecycle_schedule", "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad", "dadapt_adamw",
+    "dadapt_adan", "dadapt_lion", "dadapt_sgd", "decay_of_half_life", "decay_params", "decay_to_start",
+    "differentially_private_aggregate", "diffgrad", "dog", "dowg", "dpsgd", "dynamic_loss_scale",
+    "effective_window", "ema", "ema_nesterov", "ema_params", "eval_params", "ewma", "ewma_weights",
+    "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage", "ftrl", "function_of_step",
+    "galore", "gauss_newton_bartlett_diag_hessian", "global_norm", "gradient_params", "graft", "grams", "grokfast",
+    "guard_nonfinite", "half_life", "has_updated", "hutchinson_estimator_diag_hessian", "hyperball",
+    "hyperparameters", "identity", "in_eigenbasis", "in_singular_basis", "incremental_update", "init_empty_state",
+    "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule",
+    "inverse_time_decay", "join_schedules", "kahan", "keep_params_nonnegative", "lamb", "laprop", "lars", "lbfgs",
+    "lengthen_to_average", "limit_norm_growth", "linear_onecycle_schedule", "linear_schedule", "lion",
     "lion_momentum", "lookahead", "lookahead_trace", "loss_scale", "madgrad", "mars", "masked", "master_weights",
     "matrix_inverse_pth_root", "measure_with_ema", "measured", "measurements", "mechanize", "minimize",
     "mix_with_gradient", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "nadam",
@@ -269,16 +284,17 @@ __all__ = [
     "orthogonalize", "own_clock", "pack", "partition", "per_example_global_norm_clip",
     "per_example_layer_norm_clip", "per_leaf", "periodic_update", "piecewise_constant_schedule",
     "piecewise_interpolate_schedule", "plot", "pnm", "polyak_sgd", "polynomial_schedule", "power_cooldown_schedule",
-    "power_iteration", "prodigy", "project_params", "projections", "qhadam", "qhm", "quantized", "radam",
-    "radial_brake", "ranger", "real_zeros", "rectified_schedule", "reduce_on_plateau", "reduce_variance",
-    "remove_radial", "reset", "restart", "rmsprop", "root", "root_bias_correction", "row_floor", "rprop",
+    "power_iteration", "prodigy", "project_params", "projections", "psgd_kron", "qhadam", "qhm", "quantized",
+    "radam", "radial_brake", "ranger", "real_zeros", "rectified_schedule", "reduce_on_plateau", "reduce_variance",
+    "remove_radial", "reset", "restart", "rmsprop", "root", "root_bias_correction", "rotated", "row_floor", "rprop",
     "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam", "scale",
     "scale_by_acprop", "scale_by_adadelta", "scale_by_adahessian", "scale_by_adam", "scale_by_adamax",
-    "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_atan2_rms",
-    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms", "scale_by_change",
-    "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma",
-    "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs",
-    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares",
+    "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_apollo",
+    "scale_by_atan2_rms", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms",
+    "scale_by_change", "scale_by_cocob", "scale_by_confidence", "scale_by_distance_over_gradients", "scale_by_dog",
+    "scale_by_dowg", "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore",
+    "scale_by_infinity_norm", "scale_by_kron", "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion",
+    "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_side", "scale_by_mean_squares", "scale_by_mini_rms",
     "scale_by_mixed_rms", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd",
     "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_pnm",
     "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss",
@@ -287,15 +303,15 @@ __all__ = [
     "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_to_params", "schedule", "schedule_free",
     "schedule_free_adamc", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_plus",
     "schedule_free_radam", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdp",
-    "sgdr_schedule", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite",
-    "skip_spikes", "sm3", "snapshot", "sophia", "split_real_and_imaginary", "split_weights",
-    "sqrt_cooldown_schedule", "stable_adamw", "stable_spam", "stateless", "stateless_with_tree_map", "steady_norm",
-    "stochastic_rounding", "stretch", "swa_params", "sweep", "tail_ema_params", "testing", "trace",
-    "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
-    "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
-    "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule",
-    "whole_tree", "with_extra_args_support", "with_gradient_signs", "with_hyperparams", "with_state_dtype", "yogi",
-    "zero_nans", "zeros",
+    "sgdr_schedule", "shampoo", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
+    "skip_not_finite", "skip_spikes", "sm3", "snapshot", "soap", "soap_muon", "sophia", "split_real_and_imaginary",
+    "split_weights", "splus", "sqrt_cooldown_schedule", "stable_adamw", "stable_spam", "stateless",
+    "stateless_with_tree_map", "steady_norm", "stochastic_rounding", "stretch", "swa_params", "sweep",
+    "tail_ema_params", "testing", "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip",
+    "unitwise_norm", "update_infinity_moment", "update_moment", "update_moment_per_elem_norm",
+    "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support",
+    "with_gradient_signs", "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}

@@ -24,8 +24,6 @@ LOOKS_AT_LEAVES = {
     "MultiSteps that skips": "it looks at whole leaves",
     "scale_by_factored_rms": "its state is more than one array for a leaf",
     "scale_by_factored_rms capped": "its formula uses reduce_sum, which is not elementwise",
-    "scale_by_shampoo": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
-    "scale_by_shampoo of averages": "its formula uses broadcast_in_dim on arrays that are not shaped like the leaf",
     "cautious": "it looks at whole leaves",
     "a rollback of noise and averages": "it draws at random, for every leaf its own",
     "three wrappers, one in the other": "it draws at random, for every leaf its own",
@@ -41,6 +39,9 @@ LOOKS_AT_LEAVES = {
     "differentially_private_aggregate": "it may look at leaves",
     "dpsgd": "it may look at leaves",
     "muon": "it chooses between",
+    "soap_muon": "it chooses between",
+    "graft": "its formula uses sum_of_squares, which is not elementwise",
+    "scale_by_confidence": "its formula uses reduce_sum, which is not elementwise",
     "scale_by_galore": "it looks at whole leaves",
     "galore": "it looks at whole leaves",
     "flatten": "it makes one vector of all leaves",
@@ -56,6 +57,12 @@ LOOKS_AT_LEAVES = {
     "noisy_sgd": "it draws at random, for every leaf its own",
     "adahessian with labels that are drawn": "it looks at whole leaves",
 } | dict.fromkeys(
+    (
+        "scale_by_shampoo", "scale_by_shampoo of averages", "scale_by_shampoo in blocks, in turn, by Newton", "shampoo",
+        "soap", "splus", "conda", "psgd_kron", "adam_mini", "apollo",
+    ),
+    "it looks at whole leaves",
+) | dict.fromkeys(
     (
         "adaptive_grad_clip", "novograd", "ranger", "remove_radial, adamp and sgdp", "scale_by_novograd",
         "scale_by_sm3", "sm3", "stable_adamw and its link",

@@ -12,7 +12,7 @@ from gradtx._rules.per_leaf import per_leaf
 from gradtx._rules.protocol import Rule
 from gradtx._rules.transformation import transformation
 from gradtx._value.floating import abs_sq, root
-from gradtx._value.marks import NonNegative
+from gradtx._value.marks import Decay, NonNegative
 
 
 @transformation
@@ -20,6 +20,7 @@ def scale_by_factored_rms(
     decay_rate: NonNegative = 0.8,
     step_offset=0.0,
     epsilon: NonNegative = 1e-30,
+    decay: Decay | None = None,
     *,
     factored: bool = True,
     min_dim_size_to_factor: int = 128,
@@ -34,7 +35,8 @@ def scale_by_factored_rms(
     average at the first step is the first square, so it needs no correction. An n × m matrix keeps n + m numbers. An
     array with more axes is factored along its two longest. An array is factored only where both axes have at least
     ``min_dim_size_to_factor`` entries; every other array keeps a second moment of each entry.
-    ``decay_rate_fn(step, decay_rate)`` replaces βₜ; its step is 0 at the first update. The trap: ε is added to the
+    ``decay`` is a constant β in place of βₜ, and is not corrected for its start; ``decay_rate_fn(step, decay_rate)``
+    replaces βₜ by a function, whose step is 0 at the first update. The trap: ε is added to the
     square, as in the paper, so zero gradients are divided by 10⁻¹⁵. Source: Shazeer & Stern 2018, Algorithm 4, without
     the clip of the update. State: ``nu``, like the parameters in float32 at least: an array, or a mapping with ``row``
     and ``col``.
@@ -44,13 +46,7 @@ def scale_by_factored_rms(
     Array([[1., 1.],
            [1., 1.]], dtype=float32)
     """
-
-    def start(param: Any) -> Any:
-        axes = _factored_axes(param.shape, min_dim_size_to_factor) if factored else None
-        if axes is None:
-            return real_zeros(param)
-        shorter, longer = axes
-        return {"row": real_zeros(param.mean(longer)), "col": real_zeros(param.mean(shorter))}
+    least = min_dim_size_to_factor if factored else None
 
     def weight(t: jax.Array) -> jax.Array:
         if decay_rate_fn is not None:
@@ -58,24 +54,50 @@ def scale_by_factored_rms(
         return (t - step_offset) ** -decay_rate
 
     def formula(u, nu, *, gradient, c):
-        square = abs_sq(gradient) + epsilon
-        axes = _factored_axes(u.shape, min_dim_size_to_factor) if factored else None
-        c = c.astype(square.dtype)
-        if axes is None:
-            nu = (1 - c) * nu + c * square
-            return u / root(nu), nu
-        shorter, longer = axes
-        row = (1 - c) * nu["row"] + c * square.mean(longer)
-        col = (1 - c) * nu["col"] + c * square.mean(shorter)
-        of_row, of_col = jnp.expand_dims(row, longer), jnp.expand_dims(col, shorter)
-        return u * (root(of_row.mean(shorter, keepdims=True)) / root(of_row)) / root(of_col), {"row": row, "col": col}
+        nu = factored_average(nu, abs_sq(gradient) + epsilon, c, least)
+        return over_factored_root(u, nu, least), nu
 
-    return per_leaf(formula, once={"c": weight}, nu=start)
+    def constant(u, nu, *, gradient):
+        return formula(u, nu, gradient=gradient, c=jnp.asarray(1 - decay))
+
+    def start(param: Any) -> Any:
+        return factored_zeros(param, least)
+
+    return per_leaf(formula, once={"c": weight}, nu=start) if decay is None else per_leaf(constant, nu=start)
 
 
-def _factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
+def factored_zeros(param: Any, least: int | None) -> Any:
+    """The start of a second moment: two vectors where two axes have ``least`` entries; None factors nothing."""
+    axes = _factored_axes(param.shape, least)
+    if axes is None:
+        return real_zeros(param)
+    shorter, longer = axes
+    return {"row": real_zeros(param.mean(longer)), "col": real_zeros(param.mean(shorter))}
+
+
+def factored_average(nu: Any, square: jax.Array, c: jax.Array, least: int | None) -> Any:
+    """(1 − c)ν + c · square, of all entries or of the means along two axes."""
+    axes, c = _factored_axes(square.shape, least), c.astype(square.dtype)
+    if axes is None:
+        return (1 - c) * nu + c * square
+    shorter, longer = axes
+    means = {"row": square.mean(longer), "col": square.mean(shorter)}
+    return {name: (1 - c) * nu[name] + c * means[name] for name in means}
+
+
+def over_factored_root(u: jax.Array, nu: Any, least: int | None) -> jax.Array:
+    """u/√ν."""
+    axes = _factored_axes(u.shape, least)
+    if axes is None:
+        return u / root(nu)
+    shorter, longer = axes
+    of_row, of_col = jnp.expand_dims(nu["row"], longer), jnp.expand_dims(nu["col"], shorter)
+    return u * (root(of_row.mean(shorter, keepdims=True)) / root(of_row)) / root(of_col)
+
+
+def _factored_axes(shape: tuple[int, ...], least: int | None) -> tuple[int, int] | None:
     """The second longest and the longest axis, if both are long enough."""
-    if len(shape) < 2:
+    if least is None or len(shape) < 2:
         return None
     *_, shorter, longer = (int(axis) for axis in np.argsort(shape, kind="stable"))
     return (shorter, longer) if shape[shorter] >= least else None

@@ -58,10 +58,11 @@ def around(
     ``update(step, updates, state, *, <names>) -> (updates, state)``. ``step(updates)`` is one step of ``inner``: it
     returns its updates and its new state. Call it at most once along any path, also inside `jax.lax.cond`. The state
     of ``inner`` is the entry ``inner`` of ``state``; the returned state must have it too, new or unchanged. ``step``
-    takes ``params=``, ``t=`` and other keywords, which replace those of the update. Names that may be asked for: those
-    of `gradtx.whole_tree`, ``gradient``, ``params``, ``t``, ``key`` and extra keywords; ``dtypes``, the dtypes in which
-    the parameters are kept; ``finite``, whether all numbers of the updates are finite, which is worked out once for all
-    wrappers that see the same updates (``step(scaled, finite=finite)`` says that it holds for others).
+    takes ``gradient=`` (the other signal, ``updates`` itself if it is not given), ``params=``, ``t=`` and other
+    keywords, which replace those of the update. Names that may be asked for: those of `gradtx.whole_tree`,
+    ``gradient``, ``params``, ``t``, ``key`` and extra keywords; ``dtypes``, the dtypes in which the parameters are
+    kept; ``finite``, whether all numbers of the updates are finite, which is worked out once for all wrappers that see
+    the same updates (``step(scaled, finite=finite)`` says that it holds for others).
 
     ``init(params)`` returns the wrapper's own entries of the state; it may ask for ``inner``, the state of ``inner``,
     and for ``dtypes``.
@@ -189,11 +190,18 @@ class _Wrapper:
         seen = self.view(context.params)
 
         def step(
-            updates: Tree, *, params: Tree = seen, t: Any = None, finite: Any = None, **extra: Any
+            updates: Tree,
+            *,
+            gradient: Tree = None,
+            params: Tree = seen,
+            t: Any = None,
+            finite: Any = None,
+            **extra: Any,
         ) -> tuple[Tree, State]:
             within_it = context.at("inner")._replace(params=params, extra={**context.extra, **extra}, followed=False)
             within_it = within_it._replace(known=known if finite is None else Known(updates, finite))
-            after, new = self._inside(make, Signals(updates, updates), before, within_it, t)
+            both = Signals(updates, updates if gradient is None else gradient)
+            after, new = self._inside(make, both, before, within_it, t)
             conditions.append(after.updates is after.gradient)
             return trees.map(_in_dtype, after.updates, updates), new
 

@@ -33,13 +33,14 @@ def average_params(t0: NonNegative = 1e6) -> Rule:
 
 
 @transformation
-def ema_params(decay: Decay = 0.999) -> Rule:
+def ema_params(decay: Decay = 0.999, *, bias_correction: bool = False) -> Rule:
     """An exponentially weighted moving average of the parameters, for deployment; the update passes through.
 
         aₜ = βaₜ₋₁ + (1 − β)θₜ,   θₜ = θₜ₋₁ + uₜ,   a₀ = θ₀;   u ← uₜ
 
-    β is ``decay``. It stands last in its chain; `gradtx.eval_params` returns aₜ. Source: Izmailov et al. 2018, section
-    3; Polyak & Juditsky 1992. State: ``average``, like the parameters. Raises `TransformationError`: no ``params``.
+    β is ``decay``. With ``bias_correction`` the start has no weight: 1 − β is divided by 1 − βᵗ. It stands last in its
+    chain; `gradtx.eval_params` returns aₜ. Source: Izmailov et al. 2018, section 3; Polyak & Juditsky 1992. State:
+    ``average``, like the parameters. Raises `TransformationError`: no ``params``.
 
     >>> tx, x = ema_params(0.5), jnp.zeros(1)
     >>> _, state = tx.update(jnp.array([1.0]), tx.init(x), x)
@@ -50,6 +51,12 @@ def ema_params(decay: Decay = 0.999) -> Rule:
     def formula(u, average, *, param):
         return u, ewma(decay, average, param + u)
 
+    def corrected(u, average, *, param, weight):
+        return u, average + (param + u - average) * weight.astype(jnp.real(u).dtype)
+
+    if bias_correction:
+        once = {"weight": lambda t: (1 - decay) / (1 - decay**t)}
+        return per_leaf(corrected, once=once, eval_params=lambda param, average: average, average=copied)
     return per_leaf(formula, eval_params=lambda param, average: average, average=copied)
 
 

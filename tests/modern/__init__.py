@@ -4,9 +4,9 @@ from tests.modern.around import AROUND
 from tests.modern.first_order import FIRST_ORDER
 from tests.modern.matrices import MATRICES
 from tests.modern.not_built import NOT_BUILT
-from tests.modern.preconditioners import PRECONDITIONERS
+from tests.modern.preconditioners import PRECONDITIONERS, TOLERANCES
 from tests.modern.written import WRITTEN
 
 OURS = FIRST_ORDER | MATRICES | PRECONDITIONERS | AROUND | WRITTEN
 
-__all__ = ["NOT_BUILT", "OURS"]
+__all__ = ["NOT_BUILT", "OURS", "TOLERANCES"]

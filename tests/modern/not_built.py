@@ -4,10 +4,6 @@ NOT_BUILT = {
     "pytorch_optimizer.MARS(lr=0.001, betas=[0.9, 0.999], mars_type=shampoo)": (
         "mars(muon(...)), but recorded with Newton-Schulz in bfloat16: out of reach of 1e-10"
     ),
-    "pytorch_optimizer.CAME(lr=0.001)": "not yet",
-    "pytorch_optimizer.CAME(lr=0.001, weight_decay=0.01)": "not yet",
-    "pytorch_optimizer.AdaFactor(lr=0.001, beta1=None, scale_parameter=False, relative_step=False)": "not yet",
-    "pytorch_optimizer.AdaFactor(lr=0.001, scale_parameter=True, relative_step=True, warmup_init=True)": "not yet",
     "pytorch_optimizer.Adalite(lr=0.001)": "of one training library, without a paper",
     "pytorch_optimizer.AvaGrad(lr=0.001)": "of one paper: neither Optax nor PyTorch nor Keras has it",
     "pytorch_optimizer.VSGD(lr=0.001)": "of one paper: neither Optax nor PyTorch nor Keras has it",
@@ -18,17 +14,10 @@ NOT_BUILT = {
     "pytorch_optimizer.SPAM(lr=0.001)": (
         "its warm-up is a scheduler of PyTorch, driven by hand; its successor is built, stable_spam"
     ),
-    "pytorch_optimizer.Conda(lr=0.001)": "not yet",
-    "pytorch_optimizer.SOAP(lr=0.001, precondition_frequency=3)": "not yet",
-    "pytorch_optimizer.SOAP(lr=0.001, correct_bias=False, normalize_gradient=True, "
-    "precondition_frequency=2)": "not yet",
-    "pytorch_optimizer.Shampoo(lr=0.001, momentum=0.9, preconditioning_compute_steps=1)": "not yet",
-    "pytorch_optimizer.Shampoo(lr=0.001, preconditioning_compute_steps=2, matrix_eps=0.0001)": "not yet",
-    "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=2, "
-    "preconditioning_compute_steps=1, block_size=8)": "not yet",
-    "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=3, "
-    "preconditioning_compute_steps=2, block_size=4, graft_type=1)": "not yet",
-    "pytorch_optimizer.SPlus(lr=0.001, inverse_every=2)": "not yet",
+    "pytorch_optimizer.SPlus(lr=0.001, inverse_every=2)": (
+        "built; but the recorded bases are those of singular matrices, in float32: two of their vectors are "
+        "rounding; tests/test_preconditioners.py compares what is not"
+    ),
     "pytorch_optimizer.SCION(lr=0.001, momentum=0.1)": "not yet",
     "pytorch_optimizer.SCIONLight(lr=0.001, momentum=0.1)": "not yet",
     "pytorch_optimizer.Muon(lr=0.02)": "not yet",

@@ -7,6 +7,7 @@ from tests.table.helpers import HELPERS
 from tests.table.links import LINKS
 from tests.table.modern import MODERN
 from tests.table.precision import PRECISION
+from tests.table.preconditioners import PRECONDITIONERS
 from tests.table.recipes import RECIPES
 from tests.table.row import Row
 from tests.table.second_order import SECOND_ORDER
@@ -14,6 +15,7 @@ from tests.table.wrappers import WRAPPERS
 
 ROWS = [
     *LINKS, *SECOND_ORDER, *COMBINATORS, *WRAPPERS, *RECIPES, *CLASSICS, *CONTRIB, *HELPERS, *MODERN, *PRECISION,
+    *PRECONDITIONERS,
 ]  # fmt: skip
 CONTRACTED = [row for row in ROWS if row.contracts]
 
