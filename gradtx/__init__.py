@@ -22,6 +22,7 @@ from gradtx._links.hessian_diagonal import hutchinson_estimator_diag_hessian
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
+from gradtx._links.matrix_scaling import scale_by_output_rms, scale_by_shape, scale_to_rms
 from gradtx._links.moments import (
     bias_correction,
     ema,
@@ -37,7 +38,7 @@ from gradtx._links.nans import zero_nans
 from gradtx._links.newton import scale_by_newton, scale_by_newton_cg
 from gradtx._links.noise import add_noise
 from gradtx._links.normalization import normalize, normalize_by_size, normalize_by_update_norm
-from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
+from gradtx._links.orthogonalize import orthogonalize
 from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx._links.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
 from gradtx._links.plateau import reduce_on_plateau
@@ -216,21 +217,21 @@ __all__ = [
     "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
     "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
     "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
-    "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau",
-    "reset", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
-    "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
-    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
-    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients",
-    "scale_by_dog", "scale_by_dowg", "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate",
-    "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion",
-    "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares", "scale_by_muon", "scale_by_newton",
-    "scale_by_newton_cg", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm",
-    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms",
-    "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign",
-    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio",
-    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "schedule", "schedule_free", "schedule_free_adamw",
-    "schedule_free_eval_params", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule",
-    "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
+    "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau", "reset",
+    "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam",
+    "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
+    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_backtracking_linesearch", "scale_by_belief",
+    "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma",
+    "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares",
+    "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd", "scale_by_optimistic_gradient",
+    "scale_by_output_rms", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak",
+    "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
+    "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
+    "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch",
+    "scale_gradient", "scale_to_rms", "schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params",
+    "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule", "sign_sgd", "signum",
+    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
     "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
     "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
     "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",

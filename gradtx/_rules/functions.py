@@ -16,6 +16,7 @@ from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.floating import real_dtype, wide
+from gradtx._value.numbers import Name
 from gradtx._value.value import Value
 
 
@@ -161,7 +162,7 @@ def _numbers(tx: Value, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, part in tx.parts():
         if isinstance(part, GradientTransformation):
             yield from _numbers(part, f"{prefix}{name}.")
-        elif part is not None:
+        elif part is not None and not isinstance(part, Name):
             yield prefix + name, part.exact() if isinstance(part, SplitDecay) else part
 
 
@@ -176,7 +177,7 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
             yield from _numbers_at(part if current is None else current, f"{prefix}{name}.", own, now)
         elif tx.call.parameters[name.partition(".")[0]].kind == "whole":  # a name with a dot: of a tuple of numbers
             yield prefix + name, part
-        elif part is not None:
+        elif part is not None and not isinstance(part, Name):
             if step is None and is_scheduled(part):
                 where = f"the state has no 'count' for {prefix}{name}"
                 raise TransformationError(f"hyperparameters: {where}: it was made by another transformation")

@@ -284,7 +284,7 @@ MATRICES = {"w": jnp.array([[0.5, -1.0, 2.0]]), "b": {"c": jnp.array([[1.5, -0.5
 OF_STACKS = {"w": gx.MuonDimensionNumbers(1, 0), "b": None}
 THEIR_STACKS = {"w": peers.MuonDimensionNumbers(1, 0), "b": None}
 OF_MATRICES = [
-    Row("orthogonalize", gx.orthogonalize(ns_steps=2, adaptive=True), params=MATRICES, tolerance=OF_ROOTS),
+    Row("orthogonalize", gx.orthogonalize(steps=2, adaptive=True), params=MATRICES, tolerance=OF_ROOTS),
     Row("scale_by_shape", gx.scale_by_shape(0.2), params=MATRICES),
     Row("scale_by_muon", gx.scale_by_muon(ns_steps=2, mu_dtype="bfloat16"), params=MATRICES, tolerance=OF_ROOTS),
     Row("muon", gx.muon(0.1, weight_decay=0.1), peer=peers.muon(0.1, weight_decay=0.1), tolerance=OF_ROOTS),
