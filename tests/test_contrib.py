@@ -700,6 +700,8 @@ OTHER_THAN_OPTAX = {  # arguments that differ, and why
     "scale_by_galore": "base_optimizer",
     "adopt": "clip_value_fn",  # a function that pickles
     "scale_by_adopt": "clip_value_fn",
+    "muon": "ns_steps preconditioning",  # by default those that belong to the coefficients
+    "scale_by_muon": "ns_steps preconditioning",
 }
 FUNCTIONS = [n for n in dir(peers) if not n.startswith("_") and not n.endswith(("State", "Numbers")) and n != "path"]
 FUNCTIONS = [n for n in FUNCTIONS if callable(getattr(peers, n))]
