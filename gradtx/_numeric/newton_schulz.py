@@ -205,29 +205,29 @@ def products(steps: int, shape: Sequence[int], parts: Sequence[int] = ()) -> int
 
 def _directly(x: jax.Array, gram: jax.Array, rows: Sequence[Triple]) -> jax.Array:
     for n, row in enumerate(rows):
-        a, b, c = _numbers(row, x)
         gram = x @ _adjoint(x) if n else gram
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
+        x = _step(gram, row) @ x
     return x
 
 
 def _by_gram(x: jax.Array, gram: jax.Array, rows: Sequence[Triple], parts: Sequence[int]) -> jax.Array:
-    identity, rest = _identity(gram), list(rows)
+    rest = list(rows)
     for part, count in enumerate(parts):
         own, rest = rest[:count], rest[count:]
         gram = x @ _adjoint(x) if part else gram
         product = None
         for n, row in enumerate(own):
-            a, b, c = _numbers(row, x)
-            step = a * identity + b * gram + c * (gram @ gram)
+            step = _step(gram, row)
             product = step if product is None else step @ product
             gram = step @ gram @ step if n + 1 < count else gram
         x = x if product is None else product @ x
     return x
 
 
-def _numbers(row: Triple, x: jax.Array) -> list[jax.Array]:
-    return [jnp.asarray(number).astype(x.dtype) for number in row]
+def _step(gram: jax.Array, row: Triple) -> jax.Array:
+    """What a step multiplies by. That its last operation is a product keeps what follows from computing it anew."""
+    a, b, c = (jnp.asarray(number).astype(gram.dtype) for number in row)
+    return a * _identity(gram) + b * gram + c * (gram @ gram)
 
 
 def _adjoint(x: jax.Array) -> jax.Array:
