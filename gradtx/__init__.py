@@ -104,6 +104,9 @@ from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
 from gradtx._optimizers.sophia import scale_by_sophia, sophia
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
+from gradtx._roles.by_role import by_role
+from gradtx._roles.role import Role
+from gradtx._roles.roles import Roles, roles
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
 from gradtx._rules.functions import (
@@ -195,10 +198,10 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Decay", "Decays", "Dtype", "Fit", "GaLoreDimensionNumbers", "GradientTransformation", "Group",
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers",
-    "OfStep", "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq", "accumulate",
+    "OfStep", "Packed", "Role", "Roles", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq", "accumulate",
     "acprop", "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan",
     "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adopt", "amsgrad", "apply_every",
-    "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "cautious",
+    "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction", "by_role", "cautious",
     "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob", "conditionally_mask",
     "conditionally_transform", "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature",
     "cyclic_schedule", "dadapt_adamw", "decay_of_half_life", "differentially_private_aggregate", "dog", "dowg",
@@ -217,7 +220,7 @@ __all__ = [
     "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
     "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
     "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau",
-    "reset", "rmsprop", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
+    "reset", "rmsprop", "roles", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
     "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
     "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
     "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients",

@@ -9,6 +9,7 @@ from gradtx._links.moments import bias_correction, nesterov_bias_correction, sca
 from gradtx._links.orthogonalize import STANDARD, Preconditioning, orthogonalize, scale_by_shape
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
+from gradtx._roles.roles import roles
 from gradtx._rules.matrices import axes_of_leaves
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.errors import TransformationError
@@ -78,7 +79,7 @@ def muon(
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: Preconditioning = "frobenius",
-    muon_weight_dimension_numbers: Any = None,
+    muon_weight_dimension_numbers: Any = roles,
 ) -> GradientTransformation:
     """Momentum that is made orthogonal where a parameter is a matrix, and Adam for all other parameters.
 
@@ -87,9 +88,10 @@ def muon(
     NS(m̂) is that of `scale_by_muon`, the factor that of `scale_by_shape`. α is ``learning_rate``, λ ``weight_decay``.
     ``ns_coeffs`` are numbers, or ``"standard"`` or ``"dion"``; to sweep them, see `scale_by_muon`. The other
     parameters go to AdamW (with Nesterov's momentum, if ``nesterov``), whose numbers begin with ``adam_``; its rate is
-    α too, if ``adam_learning_rate`` is not given. The trap: arrays with two axes are taken for matrices, embeddings
-    among them, and others are not, stacks of matrices among them. ``muon_weight_dimension_numbers`` says it better: a
-    tree with a `MuonDimensionNumbers` for each matrix, and None for what goes to Adam. Source: Jordan et al. 2024;
+    α too, if ``adam_learning_rate`` is not given. `roles` says what is a matrix; what it
+    finds in doubt is an error, and ``muon_weight_dimension_numbers`` answers it: ``roles(params, rules)``, a tree with
+    a `MuonDimensionNumbers` for each matrix and None for what goes to Adam, or None, with which every array with two
+    axes is a matrix, embeddings too, and no other (as in Optax, and in `gradtx.optax`). Source: Jordan et al. 2024;
     Ahn et al. 2025 for Dion's coefficients.
 
     >>> tx, params = muon(0.5, nesterov=False), {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}

@@ -172,6 +172,8 @@ def sides(x: Any, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[in
     """The axes of the rows, of the columns, and of the stack, counted from the front, of an array or its shape."""
     if axes is None or x.ndim < 2:
         raise TransformationError(f"expected a matrix, found shape {x.shape}: partition the parameters")
+    if axes.reduction_axis is None or axes.output_axis is None:
+        raise TransformationError(f"expected reduction_axis and output_axis, found {axes}: gradtx.roles fills them in")
     each = [(side,) if isinstance(side, int) else tuple(side) for side in (axes.reduction_axis, axes.output_axis)]
     wrong = [axis for side in each for axis in side if not -x.ndim <= axis < x.ndim]
     if wrong:

@@ -280,7 +280,7 @@ OTHERS = [
     Row("dpsgd", gx.chain(EXAMPLES, gx.dpsgd(FALLING, 0.5, 0.1, 3, 0.9, nesterov=True))),
 ]
 
-MATRICES = {"w": jnp.array([[0.5, -1.0, 2.0]]), "b": {"c": jnp.array([[1.5, -0.5], [0.25, -2.0], [1.0, 0.75]])}}
+MATRICES = {"w": jnp.array([[0.5, -1.0, 2.0]]), "b": {"w": jnp.array([[1.5, -0.5], [0.25, -2.0], [1.0, 0.75]])}}
 OF_STACKS = {"w": gx.MuonDimensionNumbers(1, 0), "b": None}
 THEIR_STACKS = {"w": peers.MuonDimensionNumbers(1, 0), "b": None}
 OF_MATRICES = [
