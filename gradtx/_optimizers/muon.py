@@ -9,7 +9,7 @@ from gradtx._links.moments import bias_correction, nesterov_bias_correction, sca
 from gradtx._links.orthogonalize import STANDARD, Preconditioning, orthogonalize, scale_by_shape
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
-from gradtx._roles.roles import roles
+from gradtx._roles.roles import or_roles
 from gradtx._rules.matrices import axes_of_leaves
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.errors import TransformationError
@@ -79,7 +79,7 @@ def muon(
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: Preconditioning = "frobenius",
-    muon_weight_dimension_numbers: Any = roles,
+    muon_weight_dimension_numbers: Any = None,
 ) -> GradientTransformation:
     """Momentum that is made orthogonal where a parameter is a matrix, and Adam for all other parameters.
 
@@ -88,10 +88,10 @@ def muon(
     NS(m̂) is that of `scale_by_muon`, the factor that of `scale_by_shape`. α is ``learning_rate``, λ ``weight_decay``.
     ``ns_coeffs`` are numbers, or ``"standard"`` or ``"dion"``; to sweep them, see `scale_by_muon`. The other
     parameters go to AdamW (with Nesterov's momentum, if ``nesterov``), whose numbers begin with ``adam_``; its rate is
-    α too, if ``adam_learning_rate`` is not given. `roles` says what is a matrix; what it
-    finds in doubt is an error, and ``muon_weight_dimension_numbers`` answers it: ``roles(params, rules)``, a tree with
-    a `MuonDimensionNumbers` for each matrix and None for what goes to Adam, or None, with which every array with two
-    axes is a matrix, embeddings too, and no other (as in Optax, and in `gradtx.optax`). Source: Jordan et al. 2024;
+    α too, if ``adam_learning_rate`` is not given. `roles` says what is a matrix, and what it finds in doubt is an error.
+    ``muon_weight_dimension_numbers`` says it in its place: ``roles(params, rules)``, or a tree with a
+    `MuonDimensionNumbers` for each matrix and None for what goes to Adam. (Optax takes all arrays with two axes,
+    embeddings too, and no others; so does `gradtx.optax.muon`.) Source: Jordan et al. 2024;
     Ahn et al. 2025 for Dion's coefficients.
 
     >>> tx, params = muon(0.5, nesterov=False), {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}
@@ -99,7 +99,7 @@ def muon(
     >>> updates["b"].round(4), bool(abs(updates["w"][0, 0] + 0.5) < 0.15)
     (Array([-0.5,  0.5], dtype=float32), True)
     """
-    axes, how = muon_weight_dimension_numbers, {"nesterov": nesterov, "mu_dtype": mu_dtype}
+    axes, how = or_roles(muon_weight_dimension_numbers), {"nesterov": nesterov, "mu_dtype": mu_dtype}
     orthogonal = {"ns_steps": ns_steps, "adaptive": adaptive, "preconditioning": preconditioning} | how
     matrices = chain(
         scale_by_muon(_coefficients(ns_coeffs), beta, eps, weight_dimension_numbers=axes, **orthogonal),
@@ -109,18 +109,13 @@ def muon(
     )
     rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     others = _adamw(rate, adam_b1, adam_b2, eps, adam_eps_root, adam_weight_decay, **how)
-    return partition({"muon": matrices, "adam": others}, by_rank if axes is None else functools.partial(by_axes, axes))
+    return partition({"muon": matrices, "adam": others}, functools.partial(by_axes, axes))
 
 
 def _adamw(rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any, decay: Any, *, nesterov: bool, mu_dtype: Any) -> Any:
     corrected = nesterov_bias_correction(b1) if nesterov else bias_correction(b1)
     direction = (scale_by_ewma(b1, accumulator_dtype=mu_dtype), corrected, scale_by_rms(b2, eps, eps_root))
     return chain(*direction, add_decayed_weights(decay), scale_by_learning_rate(rate))
-
-
-def by_rank(params: Any) -> Any:
-    """Who trains each leaf: Muon what has two axes."""
-    return by_axes(None, params)
 
 
 def by_axes(given: Any, params: Any) -> Any:

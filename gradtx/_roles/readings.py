@@ -1,4 +1,4 @@
-"""What a leaf may be, by its name, its shape and what stands beside it: one thing, or several, and then it is in doubt."""
+"""What a leaf may be, by its name, its shape and what stands beside it: one thing; or several, which is a doubt."""
 
 from collections.abc import Iterator
 from dataclasses import replace

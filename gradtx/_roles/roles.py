@@ -102,6 +102,11 @@ def roles(params: Tree, rules: Mapping[str, Role | str] | None = None) -> Roles:
     return within("roles", _roles)(params, rules or {})
 
 
+def or_roles(given: Any) -> Any:
+    """What a recipe takes for matrices: what it was given, or `roles`."""
+    return roles if given is None else given
+
+
 def _roles(params: Tree, rules: Mapping[str, Any]) -> Roles:
     whole = whole_of(params)
     places, said = places_of(whole), _said(rules, whole)

@@ -45,9 +45,8 @@ def axes_of_leaves(given: Any, tree: Tree) -> list[Any]:
     a prefix of one, where None says that a leaf is no matrix, or a function of the tree that returns one, such as
     `gradtx.roles`. A role that is no matrix counts as None.
     """
+    given = axes_by_rank if given is None else given
     leaves, treedef = trees.flatten(tree)
-    if given is None:
-        return [DimensionNumbers() if leaf is not None and leaf.ndim == 2 else None for leaf in leaves]
     if _is_axes(given):
         return [given if leaf is not None and leaf.ndim >= 2 else None for leaf in leaves]
     made = given(tree) if callable(given) else given
@@ -63,6 +62,11 @@ def axes_of_leaves(given: Any, tree: Tree) -> list[Any]:
     return [
         None if x is None or not getattr(x.axes, "is_matrix", True) else x.axes for x in treedef.flatten_up_to(held)
     ]
+
+
+def axes_by_rank(tree: Tree) -> Tree:
+    """Every array with two axes is a matrix, and no other is: the rule of Optax."""
+    return trees.map(lambda leaf: DimensionNumbers() if leaf.ndim == 2 else None, tree)
 
 
 class _Held:

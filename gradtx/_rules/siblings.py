@@ -1,14 +1,18 @@
 """The tree that a part was taken from, for rules that read what a leaf is from the leaves beside it."""
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from typing import ParamSpec, TypeVar
 
 import jax
 
 from gradtx._rules.protocol import Tree
 from gradtx._tree.paths import flatten
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _WHOLE: ContextVar[Tree] = ContextVar("whole", default=None)
 
 
@@ -21,6 +25,20 @@ def whole(tree: Tree) -> Iterator[None]:
         yield
     finally:
         _WHOLE.reset(token)
+
+
+def knowing_the_whole(which: Callable[..., Tree]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator of methods, during which the tree that ``which`` finds in the arguments is known."""
+
+    def decorator(method: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(method)
+        def knowing(*args: P.args, **kwargs: P.kwargs) -> R:
+            with whole(which(*args[1:], **kwargs)):
+                return method(*args, **kwargs)
+
+        return knowing
+
+    return decorator
 
 
 def whole_of(part: Tree) -> Tree:

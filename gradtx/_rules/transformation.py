@@ -33,7 +33,7 @@ from gradtx._rules.fields import settled
 from gradtx._rules.foreign import foreign_rule, is_own_kind
 from gradtx._rules.protocol import Context, Late, Rule, Signals, State, Tree
 from gradtx._rules.restrict import fill, keep, of_some
-from gradtx._rules.siblings import whole
+from gradtx._rules.siblings import knowing_the_whole
 from gradtx._schedules.schedule import as_number_or_schedule, at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
@@ -90,11 +90,8 @@ class GradientTransformation(Value):
                 return made
         return self._within(self._init)(params, key)
 
+    @knowing_the_whole(lambda params, key: params)
     def _init(self, params: Tree, key: Any) -> State:
-        with whole(params):
-            return self._init_of_some(params, key)
-
-    def _init_of_some(self, params: Tree, key: Any) -> State:
         rule = rule_of(self, jnp.zeros([], jnp.int32))
         params = _kept(params, _aside(rule, params))
         if not rule.foreign:
@@ -120,11 +117,8 @@ class GradientTransformation(Value):
                 return made
         return self._within(self._update)(updates, state, params, step, extra)
 
+    @knowing_the_whole(lambda updates, state, params, *_: updates if params is None else params)
     def _update(self, updates: Tree, state: State, params: Tree, step: Any, extra: Mapping[str, Any]) -> Any:
-        with whole(updates if params is None else params):
-            return self._update_of_some(updates, state, params, step, extra)
-
-    def _update_of_some(self, updates: Tree, state: State, params: Tree, step: Any, extra: Mapping[str, Any]) -> Any:
         state = as_state(state)
         step = clock.count_of(state) if step is None else step
         rule = rule_of(self, jnp.asarray(0 if step is None else step))
