@@ -88,7 +88,7 @@ def muon(
     NS(m̂) is that of `scale_by_muon`, the factor that of `scale_by_shape`. α is ``learning_rate``, λ ``weight_decay``.
     ``ns_coeffs`` are numbers, or ``"standard"`` or ``"dion"``; to sweep them, see `scale_by_muon`. The other
     parameters go to AdamW (with Nesterov's momentum, if ``nesterov``), whose numbers begin with ``adam_``; its rate is
-    α too, if ``adam_learning_rate`` is not given. `roles` says what is a matrix, and what it finds in doubt is an error.
+    α too, if ``adam_learning_rate`` is not given. `roles` says what is a matrix; what it finds in doubt is an error.
     ``muon_weight_dimension_numbers`` says it in its place: ``roles(params, rules)``, or a tree with a
     `MuonDimensionNumbers` for each matrix and None for what goes to Adam. (Optax takes all arrays with two axes,
     embeddings too, and no others; so does `gradtx.optax.muon`.) Source: Jordan et al. 2024;

@@ -37,7 +37,7 @@ class Place:
     @property
     def shape(self) -> Shape:
         """The shape of the leaf."""
-        return tuple(jnp.shape(self.leaf))
+        return tuple(getattr(self.leaf, "shape", ()))
 
     @property
     def name(self) -> str:
@@ -73,7 +73,11 @@ def places_of(tree: Tree) -> list[Place | None]:
     """The place of each leaf, in the order of `gradtx.tree.flatten`; ``None`` for a missing leaf."""
     rows = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_none)
     found = [(keys, *_way(tree, keys)) for keys, _ in rows]
-    near = {words: tuple(jnp.shape(x)) for (_, words, _), (_, x) in zip(found, rows, strict=True) if is_parameter(x)}
+    near = {
+        words: tuple(getattr(x, "shape", ()))
+        for (_, words, _), (_, x) in zip(found, rows, strict=True)
+        if is_parameter(x)
+    }
     places = [
         None if x is None else Place(path_name(keys), words, x, holders, near)
         for (keys, words, holders), (_, x) in zip(found, rows, strict=True)
@@ -91,13 +95,13 @@ def is_parameter(x: Any) -> bool:
 def _way(tree: Tree, keys: tuple[Any, ...]) -> tuple[Words, tuple[Any, ...]]:
     """The words of a path and the objects on the way to its leaf."""
     holders = [tree]
-    for key in keys:
+    for key in keys[:-1]:
         holders.append(_inside(holders[-1], key))
-    boxed = len(keys) > 1 and getattr(keys[-1], "name", None) == "value" and not classes_of(holders[-2], "equinox")
+    boxed = len(keys) > 1 and getattr(keys[-1], "name", None) == "value" and not classes_of(holders[-1], "equinox")
     if boxed:  # a variable of nnx, a box of linen
         keys, holders = keys[:-1], holders[:-1]
     words = [word for key in keys for word in path_name((key,)).split("/") if word != "~"]
-    return tuple(words), tuple(holders[:-1])
+    return tuple(words), tuple(holders)
 
 
 def _inside(x: Any, key: Any) -> Any:

@@ -77,13 +77,20 @@ def as_role(given: Any) -> Role:
     raise TransformationError(f"expected a gradtx.Role or its kind, such as 'matrix', found {given!r}")
 
 
-def fitted(role: Role, x: Any) -> Role:
+class Shaped:
+    """A shape, in place of an array."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape, self.ndim = shape, len(shape)
+
+
+def fitted(role: Role, shape: tuple[int, ...]) -> Role:
     """The role with the axes that it has in an array, checked. Raises `TransformationError` where they do not fit."""
-    rank = len(x.shape)
-    if role.kind == "vector" and rank > 1 and sum(n > 1 for n in x.shape) > 1:
-        raise TransformationError(f"expected at most one axis longer than 1 in a vector, found shape {x.shape}")
+    x, rank = Shaped(shape), len(shape)
+    if role.kind == "vector" and rank > 1 and sum(n > 1 for n in shape) > 1:
+        raise TransformationError(f"expected at most one axis longer than 1 in a vector, found shape {shape}")
     if role.kind == "scalar" and rank:
-        raise TransformationError(f"expected no axes in a scalar, found shape {x.shape}")
+        raise TransformationError(f"expected no axes in a scalar, found shape {shape}")
     if not role.is_matrix and (role.kind not in TABLES or rank < 2):
         return Role(role.kind)
     before = -2 if role.kind != "convolution" else tuple(range(rank - 1))
@@ -94,10 +101,10 @@ def fitted(role: Role, x: Any) -> Role:
     pieces = piece_shapes(x, made)
     if role.kind == "matrix" and rest:
         lone = f"axis {rest[0]} is" if len(rest) == 1 else f"axes {rest} are"
-        raise TransformationError(f"expected one matrix, but in shape {x.shape} {lone} left: that is a 'stack'")
+        raise TransformationError(f"expected one matrix, but in shape {shape} {lone} left: that is a 'stack'")
     if role.kind in ("stack", "heads", "fused") and not rest and pieces == [(1, *pieces[0][1:])]:
         missing = {"stack": "axes that are left", "heads": "heads or input_heads", "fused": "split_sizes"}[role.kind]
-        raise TransformationError(f"expected {missing}, found one matrix of shape {x.shape}")
+        raise TransformationError(f"expected {missing}, found one matrix of shape {shape}")
     return made
 
 

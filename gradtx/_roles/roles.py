@@ -1,13 +1,13 @@
 """`roles`: what each parameter of a model is, and a refusal where that is in doubt."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradtx import tree as trees
 from gradtx._roles.places import Place, places_of
 from gradtx._roles.readings import Reading, readings
-from gradtx._roles.role import Role, as_role, fitted
+from gradtx._roles.role import Role, Shaped, as_role, fitted
 from gradtx._roles.stacks import stacks_of
 from gradtx._rules.matrices import AxesOfTree, piece_shapes
 from gradtx._rules.protocol import Tree
@@ -144,20 +144,13 @@ def rules_for_rest(rules: Mapping[str, Any]) -> int:
 
 
 def _line(place: Place, reading: Reading) -> Line:
-    role = within(f"leaf {place.path}", fitted)(reading.role, place.leaf)
+    role = within(f"leaf {place.path}", fitted)(reading.role, place.shape)
     return Line(place.path, place.shape, role, reading.why)
 
 
 def shown_pieces(role: Role, shape: tuple[int, ...]) -> str:
     """Its matrices, as in ``2 × (4, 8)``."""
-    return ", ".join(f"{number} × ({rows}, {columns})" for number, rows, columns in piece_shapes(_Shape(shape), role))
-
-
-class _Shape:
-    """A shape, in place of an array."""
-
-    def __init__(self, shape: tuple[int, ...]):
-        self.shape, self.ndim = shape, len(shape)
+    return ", ".join(f"{number} × ({rows}, {columns})" for number, rows, columns in piece_shapes(Shaped(shape), role))
 
 
 def _doubt(doubts: list[tuple[Place, list[Reading]]]) -> str:
@@ -174,7 +167,7 @@ def _doubt(doubts: list[tuple[Place, list[Reading]]]) -> str:
 def _shown(place: Place, reading: Reading) -> str:
     if reading.role == Role("fused"):
         return "Role('fused', split_sizes=(...)), parts of sizes that cannot be seen"
-    role = fitted(reading.role, place.leaf)
+    role = fitted(reading.role, place.shape)
     pieces = "" if not role.is_matrix else f", {shown_pieces(role, place.shape)}"
     return f"{_as_written(place, reading.role)}{pieces}"
 
@@ -183,8 +176,10 @@ def _as_written(place: Place, role: Role) -> str:
     """A role as its user would write it for a leaf."""
     if role == Role("fused"):
         return "Role('fused', split_sizes=(...))"
-    own = fitted(role, place.leaf)
-    short = Role(role.kind, heads=role.heads, split_sizes=role.split_sizes, input_heads=role.input_heads)
-    if fitted(short, place.leaf) != own:
-        return repr(own)
-    return repr(role.kind) if short == Role(role.kind) else repr(short)
+    own = fitted(role, place.shape)
+    short = replace(role, reduction_axis=None, output_axis=None)
+    try:
+        plain = fitted(short, place.shape) == own
+    except TransformationError:
+        plain = False
+    return repr(own) if not plain else repr(role.kind) if short == Role(role.kind) else repr(short)

@@ -87,8 +87,8 @@ def mup(
     pattern which axes are inputs and which outputs: ``{"*.query": (0, (1, 2))}``. A vector has rᵢₙ = 1. The factor
     ``init`` is for weights of variance 1/n_in at every width. ``form="spectral"`` takes the sizes in place of the
     growth for it: n_out/n_in in place of r, a difference where a matrix is wide at one width and tall at the other.
-    With ``"muon"``, what `roles` says is a matrix is taken to go to `gradtx.muon`, and its own factor √max(1, n_out/n_in) is divided out;
-    the rest goes to its Adam.
+    With ``"muon"``, what `roles` takes for a matrix is taken to go to `gradtx.muon`, and its own factor
+    √max(1, n_out/n_in) is divided out; the rest goes to its Adam.
 
     The traps: logits of attention must be divided by the width of a head, not its root; and what is tied to an
     embedding cannot be seen in its shape.
