@@ -11,6 +11,7 @@ from gradtx._links.orthogonalize import orthogonalize
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
 from gradtx._numeric.newton_schulz import SIMPLE, Coefficients, Preconditioning
+from gradtx._roles.roles import or_roles
 from gradtx._rules.matrices import axes_of_leaves
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._value.marks import Decay, Dtype, NonNegative
@@ -82,16 +83,17 @@ def muon(
     NS(m̂) is that of `scale_by_muon`, the factor that of `scale_by_shape`. α is ``learning_rate``, λ ``weight_decay``.
     ``adjust_lr_fn`` names it as PyTorch does: ``"original"``, or ``"match_rms_adamw"``, 0.2 √max(m, n). The other
     parameters go to AdamW (with Nesterov's momentum, if ``nesterov``), whose numbers begin with ``adam_``; its rate is
-    α too, if ``adam_learning_rate`` is not given. The trap: arrays with two axes are taken for matrices, embeddings
-    among them, and others are not, stacks of matrices among them. ``muon_weight_dimension_numbers`` says it better: a
-    tree with a `MuonDimensionNumbers` for each matrix, and None for what goes to Adam. Source: Jordan et al. 2024.
+    α too, if ``adam_learning_rate`` is not given. `roles` says what is a matrix; what it finds in doubt is an error.
+    ``muon_weight_dimension_numbers`` says it in its place: ``roles(params, rules)``, or a tree with a
+    `MuonDimensionNumbers` for each matrix and None for what goes to Adam. (Optax takes all arrays with two axes,
+    embeddings too, and no others; so does `gradtx.optax.muon`.) Source: Jordan et al. 2024.
 
     >>> tx, params = muon(0.5, nesterov=False), {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}
     >>> updates, _ = tx.update({"w": jnp.eye(2), "b": jnp.array([4.0, -4.0])}, tx.init(params), params)
     >>> updates["b"].round(4), bool(abs(updates["w"][0, 0] + 0.5) < 0.15)
     (Array([-0.5,  0.5], dtype=float32), True)
     """
-    axes, how = muon_weight_dimension_numbers, {"nesterov": nesterov, "mu_dtype": mu_dtype}
+    axes, how = or_roles(muon_weight_dimension_numbers), {"nesterov": nesterov, "mu_dtype": mu_dtype}
     how_ns = {"ns_steps": ns_steps, "adaptive": adaptive, "preconditioning": preconditioning, "ns_dtype": ns_dtype}
     matrices = chain(
         scale_by_muon(ns_coeffs, beta, eps, weight_dimension_numbers=axes, **how_ns, **how),
@@ -106,18 +108,13 @@ def muon(
 
 def of_matrices(matrices: GradientTransformation, others: GradientTransformation, axes: Any) -> GradientTransformation:
     """One transformation of the matrices, another of all other parameters."""
-    return partition({"muon": matrices, "adam": others}, by_rank if axes is None else functools.partial(by_axes, axes))
+    return partition({"muon": matrices, "adam": others}, functools.partial(by_axes, axes))
 
 
 def _adamw(rate: Any, b1: Any, b2: Any, eps: Any, eps_root: Any, decay: Any, *, nesterov: bool, mu_dtype: Any) -> Any:
     corrected = nesterov_bias_correction(b1) if nesterov else bias_correction(b1)
     direction = (scale_by_ewma(b1, accumulator_dtype=mu_dtype), corrected, scale_by_rms(b2, eps, eps_root))
     return chain(*direction, add_decayed_weights(decay), scale_by_learning_rate(rate))
-
-
-def by_rank(params: Any) -> Any:
-    """Who trains each leaf: Muon what has two axes."""
-    return by_axes(None, params)
 
 
 def by_axes(given: Any, params: Any) -> Any:

@@ -11,6 +11,7 @@ from gradtx._rules import clock
 from gradtx._rules.checks import as_arrays, as_state, check_floating, check_like, check_state
 from gradtx._rules.protocol import Place, State, Tree
 from gradtx._rules.restrict import fill, keep
+from gradtx._rules.siblings import whole
 from gradtx._rules.transformation import GradientTransformation, rule_of
 from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
@@ -100,7 +101,8 @@ def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -
         return params
     given = as_arrays(params)
     kept = given if rule.frozen is None else keep(given, trees.map(lambda frozen: not frozen, rule.frozen(given)))
-    moved = getattr(rule.points, which)(kept, as_state(state))
+    with whole(given):
+        moved = getattr(rule.points, which)(kept, as_state(state))
     return moved if rule.frozen is None else fill(moved, params)
 
 
@@ -121,7 +123,8 @@ def reset(tx: GradientTransformation, state: State, params: Tree, where: Any) ->
     """
     chosen = within("reset", trees.mask)(where, params)
     fresh = tx.init(params)
-    others = jax.eval_shape(tx.init, keep(params, trees.map(lambda own: not own, chosen)))
+    with whole(params):
+        others = jax.eval_shape(tx.init, keep(params, trees.map(lambda own: not own, chosen)))
     nobody = jax.eval_shape(tx.init, trees.map(lambda _: None, params))
     within("reset", check_state)(state, fresh)
     return _renewed(fresh, state, others, nobody)

@@ -32,18 +32,25 @@ class DimensionNumbers(NamedTuple):
     input_heads: int = 1
 
 
+class AxesOfTree:
+    """Axes for each leaf of a tree, whatever else the object is: ``tree`` is like the parameters."""
+
+    tree: Tree
+
+
 def axes_of_leaves(given: Any, tree: Tree) -> list[Any]:
     """The axes for each leaf of a tree, in the order of `gradtx.tree.flatten`; None for a leaf that is no matrix.
 
     ``given`` is None (arrays with two axes are matrices), axes for all leaves with two axes or more, a tree of axes or
-    a prefix of one, where None says that a leaf is no matrix, or a function of the tree that returns one.
+    a prefix of one, where None says that a leaf is no matrix, or a function of the tree that returns one, such as
+    `gradtx.roles`. A role that is no matrix counts as None.
     """
+    given = axes_by_rank if given is None else given
     leaves, treedef = trees.flatten(tree)
-    if given is None:
-        return [DimensionNumbers() if leaf is not None and leaf.ndim == 2 else None for leaf in leaves]
     if _is_axes(given):
         return [given if leaf is not None and leaf.ndim >= 2 else None for leaf in leaves]
     made = given(tree) if callable(given) else given
+    made = made.tree if isinstance(made, AxesOfTree) else made
 
     def below(axes: Any, part: Tree) -> Tree:
         return trees.map(lambda _: _Held(axes), part)
@@ -52,7 +59,14 @@ def axes_of_leaves(given: Any, tree: Tree) -> list[Any]:
         held = jax.tree.map(below, made, tree, is_leaf=lambda x: x is None or _is_axes(x))
     except ValueError as error:
         raise TransformationError(f"weight_dimension_numbers: expected a tree like the parameters: {error}") from None
-    return [None if x is None else x.axes for x in treedef.flatten_up_to(held)]
+    return [
+        None if x is None or not getattr(x.axes, "is_matrix", True) else x.axes for x in treedef.flatten_up_to(held)
+    ]
+
+
+def axes_by_rank(tree: Tree) -> Tree:
+    """Every array with two axes is a matrix, and no other is: the rule of Optax."""
+    return trees.map(lambda leaf: DimensionNumbers() if leaf.ndim == 2 else None, tree)
 
 
 class _Held:
@@ -68,7 +82,7 @@ def _is_axes(x: Any) -> bool:
 
 def as_matrices(x: jax.Array, axes: Any) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
     """The array as a matrix, or a stack of matrices, and the way back. What stands side by side stays together."""
-    rows, columns, rest = _sides(x, axes)
+    rows, columns, rest = sides(x, axes)
     order = rest + rows + columns
     if x.ndim == 2 and order == (0, 1):
         return x, lambda y: y
@@ -139,19 +153,31 @@ def _runs(axes: Any, columns: int) -> list[tuple[int, int]]:
     return [(width, len(list(same))) for width, same in itertools.groupby(widths)]
 
 
-def fans(x: jax.Array, axes: Any) -> tuple[int, int]:
+def fans(x: Any, axes: Any) -> tuple[int, int]:
     """How many rows and columns the matrix of an array has; those of its `pieces` are in their shapes."""
-    rows, columns, _ = _sides(x, axes)
+    rows, columns, _ = sides(x, axes)
     return _size(x, rows), _size(x, columns)
 
 
-def _size(x: jax.Array, side: Sequence[int]) -> int:
+def piece_shapes(x: Any, axes: Any) -> list[tuple[int, int, int]]:
+    """The shapes of the stacks that `pieces` makes of an array."""
+    rows, columns, rest = (_size(x, side) for side in sides(x, axes))
+    above, found = _inputs(axes, rows), dict[int, int]()
+    for width, number in _runs(axes, columns):
+        found[width] = found.get(width, 0) + number
+    return [(rest * above * number, rows // above, width) for width, number in found.items()]
+
+
+def _size(x: Any, side: Sequence[int]) -> int:
     return math.prod(x.shape[axis] for axis in side)
 
 
-def _sides(x: jax.Array, axes: Any) -> tuple[tuple[int, ...], ...]:
+def sides(x: Any, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The axes of the rows, of the columns, and of the stack, counted from the front, of an array or its shape."""
     if axes is None or x.ndim < 2:
         raise TransformationError(f"expected a matrix, found shape {x.shape}: partition the parameters")
+    if axes.reduction_axis is None or axes.output_axis is None:
+        raise TransformationError(f"expected reduction_axis and output_axis, found {axes}: gradtx.roles fills them in")
     each = [(side,) if isinstance(side, int) else tuple(side) for side in (axes.reduction_axis, axes.output_axis)]
     wrong = [axis for side in each for axis in side if not -x.ndim <= axis < x.ndim]
     if wrong:
