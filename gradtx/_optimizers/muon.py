@@ -1,6 +1,7 @@
 """Muon: orthogonal momentum for matrices, Adam for the rest."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from gradtx import tree as trees
@@ -11,6 +12,7 @@ from gradtx._links.orthogonalize import orthogonalize
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
 from gradtx._numeric.newton_schulz import SIMPLE, Coefficients, Preconditioning
+from gradtx._optimizers.adamw import adamw
 from gradtx._roles.roles import or_roles
 from gradtx._rules.matrices import axes_of_leaves
 from gradtx._rules.transformation import GradientTransformation, transformation
@@ -104,6 +106,16 @@ def muon(
     rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     others = _adamw(rate, adam_b1, adam_b2, eps, adam_eps_root, adam_weight_decay, **how)
     return of_matrices(matrices, others, axes)
+
+
+def beside_adamw(
+    links: Sequence[Any], learning_rate: Any, weight_decay: Any, rate_of_adam: Any, adam: Sequence[Any], axes: Any
+) -> GradientTransformation:
+    """Links for matrices, with decay and rate, and AdamW of ``adam`` (b1, b2, eps, weight_decay) for all the rest."""
+    own = chain(*links, add_decayed_weights(weight_decay), scale_by_learning_rate(learning_rate))
+    b1, b2, eps, decay = adam
+    rate = learning_rate if rate_of_adam is None else rate_of_adam
+    return of_matrices(own, adamw(rate, b1, b2, eps, weight_decay=decay), axes)
 
 
 def of_matrices(matrices: GradientTransformation, others: GradientTransformation, axes: Any) -> GradientTransformation:
