@@ -22,6 +22,7 @@ from gradtx._links.hessian_diagonal import hutchinson_estimator_diag_hessian
 from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
+from gradtx._links.lmo import scale_by_lmo
 from gradtx._links.matrix_scaling import scale_by_output_rms, scale_by_shape, scale_to_rms
 from gradtx._links.moments import (
     bias_correction,
@@ -45,6 +46,7 @@ from gradtx._links.plateau import reduce_on_plateau
 from gradtx._links.privacy import differentially_private_aggregate
 from gradtx._links.prodigy import prodigy
 from gradtx._links.projected import project_params
+from gradtx._links.qk_clip import clip_attention_logits, qk_clip
 from gradtx._links.scaling import scale, scale_by_falling_rate, scale_by_learning_rate, scale_by_schedule, scale_by_sign
 from gradtx._links.second_moments import (
     scale_by_infinity_norm,
@@ -65,8 +67,10 @@ from gradtx._optimizers.acprop import acprop, scale_by_acprop
 from gradtx._optimizers.adabelief import adabelief, scale_by_belief
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adafactor import adafactor
+from gradtx._optimizers.adago import adago, scale_by_norm_history
 from gradtx._optimizers.adagrad import adagrad
 from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
+from gradtx._optimizers.adamuon import adamuon
 from gradtx._optimizers.adamw import adamaxw, adamw, nadamw
 from gradtx._optimizers.adan import adan, scale_by_adan
 from gradtx._optimizers.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
@@ -74,7 +78,9 @@ from gradtx._optimizers.adopt import adopt, scale_by_adopt
 from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
+from gradtx._optimizers.aurora import aurora, orthogonalize_evenly
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
+from gradtx._optimizers.dion2 import dion2, scale_by_dion2
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
 from gradtx._optimizers.fromage import fromage
@@ -85,9 +91,11 @@ from gradtx._optimizers.lbfgs import lbfgs
 from gradtx._optimizers.lion import lion, scale_by_lion
 from gradtx._optimizers.madgrad import madgrad, scale_by_madgrad
 from gradtx._optimizers.muon import muon, scale_by_muon
+from gradtx._optimizers.muon_clip import muon_clip
 from gradtx._optimizers.nadam import nadam
 from gradtx._optimizers.newton import newton, newton_cg
 from gradtx._optimizers.noisy_sgd import noisy_sgd
+from gradtx._optimizers.normuon import normuon
 from gradtx._optimizers.novograd import novograd, scale_by_novograd
 from gradtx._optimizers.optimistic import (
     optimistic_adam,
@@ -100,6 +108,7 @@ from gradtx._optimizers.radam import radam, scale_by_radam, scale_by_rectified_r
 from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_sgd
+from gradtx._optimizers.scion import scion
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.sign import sign_sgd, signum
 from gradtx._optimizers.sm3 import scale_by_sm3, sm3
@@ -200,41 +209,42 @@ __all__ = [
     "Decay", "Decays", "Dtype", "Fit", "GaLoreDimensionNumbers", "GradientTransformation", "Group",
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers",
     "OfStep", "Packed", "Role", "Roles", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError",
-    "abs_sq", "accumulate", "acprop", "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw",
-    "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adopt", "amsgrad",
-    "apply_every", "apply_if_finite", "apply_updates", "around", "asam", "asgd", "average_params", "bias_correction",
-    "by_role", "cautious", "centralize", "chain", "clip", "clip_by_block_rms", "clip_by_global_norm", "cocob",
-    "conditionally_mask", "conditionally_transform", "constant_schedule", "cosine_decay_schedule",
-    "cosine_onecycle_schedule", "curvature", "cyclic_schedule", "dadapt_adamw", "decay_of_half_life",
-    "differentially_private_aggregate", "dog", "dowg", "dpsgd", "effective_window", "ema", "ema_params", "eval_params",
-    "ewma", "ewma_weights", "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage",
-    "function_of_step", "galore", "global_norm", "gradient_params", "guard_nonfinite", "half_life", "has_updated",
-    "hutchinson_estimator_diag_hessian", "hyperparameters", "identity", "incremental_update", "init_empty_state",
-    "initializers", "inject_hyperparams", "inject_stateful_hyperparams", "interop", "inverse_sqrt_schedule",
-    "inverse_time_decay", "join_schedules", "keep_params_nonnegative", "lamb", "lars", "lbfgs",
-    "linear_onecycle_schedule", "linear_schedule", "lion", "lookahead", "lookahead_trace", "madgrad", "masked",
-    "master_weights", "matrix_inverse_pth_root", "measure_with_ema", "measured", "measurements", "mechanize",
-    "minimize", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "nadam", "nadamw",
-    "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay", "newton",
-    "newton_cg", "nnls", "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm", "novograd",
-    "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack",
-    "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
-    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule",
-    "power_iteration", "prodigy", "project_params", "projections", "radam", "real_zeros", "reduce_on_plateau", "reset",
-    "rmsprop", "roles", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm",
-    "safe_root_mean_squares", "sam", "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam",
-    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad",
-    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients",
-    "scale_by_dog", "scale_by_dowg", "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate",
-    "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion",
-    "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_squares", "scale_by_muon", "scale_by_newton",
-    "scale_by_newton_cg", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_output_rms",
+    "abs_sq", "accumulate", "acprop", "adabelief", "adadelta", "adafactor", "adago", "adagrad", "adam", "adamax",
+    "adamaxw", "adamuon", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix",
+    "adopt", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "around", "asam", "asgd", "aurora",
+    "average_params", "bias_correction", "by_role", "cautious", "centralize", "chain", "clip", "clip_attention_logits",
+    "clip_by_block_rms", "clip_by_global_norm", "cocob", "conditionally_mask", "conditionally_transform",
+    "constant_schedule", "cosine_decay_schedule", "cosine_onecycle_schedule", "curvature", "cyclic_schedule",
+    "dadapt_adamw", "decay_of_half_life", "differentially_private_aggregate", "dion2", "dog", "dowg", "dpsgd",
+    "effective_window", "ema", "ema_params", "eval_params", "ewma", "ewma_weights", "exponential_decay", "fit",
+    "flatten", "foreign", "fork", "freeze", "fromage", "function_of_step", "galore", "global_norm", "gradient_params",
+    "guard_nonfinite", "half_life", "has_updated", "hutchinson_estimator_diag_hessian", "hyperparameters", "identity",
+    "incremental_update", "init_empty_state", "initializers", "inject_hyperparams", "inject_stateful_hyperparams",
+    "interop", "inverse_sqrt_schedule", "inverse_time_decay", "join_schedules", "keep_params_nonnegative", "lamb",
+    "lars", "lbfgs", "linear_onecycle_schedule", "linear_schedule", "lion", "lookahead", "lookahead_trace", "madgrad",
+    "masked", "master_weights", "matrix_inverse_pth_root", "measure_with_ema", "measured", "measurements", "mechanize",
+    "minimize", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "muon_clip", "nadam",
+    "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay",
+    "newton", "newton_cg", "nnls", "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm",
+    "normuon", "novograd", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize",
+    "orthogonalize_evenly", "own_clock", "pack", "partition", "per_example_global_norm_clip",
+    "per_example_layer_norm_clip", "per_leaf", "periodic_update", "piecewise_constant_schedule",
+    "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy",
+    "project_params", "projections", "qk_clip", "radam", "real_zeros", "reduce_on_plateau", "reset", "rmsprop",
+    "roles", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam",
+    "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
+    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_backtracking_linesearch", "scale_by_belief",
+    "scale_by_cocob", "scale_by_dion2", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg",
+    "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm",
+    "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_madgrad",
+    "scale_by_max_rms", "scale_by_mean_squares", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg",
+    "scale_by_norm_history", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_output_rms",
     "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam",
     "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
     "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
     "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch",
     "scale_gradient", "scale_to_rms", "schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params",
-    "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule", "sign_sgd", "signum",
+    "schedule_free_sgd", "scion", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule", "sign_sgd", "signum",
     "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
     "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
     "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",

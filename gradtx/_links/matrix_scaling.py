@@ -78,9 +78,7 @@ def scale_to_rms(rms: NonNegative = 0.2, eps: NonNegative = 1e-10, *, weight_dim
 
 
 @transformation
-def scale_by_output_rms(
-    decay: Decay = 0.95, eps: NonNegative = 1e-10, *, weight_dimension_numbers: Any = None
-) -> Rule:
+def scale_by_output_rms(decay: Decay = 0.95, eps: NonNegative = 1e-10, *, weight_dimension_numbers: Any = None) -> Rule:
     """Every output of a matrix over its own root mean square in the past; the matrix keeps its norm.
 
         νₜ = βνₜ₋₁ + (1 − β) mean_inputs |uₜ|²;   v = uₜ/(√νₜ + ε);   u ← ‖uₜ‖/(‖v‖ + ε) v

@@ -20,6 +20,7 @@ from gradtx._value.marks import Decay, Dtype, NonNegative
 from gradtx._wrappers.chain import chain
 from gradtx._wrappers.groups import partition
 
+
 @transformation
 def scale_by_muon(
     ns_coeffs: Coefficients = SIMPLE,

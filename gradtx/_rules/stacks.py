@@ -39,11 +39,11 @@ def on_stacks(function: OfStack, updates: Tree, given: Any) -> Tree:
     leaves, treedef = trees.flatten(updates)
     cut, stacks = [], []
     for path, u, axes in zip(trees.paths(updates), leaves, axes_of_leaves(given, updates), strict=True):
-        own, restore = ([], None) if u is None else within(f"leaf {path}", pieces)(_whole(u, axes), axes)
+        own, restore = ([], None) if u is None else within(f"leaf {path}", pieces)(gathered(u, axes), axes)
         cut.append((range(len(stacks), len(stacks) + len(own)), restore, u))
         stacks += own
     made = each_stack(function, stacks)
-    back = [None if u is None else _as_sharded(restore([made[n] for n in own]), u) for own, restore, u in cut]
+    back = [None if u is None else as_sharded(restore([made[n] for n in own]), u) for own, restore, u in cut]
     return treedef.unflatten(back)
 
 
@@ -87,7 +87,7 @@ def _spec(x: jax.Array) -> Any:
     return jax.P(*spec) if any(part is not None for part in spec) else None
 
 
-def _whole(u: jax.Array, axes: Any) -> jax.Array:
+def gathered(u: jax.Array, axes: Any) -> jax.Array:
     """The leaf, gathered if it is to be cut and reshaped, which JAX cannot do across devices."""
     plain = u.ndim == 2 and getattr(axes, "heads", 1) == 1 and not getattr(axes, "split_sizes", ())
     if _spec(u) is None or (plain and getattr(axes, "input_heads", 1) == 1):
@@ -95,7 +95,8 @@ def _whole(u: jax.Array, axes: Any) -> jax.Array:
     return jax.sharding.reshard(u, jax.P(*[None] * u.ndim))
 
 
-def _as_sharded(x: jax.Array, u: jax.Array) -> jax.Array:
+def as_sharded(x: jax.Array, u: jax.Array) -> jax.Array:
+    """``x``, sharded as ``u`` is, as far as its type says it."""
     spec = _spec(u)
     return x if spec is None or _spec(x) == spec else jax.sharding.reshard(x, spec)
 

@@ -76,9 +76,7 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
         kind = "structure" if p.kind == p.KEYWORD_ONLY or kept == "dtype" else kept or "number"
         numeric = kind in ("number", "numbers", "whole")
         of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
-        found[name] = of_kind(kind, interval, p.default)._replace(
-            optional=optional or p.default is None, adapt=adapt
-        )
+        found[name] = of_kind(kind, interval, p.default)._replace(optional=optional or p.default is None, adapt=adapt)
     return found
 
 
