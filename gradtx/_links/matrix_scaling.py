@@ -61,8 +61,8 @@ def scale_to_rms(rms: NonNegative = 0.2, eps: NonNegative = 1e-10, *, weight_dim
 
         u ← r √(mn) uₜ/(‖uₜ‖ + ε)   of an m × n matrix,   ‖u‖ = √Σ|u|²
 
-    r is ``rms``, ε ``eps``; for ``weight_dimension_numbers`` see `orthogonalize`. With 0.2 a matrix moves as far as with
-    AdamW. Source: Liu et al. 2025, section 2.2; Si et al. 2025, Algorithm 1. State: none.
+    r is ``rms``, ε ``eps``; for ``weight_dimension_numbers`` see `orthogonalize`. With 0.2 a matrix moves as far as
+    with AdamW. Source: Liu et al. 2025, section 2.2; Si et al. 2025, Algorithm 1. State: none.
 
     >>> scale_to_rms(0.5).update(jnp.array([[3.0, -3.0]]), {})[0]
     Array([[ 0.5, -0.5]], dtype=float32)
@@ -88,9 +88,9 @@ def scale_by_output_rms(decay: Decay = 0.95, eps: NonNegative = 1e-10, *, weight
     2025 (NorMuon), Algorithm 1, with the norm restored as in their code. State: ``nu``, one number for each output.
 
     >>> tx = scale_by_output_rms()
-    >>> tx.update(jnp.array([[3.0, 0.0], [0.0, 4.0]]), tx.init(jnp.zeros((2, 2))))[0].round(4)  # of norm 5
-    Array([[3.5355, 0.    ],
-           [0.    , 3.5355]], dtype=float32)
+    >>> tx.update(jnp.array([[1.0, 0.0], [0.0, 7.0]]), tx.init(jnp.zeros((2, 2))))[0].round(4)  # of norm √50
+    Array([[5., 0.],
+           [0., 5.]], dtype=float32)
     """
 
     def start(param: jax.Array, axes: Any) -> jax.Array:

@@ -47,7 +47,7 @@ def _clipped(w: jax.Array, max_logits: Any, tau: Any, eps: Any, head_axis: int) 
         return w * factor.astype(w.dtype)
     if s.ndim > 1 or w.shape[head_axis] % s.size:
         raise TransformationError(
-            f"max_logits: expected one number, or one for each head along axis {head_axis} of {w.shape}, found {s.shape}"
+            f"max_logits: expected one number, or one for each head on axis {head_axis} of {w.shape}, found {s.shape}"
         )
     each = jnp.repeat(factor, w.shape[head_axis] // s.size)
     shape = [1] * w.ndim
@@ -68,7 +68,7 @@ def clip_attention_logits(
     meant. τ is ``tau``, ε ``eps``; for ``head_axis`` see `qk_clip`. Source: Kimi Team 2025 (Kimi K2), Algorithm 1.
     State: none.
 
-    >>> tx, params = clip_attention_logits(), {"query": jnp.ones((1, 1)), "out": jnp.ones((1, 1))}
+    >>> tx, params = clip_attention_logits(weights="query"), {"query": jnp.ones((1, 1)), "out": jnp.ones((1, 1))}
     >>> tx.update({"query": jnp.zeros((1, 1)), "out": jnp.zeros((1, 1))}, {}, params, max_logits=jnp.array(400.0))[0]
     {'out': Array([[0.]], dtype=float32), 'query': Array([[-0.5]], dtype=float32)}
     """

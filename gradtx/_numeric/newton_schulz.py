@@ -1,4 +1,4 @@
-"""Matrices with singular values near 1, by Newton–Schulz iterations: schedules of coefficients, and two forms of a step.
+"""Matrices with singular values near 1, by Newton–Schulz iterations: schedules of coefficients, two forms of a step.
 
 A step with coefficients a, b, c multiplies a matrix X by a polynomial of its Gram matrix G = XXᴴ,
 
@@ -115,7 +115,7 @@ def rows_of(given: Any, steps: int | None) -> list[Triple]:
 
 
 def starting_point(given: Any, preconditioning: Preconditioning) -> str:
-    """What the iteration starts from. Raises `TransformationError`: a schedule that starts from scaled rows does not."""
+    """What the iteration starts from. Raises `TransformationError`: a schedule for scaled rows, and rows as they are."""
     scaled = isinstance(given, str) and given in OF_SCALED_ROWS
     if preconditioning is None:
         return "aol" if scaled else "frobenius"

@@ -40,8 +40,8 @@ def orthogonalize_evenly(
 
     >>> x = jnp.array([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])
     >>> u, _ = orthogonalize_evenly(rounds=20).update(x, {})
-    >>> jnp.sum(u**2, 0).round(3)  # 2/3
-    Array([0.667, 0.667, 0.667], dtype=float32)
+    >>> [round(x, 3) for x in jnp.sum(u**2, 0).tolist()]  # 2/3
+    [0.667, 0.667, 0.667]
     """
     rows, start = rows_of(coefficients, steps), starting_point(coefficients, None)
 
@@ -95,9 +95,8 @@ def aurora(
 
     >>> tx, params = aurora(0.5, weight_decay=0.0), {"w": jnp.zeros((2, 2))}
     >>> updates, _ = tx.update({"w": jnp.array([[2.0, 0.0], [0.0, -1.0]])}, tx.init(params), params)
-    >>> updates["w"].round(4)
-    Array([[-0.5,  0. ],
-           [ 0. ,  0.5]], dtype=float32)
+    >>> jnp.diagonal(updates["w"]).round(4)
+    Array([-0.5,  0.5], dtype=float32)
     """
     axes = or_roles(weight_dimension_numbers)
     even = orthogonalize_evenly(ns_coeffs, eps, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)

@@ -105,7 +105,8 @@ def _put(x: jax.Array, at: jax.Array | None, part: jax.Array, rest: jax.Array | 
         return part
     side = -2 if x.shape[-2] <= x.shape[-1] else -1
     whole = jnp.zeros_like(x) if rest is None else rest
-    return jnp.put_along_axis(whole, jnp.expand_dims(at, -3 - side), part, side, inplace=False)
+    where = jnp.broadcast_to(jnp.expand_dims(at, -3 - side), part.shape)
+    return jnp.put_along_axis(whole, where, part, side, inplace=False)
 
 
 @transformation

@@ -41,8 +41,8 @@ def muon_clip(
     ``weight_dimension_numbers``, and what it does not make matrices of, are as in `muon`; AdamW's numbers begin with
     ``adam_``. Source: Kimi Team 2025 (Kimi K2), Algorithm 1.
 
-    >>> tx, params = muon_clip(0.0), {"query": jnp.eye(2)}
-    >>> tx.update(params, tx.init(params), params, max_logits=jnp.array(400.0))[0]["query"].round(4)
+    >>> tx, params = muon_clip(0.0, weights="query*"), {"query": {"kernel": jnp.eye(2)}}
+    >>> tx.update(params, tx.init(params), params, max_logits=jnp.array(400.0))[0]["query"]["kernel"].round(4)
     Array([[-0.5,  0. ],
            [ 0. , -0.5]], dtype=float32)
     """

@@ -35,10 +35,10 @@ def normuon(
 
         mₜ = βmₜ₋₁ + gₜ;   W ← W − α (√max(1, n/m) N(NS(gₜ + βmₜ)) + λW)
 
-    N is `scale_by_output_rms` with β₂ = ``b2``, NS is `orthogonalize` with ``ns_coeffs``. The paper gives the update the
-    root mean square 0.2 in place of the factor: ``adjust_lr_fn="match_rms_adamw"``. ``weight_dimension_numbers``, and
-    what it does not make matrices of, are as in `muon`; AdamW's numbers begin with ``adam_``. Source: Li et al. 2025,
-    Algorithm 1, with Nesterov's momentum as in their code.
+    N is `scale_by_output_rms` with β₂ = ``b2``, NS is `orthogonalize` with ``ns_coeffs``. The paper gives the update
+    the root mean square 0.2 in place of the factor: ``adjust_lr_fn="match_rms_adamw"``. ``weight_dimension_numbers``,
+    and what it does not make matrices of, are as in `muon`; AdamW's numbers begin with ``adam_``. Source: Li et al.
+    2025, Algorithm 1, with Nesterov's momentum as in their code.
 
     >>> tx, params = normuon(0.5), {"w": jnp.zeros((2, 2))}
     >>> updates, _ = tx.update({"w": jnp.array([[2.0, 0.0], [0.0, 1.0]])}, tx.init(params), params)

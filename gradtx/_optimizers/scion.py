@@ -41,7 +41,7 @@ def scion(
     ``norms`` says which norm each leaf has, by a mapping from path patterns, a tree, or a function (as in `partition`):
     "spectral" (`orthogonalize` times √(n/m), for n outputs of m inputs), or "sign", "outputs", "inputs" or "rms" of
     `scale_by_lmo`. Without it matrices are spectral, and everything else is "rms". r is ``radius`` for these two,
-    ``end_radius`` for the three others. With λ = ``weight_decay`` = 1 it is the constrained form, which stays within the
+    ``end_radius`` for the three others. With λ = ``weight_decay`` = 1 it is the constrained form, which stays in the
     ball of radius r; with ``beta=0`` it has no momentum. Source: Pethick et al. 2025, Algorithms 1 and 2.
 
     >>> tx, params = scion(0.5, eps=0.0), {"w": jnp.zeros((2, 2)), "b": jnp.zeros(2)}

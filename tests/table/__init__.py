@@ -5,12 +5,13 @@ from tests.table.combinators import COMBINATORS
 from tests.table.contrib import CONTRIB
 from tests.table.helpers import HELPERS
 from tests.table.links import LINKS
+from tests.table.matrices import OF_MUON
 from tests.table.recipes import RECIPES
 from tests.table.row import Row
 from tests.table.second_order import SECOND_ORDER
 from tests.table.wrappers import WRAPPERS
 
-ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES + CLASSICS + CONTRIB + HELPERS
+ROWS = LINKS + SECOND_ORDER + COMBINATORS + WRAPPERS + RECIPES + CLASSICS + CONTRIB + HELPERS + OF_MUON
 CONTRACTED = [row for row in ROWS if row.contracts]
 
 __all__ = ["CONTRACTED", "ROWS", "Row"]
