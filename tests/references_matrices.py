@@ -20,7 +20,7 @@ def mapped(sigma, rows):
     return sigma
 
 
-def orthogonal(x, rows=SIMPLE, eps=1e-8):
+def orthogonal(x, rows=SIMPLE, eps=0.0):
     """The same singular vectors; singular values over the root of their sum of squares (plus ε), mapped."""
     u, s, v = np.linalg.svd(x / (np.linalg.norm(x) + eps), full_matrices=False)
     return (u * mapped(s, rows)) @ v
@@ -117,7 +117,7 @@ def dion2(g, state, t, fraction, beta=0.95, rows=POLAR_EXPRESS):
     number = int(np.ceil(fraction * len(m)))
     chosen = np.argsort(-np.abs(m).sum(1))[:number]
     o = np.zeros_like(m)
-    o[chosen] = orthogonal(m[chosen], rows)
+    o[chosen] = orthogonal(m[chosen], rows, 1e-8)
     m[chosen] *= beta
     state["m"] = m.T if turned else m
     return np.sqrt(g.shape[1] / g.shape[0]) * (o.T if turned else o)

@@ -84,7 +84,7 @@ def adago(
     Array([-0.5,  0.5], dtype=float32)
     """
     axes = or_roles(weight_dimension_numbers)
-    orthogonal = orthogonalize(ns_coeffs, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
+    orthogonal = orthogonalize(ns_coeffs, 0.0, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
     rate = scale_by_norm_history(learning_rate, max_norm, min_step, initial_accumulator_value, divide_by=divide_by)
     others = adamw(adam_learning_rate, adam_b1, adam_b2, adam_eps, weight_decay=0.0)
     return of_matrices(chain(scale_by_ewma(beta), orthogonal, rate), others, axes)

@@ -48,7 +48,7 @@ def adamuon(
     Array([-0.1414,  0.1414], dtype=float32)
     """
     axes = or_roles(weight_dimension_numbers)
-    orthogonal = orthogonalize(ns_coeffs, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
+    orthogonal = orthogonalize(ns_coeffs, 0.0, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
     entries = chain(second_moment=scale_by_rms(b2, eps))  # a scope: the moment is of what is orthogonal
     links = (scale_by_ewma(beta), orthogonal, entries, scale_to_rms(0.2, eps, weight_dimension_numbers=axes))
     adam = (adam_b1, adam_b2, adam_eps, adam_weight_decay)

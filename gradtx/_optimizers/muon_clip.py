@@ -48,7 +48,7 @@ def muon_clip(
     """
     axes = or_roles(weight_dimension_numbers)
     links = (
-        *(trace(beta), orthogonalize(ns_coeffs, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)),
+        *(trace(beta), orthogonalize(ns_coeffs, 0.0, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)),
         scale_by_shape(scaling="match_rms_adamw", weight_dimension_numbers=axes),
     )
     adam = (adam_b1, adam_b2, adam_eps, adam_weight_decay)

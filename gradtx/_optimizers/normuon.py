@@ -46,7 +46,7 @@ def normuon(
     True
     """
     axes = or_roles(weight_dimension_numbers)
-    orthogonal = orthogonalize(ns_coeffs, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
+    orthogonal = orthogonalize(ns_coeffs, 0.0, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
     size = scale_by_shape if adjust_lr_fn == "original" else scale_to_rms
     links = (
         *(trace(beta), nesterov_lookahead(beta), orthogonal),

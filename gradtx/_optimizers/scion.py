@@ -49,9 +49,9 @@ def scion(
     >>> tx.update(gradients, tx.init(params), params)[0]["b"]
     Array([-0.5,  0.5], dtype=float32)
     """
-    axes = or_roles(weight_dimension_numbers)
+    axes = or_roles(weight_dimension_numbers) if norms is None else weight_dimension_numbers
     spectral = (
-        orthogonalize(ns_coeffs, eps, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes),
+        orthogonalize(ns_coeffs, 0.0, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes),
         scale_by_shape(scaling="spectral", weight_dimension_numbers=axes),
     )
     balls = {"spectral": chain(*spectral, scale(radius)), "rms": chain(scale_by_lmo(eps), scale(radius))}
