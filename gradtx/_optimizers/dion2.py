@@ -14,7 +14,7 @@ from gradtx._roles.roles import or_roles
 from gradtx._rules.fields import zeros
 from gradtx._rules.matrices import axes_of_leaves, pieces
 from gradtx._rules.protocol import Rule, State, Tree
-from gradtx._rules.stacks import as_sharded, each_stack, gathered
+from gradtx._rules.stacks import as_sharded, each_stack, replicated
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._rules.vectors import like
 from gradtx._rules.whole_tree import whole_tree
@@ -64,7 +64,7 @@ def scale_by_dion2(
         leaves, treedef = trees.flatten(total)
         axes, cut = axes_of_leaves(weight_dimension_numbers, total), []
         for path, x, own in zip(trees.paths(total), leaves, axes, strict=True):
-            cut.append(None if x is None else within(f"leaf {path}", pieces)(gathered(x, own), own))
+            cut.append(None if x is None else within(f"leaf {path}", pieces)(replicated(x), own))
         chosen = [[_chosen(x, fraction) for x in part[0]] if part else [] for part in cut]
         pairs = [pair for part, at in zip(cut, chosen, strict=True) if part for pair in zip(part[0], at, strict=True)]
         made = iter(each_stack(of_stack, [_taken(x, at) for x, at in pairs]))

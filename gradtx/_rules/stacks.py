@@ -92,7 +92,12 @@ def gathered(u: jax.Array, axes: Any) -> jax.Array:
     plain = u.ndim == 2 and getattr(axes, "heads", 1) == 1 and not getattr(axes, "split_sizes", ())
     if _spec(u) is None or (plain and getattr(axes, "input_heads", 1) == 1):
         return u
-    return jax.sharding.reshard(u, jax.P(*[None] * u.ndim))
+    return replicated(u)
+
+
+def replicated(u: jax.Array) -> jax.Array:
+    """The leaf, gathered if its type says that it is sharded."""
+    return u if _spec(u) is None else jax.sharding.reshard(u, jax.P(*[None] * u.ndim))
 
 
 def as_sharded(x: jax.Array, u: jax.Array) -> jax.Array:

@@ -1,5 +1,7 @@
 """Recorded optimizers that gradtx does not have, and why."""
 
+BFLOAT16 = "built: it makes matrices orthogonal in bfloat16, so tests/test_muon_family.py compares it otherwise"
+
 NOT_BUILT = {
     "pytorch_optimizer.LaProp(lr=0.001, betas=[0.9, 0.999])": "not yet",
     "pytorch_optimizer.LaProp(lr=0.001, betas=[0.9, 0.999], centered=True)": "not yet",
@@ -71,11 +73,11 @@ NOT_BUILT = {
     "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=2, preconditioning_compute_steps=1, block_size=8)": "not yet",
     "pytorch_optimizer.ScalableShampoo(lr=0.001, start_preconditioning_step=3, preconditioning_compute_steps=2, block_size=4, graft_type=1)": "not yet",
     "pytorch_optimizer.SPlus(lr=0.001, inverse_every=2)": "not yet",
-    "pytorch_optimizer.SCION(lr=0.001, momentum=0.1)": "not yet",
-    "pytorch_optimizer.SCIONLight(lr=0.001, momentum=0.1)": "not yet",
-    "pytorch_optimizer.Muon(lr=0.02)": "not yet",
-    "pytorch_optimizer.NorMuon(lr=0.02)": "not yet",
-    "pytorch_optimizer.AdaMuon(lr=0.02)": "not yet",
-    "pytorch_optimizer.AdaGO(lr=0.02)": "not yet",
+    "pytorch_optimizer.SCION(lr=0.001, momentum=0.1)": BFLOAT16,
+    "pytorch_optimizer.SCIONLight(lr=0.001, momentum=0.1)": BFLOAT16,
+    "pytorch_optimizer.Muon(lr=0.02)": BFLOAT16,
+    "pytorch_optimizer.NorMuon(lr=0.02)": BFLOAT16,
+    "pytorch_optimizer.AdaMuon(lr=0.02)": BFLOAT16,
+    "pytorch_optimizer.AdaGO(lr=0.02)": BFLOAT16,
     "schedulefree.RAdamScheduleFree(lr=0.001, betas=[0.9, 0.999])": "not yet",
 }
