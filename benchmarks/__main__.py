@@ -20,6 +20,7 @@ SECTIONS = [
     "precision",
     "accelerator",
     "steps",
+    "muon",
     "growth",
     "digits",
     "sweeps",

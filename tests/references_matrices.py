@@ -161,10 +161,7 @@ def scion(gradients, params, rate, beta=0.9, radius=1.0, weight_decay=0.0):
         row = {}
         for leaf, x in theta.items():
             m[leaf] = beta * m[leaf] + (1 - beta) * g[leaf]
-            if x.ndim < 2:
-                step = lmo(m[leaf], "rms")
-            else:
-                step = np.sqrt(x.shape[1] / x.shape[0]) * orthogonal(m[leaf])
+            step = lmo(m[leaf], "rms") if x.ndim < 2 else np.sqrt(x.shape[1] / x.shape[0]) * orthogonal(m[leaf])
             row[leaf] = -rate * (radius * step + weight_decay * x)
         theta = {leaf: x + row[leaf] for leaf, x in theta.items()}
         updates.append(row)

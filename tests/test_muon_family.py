@@ -152,7 +152,7 @@ RECORDED = {case_title(case): case for case in WIDE["cases"]}
 @pytest.mark.parametrize("title", [title for title in RECORDED if "weight_decay" not in title and "scale" not in title])
 def test_is_as_far_from_the_trajectory_in_half_precision_as_that_precision_is(title):
     """That code makes matrices orthogonal in bfloat16; where it does not, it is met to 1e-10."""
-    of_matrices = [c for c in MODERN["cases"] if case_title(c) == title][0]
+    of_matrices = next(c for c in MODERN["cases"] if case_title(c) == title)
     off = farthest(of_matrices, of_torch(of_matrices))
     steps = 40 * max(of_matrices["given"]["lr"], 0.001)
     assert off["vectors"] <= 1e-10

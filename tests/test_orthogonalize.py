@@ -57,7 +57,9 @@ def test_turbo_is_twenty_times_as_near_to_the_polar_factor_as_simple(wide):
     for name in ("turbo", "simple"):
         each = [gaussian(64, 256, seed=seed) for seed in range(8)]
         off[name] = [np.linalg.norm(of(x, name) - M.polar(x)) / 8 for x in each]
-    assert off["turbo"][3] <= 0.0105 and np.mean(off["turbo"]) <= 0.0110 and max(off["turbo"]) <= 0.0125
+    assert off["turbo"][3] <= 0.0105
+    assert np.mean(off["turbo"]) <= 0.0110
+    assert max(off["turbo"]) <= 0.0125
     assert 0.2 < np.mean(off["simple"]) < 0.22
 
 
@@ -90,10 +92,13 @@ def test_the_gram_form_is_stable_for_matrices_that_are_nearly_singular(dtype, st
 
 
 def test_the_form_is_the_one_with_fewer_products():
-    assert segments(5, jnp.float32) == [5] and segments(8, jnp.float32) == [4, 4]
+    assert segments(5, jnp.float32) == [5]
+    assert segments(8, jnp.float32) == [4, 4]
     assert segments(5, jnp.bfloat16) == [2, 2, 1]
-    assert products(5, (1, 1)) == 15 and products(5, (1, 1), [5]) == 19
-    assert products(5, (1, 4)) == 45 and products(5, (1, 4), [5]) == 25
+    assert products(5, (1, 1)) == 15
+    assert products(5, (1, 1), [5]) == 19
+    assert products(5, (1, 4)) == 45
+    assert products(5, (1, 4), [5]) == 25
 
     def of_shape(*shape):
         x = jax.ShapeDtypeStruct(shape, jnp.float32)
@@ -167,7 +172,9 @@ def test_coefficients_sweep_in_one_compilation(wide):
     lanes = jax.vmap(lambda rows: gx.orthogonalize(rows).update(x, {})[0])(jnp.asarray(own))
     np.testing.assert_allclose(lanes[1], of(x, "cans"), atol=1e-12)
     slope = jax.grad(lambda rows: jnp.sum(gx.orthogonalize(rows).update(x, {})[0]))(jnp.asarray(own[0]))
-    assert slope.shape == (5, 3) and np.isfinite(slope).all() and np.abs(slope).min() > 0
+    assert slope.shape == (5, 3)
+    assert np.isfinite(slope).all()
+    assert np.abs(slope).min() > 0
 
 
 def test_a_name_is_structure_and_comes_back(wide):
@@ -199,7 +206,8 @@ def test_zeros_stay_zeros(name):
         assert np.abs(of(np.zeros(shape, np.float32), name)).max() == 0
     row = np.float32(np.eye(3, 5))
     row[1] = 0  # a neuron without gradient
-    assert np.isfinite(of(row, name)).all() and np.abs(of(row, name)[1]).max() == 0
+    assert np.isfinite(of(row, name)).all()
+    assert np.abs(of(row, name)[1]).max() == 0
 
 
 # Refusals -------------------------------------------------------------------------------------------------------------

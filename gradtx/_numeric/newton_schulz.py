@@ -115,7 +115,7 @@ def rows_of(given: Any, steps: int | None) -> list[Triple]:
 
 
 def starting_point(given: Any, preconditioning: Preconditioning) -> str:
-    """What the iteration starts from. Raises `TransformationError`: a schedule for scaled rows, and rows as they are."""
+    """What the iteration starts from. Raises `TransformationError`: a schedule for scaled rows without them."""
     scaled = isinstance(given, str) and given in OF_SCALED_ROWS
     if preconditioning is None:
         return "aol" if scaled else "frobenius"
