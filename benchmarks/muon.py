@@ -71,7 +71,9 @@ def step_ratio(params: Tree) -> tuple[float, float]:
 
 def section() -> list[str]:
     """The lines of the report."""
-    lines = ["## Muon over 48 matrices: ratios to Optax's (asked: 0.5 to trace and compile; operations 1, at 1 : 4 0.6)\n"]
+    lines = [
+        "## Muon over 48 matrices: ratios to Optax's (asked: 0.5 to trace and compile; operations 1, at 1 : 4 0.6)\n"
+    ]
     lines += ["| | trace, lower and compile | operations | step, ratio | step |", "|---|---|---|---|---|"]
     for kind in KINDS:
         params = matrices(kind)

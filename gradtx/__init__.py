@@ -78,7 +78,7 @@ from gradtx._optimizers.adopt import adopt, scale_by_adopt
 from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
-from gradtx._optimizers.aurora import aurora, orthogonalize_evenly
+from gradtx._optimizers.aurora import aurora, scale_by_aurora
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
 from gradtx._optimizers.dion2 import dion2, scale_by_dion2
 from gradtx._optimizers.dog import dog, dowg
@@ -227,31 +227,30 @@ __all__ = [
     "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead", "nesterov_momentum_decay",
     "newton", "newton_cg", "nnls", "noisy_sgd", "normalize", "normalize_by_size", "normalize_by_update_norm",
     "normuon", "novograd", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "orthogonalize",
-    "orthogonalize_evenly", "own_clock", "pack", "partition", "per_example_global_norm_clip",
-    "per_example_layer_norm_clip", "per_leaf", "periodic_update", "piecewise_constant_schedule",
-    "piecewise_interpolate_schedule", "plot", "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy",
-    "project_params", "projections", "qk_clip", "radam", "real_zeros", "reduce_on_plateau", "reset", "rmsprop",
-    "roles", "root", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam",
-    "scale", "scale_by_acprop", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
-    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_backtracking_linesearch", "scale_by_belief",
-    "scale_by_cocob", "scale_by_dion2", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg",
-    "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm",
-    "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_madgrad",
-    "scale_by_max_rms", "scale_by_mean_squares", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg",
-    "scale_by_norm_history", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_output_rms",
-    "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam",
-    "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
-    "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
-    "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch",
-    "scale_gradient", "scale_to_rms", "schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params",
-    "schedule_free_sgd", "scion", "selective_transform", "set_to_zero", "sgd", "sgdr_schedule", "sign_sgd", "signum",
-    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "snapshot", "sophia",
-    "split_real_and_imaginary", "stateless", "stateless_with_tree_map", "stretch", "swa_params", "sweep", "testing",
-    "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip", "unitwise_norm",
-    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
-    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
-    "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support", "with_hyperparams", "with_state_dtype",
-    "yogi", "zero_nans", "zeros",
+    "own_clock", "pack", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf",
+    "periodic_update", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "polyak_sgd",
+    "polynomial_schedule", "power_iteration", "prodigy", "project_params", "projections", "qk_clip", "radam",
+    "real_zeros", "reduce_on_plateau", "reset", "rmsprop", "roles", "root", "rprop", "safe_increment",
+    "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam", "scale", "scale_by_acprop",
+    "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt",
+    "scale_by_amsgrad", "scale_by_aurora", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob",
+    "scale_by_dion2", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma",
+    "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_madgrad", "scale_by_max_rms",
+    "scale_by_mean_squares", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_norm_history",
+    "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_output_rms", "scale_by_param_block_norm",
+    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms",
+    "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign",
+    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio",
+    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_to_rms", "schedule", "schedule_free",
+    "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "scion", "selective_transform",
+    "set_to_zero", "sgd", "sgdr_schedule", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
+    "skip_not_finite", "sm3", "snapshot", "sophia", "split_real_and_imaginary", "stateless", "stateless_with_tree_map",
+    "stretch", "swa_params", "sweep", "testing", "trace", "transformation", "tree", "tree_map_params", "tune",
+    "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment", "update_moment_per_elem_norm",
+    "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support",
+    "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}

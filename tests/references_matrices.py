@@ -54,7 +54,7 @@ def adamw(gradients, theta, rate, b1=0.9, b2=0.95, eps=1e-10, weight_decay=0.0):
 
 
 def beside(step, rate, weight_decay=0.0, **adam):
-    """A rule of matrices, ``step(gradient, state, t) -> direction``, with decay and rate; AdamW for all other leaves."""
+    """A rule of matrices, ``step(gradient, state, t) -> direction``, with decay and rate; AdamW for the others."""
 
     def of_mapping(gradients, params):
         updates = [{} for _ in gradients]

@@ -19,7 +19,7 @@ from gradtx._value.marks import Decay, Dtype, NonNegative
 
 
 @transformation
-def orthogonalize_evenly(
+def scale_by_aurora(
     coefficients: Coefficients = (2.0, -1.5, 0.5),
     eps: NonNegative = 1e-7,
     power: NonNegative = 0.5,
@@ -39,7 +39,7 @@ def orthogonalize_evenly(
     Research 2025). State: none.
 
     >>> x = jnp.array([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])
-    >>> u, _ = orthogonalize_evenly(rounds=20).update(x, {})
+    >>> u, _ = scale_by_aurora(rounds=20).update(x, {})
     >>> [round(x, 3) for x in jnp.sum(u**2, 0).tolist()]  # 2/3
     [0.667, 0.667, 0.667]
     """
@@ -85,11 +85,11 @@ def aurora(
     ns_dtype: Dtype = None,
     weight_dimension_numbers: Any = None,
 ) -> GradientTransformation:
-    """Muon that is fair to neurons: `orthogonalize_evenly` in place of `orthogonalize`.
+    """Muon that is fair to neurons: `scale_by_aurora` in place of `orthogonalize`.
 
         mₜ = βmₜ₋₁ + gₜ;   W ← W − α (√max(1, n/m) E(gₜ + βmₜ) + λW)
 
-    E is `orthogonalize_evenly`, the factor that of `scale_by_shape`. For square matrices it is Muon.
+    E is `scale_by_aurora`, the factor that of `scale_by_shape`. For square matrices it is Muon.
     ``weight_dimension_numbers``, and what it does not make matrices of, are as in `muon`; AdamW's numbers begin with
     ``adam_``. Source: Aurora (Tilde Research 2025).
 
@@ -99,7 +99,7 @@ def aurora(
     Array([-0.5,  0.5], dtype=float32)
     """
     axes = or_roles(weight_dimension_numbers)
-    even = orthogonalize_evenly(ns_coeffs, eps, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
+    even = scale_by_aurora(ns_coeffs, eps, steps=ns_steps, dtype=ns_dtype, weight_dimension_numbers=axes)
     links = (trace(beta), nesterov_lookahead(beta), even, scale_by_shape(weight_dimension_numbers=axes))
     adam = (adam_b1, adam_b2, adam_eps, adam_weight_decay)
     return beside_adamw(links, learning_rate, weight_decay, adam_learning_rate, adam, axes)
