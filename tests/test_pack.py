@@ -40,7 +40,7 @@ LOOKS_AT_LEAVES = {
     "sophia": "it looks at whole leaves",
     "differentially_private_aggregate": "it may look at leaves",
     "dpsgd": "it may look at leaves",
-    "muon": "it chooses between",
+    "muon": "large .4, 8.: 'matrix'",  # a name that its rules do not know
     "scale_by_galore": "it looks at whole leaves",
     "galore": "it looks at whole leaves",
     "flatten": "it makes one vector of all leaves",
@@ -62,7 +62,7 @@ LOOKS_AT_LEAVES = {
 CHOOSES = {
     "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
     "partition by a tree", "adamw masked", "wrappers in groups, at paces of their own", "multi_transform", "freeze",
-    "selective_transform",
+    "selective_transform", "by_role",
 }  # fmt: skip
 OWN_PARAMS = {case.name for case in CONTRACTED if case.params is not None}
 ROUNDED = {"with_state_dtype"}  # to bfloat16, where the last place of float32 may decide

@@ -51,7 +51,7 @@ def role_of(place: Place) -> tuple[Role, str] | None:
 
 
 def _linear(place: Place, why: str) -> tuple[Role, str]:
-    above = place.holders[-2] if len(place.holders) > 1 else None
+    above: Any = place.holders[-2] if len(place.holders) > 1 else None
     if "MultiheadAttention" in classes_of(above, "equinox.nn"):
         number = above.num_heads
         sides = {"input_heads": number} if place.module == "output_proj" else {"heads": number}
