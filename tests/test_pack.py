@@ -41,6 +41,13 @@ LOOKS_AT_LEAVES = {
     "differentially_private_aggregate": "it may look at leaves",
     "dpsgd": "it may look at leaves",
     "muon": "large .4, 8.: 'matrix'",  # a name that its rules do not know
+    "normuon": "it chooses between",
+    "adamuon": "it chooses between",
+    "dion2": "it chooses between",
+    "aurora": "it chooses between",
+    "adago": "it chooses between",
+    "scion": "it chooses between",
+    "muon_clip": "it chooses between",
     "scale_by_galore": "it looks at whole leaves",
     "galore": "it looks at whole leaves",
     "flatten": "it makes one vector of all leaves",

@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 
 import gradtx as gx
+from gradtx._rules.matrices import axes_by_rank
 from tests.table.contrib import MATRICES
 from tests.table.row import OF_ROOTS, Row
 
-EVERY = {"weight_dimension_numbers": gx.MuonDimensionNumbers()}  # whatever has two axes or more
+EVERY = {"weight_dimension_numbers": axes_by_rank}
 LOGITS = {"max_logits": jnp.array(150.0)}
 
 OF_LINKS = [
