@@ -53,7 +53,7 @@ def each_stack(function: OfStack, stacks: list[jax.Array]) -> list[jax.Array]:
     def of_many(parts: list[jax.Array]) -> list[jax.Array]:
         together = parts[0] if len(parts) == 1 else jax.lax.concatenate(parts, 0)
         found = _dealt(function, together)
-        return [found] if len(parts) == 1 else jax.lax.split(found, [x.shape[0] for x in parts])
+        return [found] if len(parts) == 1 else list(jax.lax.split(found, [x.shape[0] for x in parts]))
 
     placed = [_turned(x) for x in stacks]
     compiled = jax.jit(of_many)
