@@ -40,7 +40,7 @@ LOOKS_AT_LEAVES = {
     "sophia": "it looks at whole leaves",
     "differentially_private_aggregate": "it may look at leaves",
     "dpsgd": "it may look at leaves",
-    "muon": "large .4, 8.: 'matrix'",  # a name that its rules do not know
+    "muon": "it chooses between",
     "normuon": "it chooses between",
     "adamuon": "it chooses between",
     "dion2": "it chooses between",

@@ -8,6 +8,7 @@ import optax
 import optax.contrib as peers
 
 import gradtx as gx
+from gradtx._rules.matrices import axes_by_rank
 from tests import references_contrib as C
 from tests.table.row import CURVED, FALLING, OF_PARAMS, OF_ROOTS, Row, bowl, falling, of
 
@@ -281,7 +282,7 @@ OTHERS = [
 ]
 
 MATRICES = {"w": jnp.array([[0.5, -1.0, 2.0]]), "b": {"c": jnp.array([[1.5, -0.5], [0.25, -2.0], [1.0, 0.75]])}}
-BOTH = functools.partial(gx.roles, rules={"b.c": "matrix"})
+BOTH = axes_by_rank
 OF_STACKS = {"w": gx.MuonDimensionNumbers(1, 0), "b": None}
 THEIR_STACKS = {"w": peers.MuonDimensionNumbers(1, 0), "b": None}
 OF_MATRICES = [
