@@ -47,8 +47,9 @@ def orthogonalize(
     ``weight_dimension_numbers`` says which axes make rows and columns, and what is cut apart, where a leaf is not one
     matrix (`gradtx.MuonDimensionNumbers`, for all leaves, or a tree or function that has one for each). Matrices of one
     shape, whichever leaves they belong to, are one batched product. Where one side of them is much longer, the products
-    are of the short side (``form="gram"``, see there); ``form="direct"`` never does that. Source: Jordan et al.
-    2024; Bernstein & Newhouse 2024. State: none. Raises `TransformationError`: a leaf that is no matrix, more triples than steps.
+    are of the short side (``form="gram"``, see there); ``form="direct"`` never does that. Source: Jordan et al. 2024;
+    Bernstein & Newhouse 2024. State: none. Raises `TransformationError`: a leaf that is no matrix, more triples than
+    steps.
 
     >>> tx = orthogonalize((1.5, -0.5, 0.0), steps=12)
     >>> tx.update(jnp.diag(jnp.array([4.0, -0.5])), {})[0].round(4)
