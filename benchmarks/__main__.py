@@ -21,6 +21,7 @@ SECTIONS = [
     "preconditioners",
     "accelerator",
     "steps",
+    "muon",
     "growth",
     "digits",
     "sweeps",

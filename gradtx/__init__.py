@@ -29,6 +29,8 @@ from gradtx._links.kronecker import scale_by_shampoo
 from gradtx._links.lbfgs import scale_by_lbfgs
 from gradtx._links.line_search import scale_by_backtracking_linesearch, scale_by_zoom_linesearch
 from gradtx._links.lion_momentum import lion_momentum
+from gradtx._links.lmo import scale_by_lmo
+from gradtx._links.matrix_scaling import scale_by_output_rms, scale_by_shape, scale_to_rms
 from gradtx._links.mean_side import scale_by_mean_side
 from gradtx._links.mixing import mix_with_gradient
 from gradtx._links.moments import (
@@ -49,7 +51,7 @@ from gradtx._links.noise import add_noise
 from gradtx._links.norm_growth import limit_norm_growth
 from gradtx._links.norm_history import clip_spikes, lengthen_to_average, steady_norm
 from gradtx._links.normalization import normalize, normalize_by_size, normalize_by_update_norm
-from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
+from gradtx._links.orthogonalize import orthogonalize
 from gradtx._links.param_scale import scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx._links.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
 from gradtx._links.plateau import reduce_on_plateau
@@ -57,6 +59,7 @@ from gradtx._links.privacy import differentially_private_aggregate
 from gradtx._links.prodigy import prodigy
 from gradtx._links.projected import project_params
 from gradtx._links.projection import remove_radial
+from gradtx._links.qk_clip import clip_attention_logits, qk_clip
 from gradtx._links.relative import row_floor, scale_to_params
 from gradtx._links.scaling import scale, scale_by_falling_rate, scale_by_learning_rate, scale_by_schedule, scale_by_sign
 from gradtx._links.second_moments import (
@@ -83,6 +86,7 @@ from gradtx._optimizers.adabelief import adabelief, scale_by_belief
 from gradtx._optimizers.adabound import adabound, scale_by_bounded_rms
 from gradtx._optimizers.adadelta import adadelta, scale_by_adadelta
 from gradtx._optimizers.adafactor import adafactor
+from gradtx._optimizers.adago import adago, scale_by_norm_history
 from gradtx._optimizers.adagrad import adagrad
 from gradtx._optimizers.adahessian import adahessian, scale_by_adahessian
 from gradtx._optimizers.adam import adam, adamax, scale_by_adam, scale_by_adamax
@@ -90,6 +94,7 @@ from gradtx._optimizers.adam_atan2 import adam_atan2
 from gradtx._optimizers.adam_mini import adam_mini, scale_by_mini_rms
 from gradtx._optimizers.adamc import adamc
 from gradtx._optimizers.adamp import adamp, sgdp
+from gradtx._optimizers.adamuon import adamuon
 from gradtx._optimizers.adamw import adamaxw, adamw, nadamw
 from gradtx._optimizers.adan import adan, scale_by_adan
 from gradtx._optimizers.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
@@ -99,11 +104,13 @@ from gradtx._optimizers.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx._optimizers.apollo import apollo, scale_by_apollo
 from gradtx._optimizers.asam import asam
 from gradtx._optimizers.asgd import asgd
+from gradtx._optimizers.aurora import aurora, scale_by_aurora
 from gradtx._optimizers.came import came, scale_by_confidence
 from gradtx._optimizers.cocob import cocob, scale_by_cocob
 from gradtx._optimizers.conda import conda
 from gradtx._optimizers.dadapt_lion import dadapt_lion
 from gradtx._optimizers.diffgrad import diffgrad, scale_by_change
+from gradtx._optimizers.dion2 import dion2, scale_by_dion2
 from gradtx._optimizers.dog import dog, dowg
 from gradtx._optimizers.dpsgd import dpsgd
 from gradtx._optimizers.fromage import fromage
@@ -117,9 +124,11 @@ from gradtx._optimizers.lion import lion, scale_by_lion
 from gradtx._optimizers.madgrad import madgrad, scale_by_madgrad
 from gradtx._optimizers.mars import mars
 from gradtx._optimizers.muon import muon, scale_by_muon
+from gradtx._optimizers.muon_clip import muon_clip
 from gradtx._optimizers.nadam import nadam
 from gradtx._optimizers.newton import newton, newton_cg
 from gradtx._optimizers.noisy_sgd import noisy_sgd
+from gradtx._optimizers.normuon import normuon
 from gradtx._optimizers.novograd import novograd, scale_by_novograd
 from gradtx._optimizers.optimistic import (
     optimistic_adam,
@@ -137,6 +146,7 @@ from gradtx._optimizers.rmsprop import rmsprop
 from gradtx._optimizers.rprop import rprop, scale_by_rprop
 from gradtx._optimizers.schedule_free import schedule_free_adamw, schedule_free_radam, schedule_free_sgd
 from gradtx._optimizers.schedule_free_adamc import schedule_free_adamc
+from gradtx._optimizers.scion import scion
 from gradtx._optimizers.sgd import nesterov, sgd
 from gradtx._optimizers.shampoo import shampoo
 from gradtx._optimizers.sign import sign_sgd, signum
@@ -148,6 +158,9 @@ from gradtx._optimizers.splus import splus
 from gradtx._optimizers.stable_adamw import stable_adamw
 from gradtx._optimizers.stable_spam import stable_spam
 from gradtx._optimizers.yogi import scale_by_yogi, yogi
+from gradtx._roles.by_role import by_role
+from gradtx._roles.role import Role
+from gradtx._roles.roles import Roles, roles
 from gradtx._rules.around import around
 from gradtx._rules.fields import real_zeros, zeros
 from gradtx._rules.functions import (
@@ -256,17 +269,18 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Decay", "Decays", "Dtype", "Fit", "GaLoreDimensionNumbers", "GradientTransformation", "Group",
     "InjectHyperparamsState", "Limit", "Link", "MultiSteps", "MuonDimensionNumbers", "NonNegative", "Numbers",
-    "OfStep", "Packed", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError", "abs_sq",
-    "accumulate", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adahessian", "adam",
-    "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamp", "adamw", "adan", "adapnm",
-    "adaptive_grad_clip", "add_cautious_decayed_weights", "add_corrected_decay", "add_decayed_weights", "add_noise",
-    "ademamix", "adopt", "aggmo", "amsgrad", "apollo", "apply_every", "apply_if_finite", "apply_updates", "around",
-    "asam", "asgd", "average_params", "bias_correction", "came", "cautious", "centralize", "chain", "clip",
-    "clip_by_block_rms", "clip_by_global_norm", "clip_by_leaf_norm", "clip_by_z_score", "clip_spikes", "cocob",
-    "conda", "conditionally_mask", "conditionally_transform", "constant_schedule", "cosine_decay_schedule",
+    "OfStep", "Packed", "Role", "Roles", "Rule", "Schedule", "Seed", "Share", "Static", "TransformationError",
+    "abs_sq", "accumulate", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adago", "adagrad",
+    "adahessian", "adam", "adam_atan2", "adam_mini", "adamax", "adamaxw", "adamc", "adamp", "adamuon", "adamw",
+    "adan", "adapnm", "adaptive_grad_clip", "add_cautious_decayed_weights", "add_corrected_decay",
+    "add_decayed_weights", "add_noise", "ademamix", "adopt", "aggmo", "amsgrad", "apollo", "apply_every",
+    "apply_if_finite", "apply_updates", "around", "asam", "asgd", "aurora", "average_params", "bias_correction",
+    "by_role", "came", "cautious", "centralize", "chain", "clip", "clip_attention_logits", "clip_by_block_rms",
+    "clip_by_global_norm", "clip_by_leaf_norm", "clip_by_z_score", "clip_spikes", "cocob", "conda",
+    "conditionally_mask", "conditionally_transform", "constant_schedule", "cosine_decay_schedule",
     "cosine_onecycle_schedule", "curvature", "cyclic_schedule", "dadapt", "dadapt_adagrad", "dadapt_adamw",
     "dadapt_adan", "dadapt_lion", "dadapt_sgd", "decay_of_half_life", "decay_params", "decay_to_start",
-    "differentially_private_aggregate", "diffgrad", "dog", "dowg", "dpsgd", "dynamic_loss_scale",
+    "differentially_private_aggregate", "diffgrad", "dion2", "dog", "dowg", "dpsgd", "dynamic_loss_scale",
     "effective_window", "ema", "ema_nesterov", "ema_params", "eval_params", "ewma", "ewma_weights",
     "exponential_decay", "fit", "flatten", "foreign", "fork", "freeze", "fromage", "ftrl", "function_of_step",
     "galore", "gauss_newton_bartlett_diag_hessian", "global_norm", "gradient_params", "graft", "grams", "grokfast",
@@ -277,41 +291,44 @@ __all__ = [
     "lengthen_to_average", "limit_norm_growth", "linear_onecycle_schedule", "linear_schedule", "lion",
     "lion_momentum", "lookahead", "lookahead_trace", "loss_scale", "madgrad", "mars", "masked", "master_weights",
     "matrix_inverse_pth_root", "measure_with_ema", "measured", "measurements", "mechanize", "minimize",
-    "mix_with_gradient", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "nadam",
-    "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead",
+    "mix_with_gradient", "momo", "momo_adam", "monitor", "multi_normal", "multi_transform", "muon", "muon_clip",
+    "nadam", "nadamw", "named_chain", "nesterov", "nesterov_bias_correction", "nesterov_lookahead",
     "nesterov_momentum_decay", "newton", "newton_cg", "nnls", "noisy_sgd", "normalize", "normalize_by_size",
-    "normalize_by_update_norm", "novograd", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent",
-    "orthogonalize", "own_clock", "pack", "partition", "per_example_global_norm_clip",
-    "per_example_layer_norm_clip", "per_leaf", "periodic_update", "piecewise_constant_schedule",
-    "piecewise_interpolate_schedule", "plot", "pnm", "polyak_sgd", "polynomial_schedule", "power_cooldown_schedule",
-    "power_iteration", "prodigy", "project_params", "projections", "psgd_kron", "qhadam", "qhm", "quantized",
-    "radam", "radial_brake", "ranger", "real_zeros", "rectified_schedule", "reduce_on_plateau", "reduce_variance",
-    "remove_radial", "reset", "restart", "rmsprop", "root", "root_bias_correction", "rotated", "row_floor", "rprop",
-    "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam", "scale",
-    "scale_by_acprop", "scale_by_adadelta", "scale_by_adahessian", "scale_by_adam", "scale_by_adamax",
-    "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_apollo",
-    "scale_by_atan2_rms", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms",
-    "scale_by_change", "scale_by_cocob", "scale_by_confidence", "scale_by_distance_over_gradients", "scale_by_dog",
-    "scale_by_dowg", "scale_by_ewma", "scale_by_factored_rms", "scale_by_falling_rate", "scale_by_galore",
-    "scale_by_infinity_norm", "scale_by_kron", "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion",
-    "scale_by_madgrad", "scale_by_max_rms", "scale_by_mean_side", "scale_by_mean_squares", "scale_by_mini_rms",
-    "scale_by_mixed_rms", "scale_by_muon", "scale_by_newton", "scale_by_newton_cg", "scale_by_novograd",
-    "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_pnm",
-    "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop", "scale_by_rss",
-    "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign", "scale_by_simplified_ademamix",
-    "scale_by_sm3", "scale_by_sophia", "scale_by_stable_rms", "scale_by_stddev", "scale_by_trust_ratio",
-    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_to_params", "schedule", "schedule_free",
-    "schedule_free_adamc", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_plus",
-    "schedule_free_radam", "schedule_free_sgd", "selective_transform", "set_to_zero", "sgd", "sgdp",
-    "sgdr_schedule", "shampoo", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
-    "skip_not_finite", "skip_spikes", "sm3", "snapshot", "soap", "soap_muon", "sophia", "split_real_and_imaginary",
-    "split_weights", "splus", "sqrt_cooldown_schedule", "stable_adamw", "stable_spam", "stateless",
-    "stateless_with_tree_map", "steady_norm", "stochastic_rounding", "stretch", "swa_params", "sweep",
-    "tail_ema_params", "testing", "trace", "transformation", "tree", "tree_map_params", "tune", "unitwise_clip",
-    "unitwise_norm", "update_infinity_moment", "update_moment", "update_moment_per_elem_norm",
-    "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
-    "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "whole_tree", "with_extra_args_support",
-    "with_gradient_signs", "with_hyperparams", "with_state_dtype", "yogi", "zero_nans", "zeros",
+    "normalize_by_update_norm", "normuon", "novograd", "optimistic_adam", "optimistic_adam_v2",
+    "optimistic_gradient_descent", "orthogonalize", "own_clock", "pack", "partition",
+    "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_leaf", "periodic_update",
+    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot", "pnm", "polyak_sgd",
+    "polynomial_schedule", "power_cooldown_schedule", "power_iteration", "prodigy", "project_params", "projections",
+    "psgd_kron", "qhadam", "qhm", "qk_clip", "quantized", "radam", "radial_brake", "ranger", "real_zeros",
+    "rectified_schedule", "reduce_on_plateau", "reduce_variance", "remove_radial", "reset", "restart", "rmsprop",
+    "roles", "root", "root_bias_correction", "rotated", "row_floor", "rprop", "safe_increment",
+    "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "sam", "scale", "scale_by_acprop",
+    "scale_by_adadelta", "scale_by_adahessian", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
+    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsgrad", "scale_by_apollo", "scale_by_atan2_rms",
+    "scale_by_aurora", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_bounded_rms",
+    "scale_by_change", "scale_by_cocob", "scale_by_confidence", "scale_by_dion2",
+    "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_ewma", "scale_by_factored_rms",
+    "scale_by_falling_rate", "scale_by_galore", "scale_by_infinity_norm", "scale_by_kron", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_madgrad", "scale_by_max_rms",
+    "scale_by_mean_side", "scale_by_mean_squares", "scale_by_mini_rms", "scale_by_mixed_rms", "scale_by_muon",
+    "scale_by_newton", "scale_by_newton_cg", "scale_by_norm_history", "scale_by_novograd",
+    "scale_by_optimistic_gradient", "scale_by_output_rms", "scale_by_param_block_norm", "scale_by_param_block_rms",
+    "scale_by_pnm", "scale_by_polyak", "scale_by_radam", "scale_by_rectified_rms", "scale_by_rms", "scale_by_rprop",
+    "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_shape", "scale_by_sign",
+    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_rms", "scale_by_stddev",
+    "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_to_params",
+    "scale_to_rms", "schedule", "schedule_free", "schedule_free_adamc", "schedule_free_adamw",
+    "schedule_free_eval_params", "schedule_free_plus", "schedule_free_radam", "schedule_free_sgd", "scion",
+    "selective_transform", "set_to_zero", "sgd", "sgdp", "sgdr_schedule", "shampoo", "sign_sgd", "signum",
+    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "skip_spikes", "sm3", "snapshot", "soap",
+    "soap_muon", "sophia", "split_real_and_imaginary", "split_weights", "splus", "sqrt_cooldown_schedule",
+    "stable_adamw", "stable_spam", "stateless", "stateless_with_tree_map", "steady_norm", "stochastic_rounding",
+    "stretch", "swa_params", "sweep", "tail_ema_params", "testing", "trace", "transformation", "tree",
+    "tree_map_params", "tune", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
+    "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule",
+    "whole_tree", "with_extra_args_support", "with_gradient_signs", "with_hyperparams", "with_state_dtype", "yogi",
+    "zero_nans", "zeros",
 ]  # fmt: skip
 
 _LOOPS = {"fit": "fit", "minimize": "minimize", "Fit": "result"}

@@ -585,7 +585,7 @@ def test_newton_and_schulz_act_on_singular_values_alone(shape, wide):
     dion = [(4.0848, -6.8946, 2.927), (3.9505, -6.3029, 2.6377), (2.8366, -3.0525, 1.2012)]
     own = gx.orthogonalize(tuple(dion))
     np.testing.assert_allclose(own.update(jnp.asarray(x), {})[0], quintic(x, dion), atol=1e-12)
-    exact = gx.orthogonalize((1.5, -0.5, 0.0), ns_steps=60)
+    exact = gx.orthogonalize((1.5, -0.5, 0.0), steps=60)
     np.testing.assert_allclose(exact.update(jnp.asarray(x), {})[0], polar(x), atol=1e-12)
 
 
@@ -593,9 +593,9 @@ def test_newton_and_schulz_act_on_singular_values_alone(shape, wide):
 def test_complex_matrices_become_unitary(preconditioning, wide):
     rng = np.random.default_rng(8)
     x = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))
-    tx = gx.orthogonalize((1.5, -0.5, 0.0), ns_steps=60, preconditioning=preconditioning)
+    tx = gx.orthogonalize((1.5, -0.5, 0.0), steps=60, preconditioning=preconditioning)
     np.testing.assert_allclose(tx.update(jnp.asarray(x), {})[0], polar(x), atol=1e-12)
-    of_rows = gx.orthogonalize((1.5, -0.5, 0.0), ns_steps=60, preconditioning="aol")
+    of_rows = gx.orthogonalize((1.5, -0.5, 0.0), steps=60, preconditioning="aol")
     made = of_rows.update(jnp.asarray(x), {})[0]
     np.testing.assert_allclose(made @ made.conj().T, np.eye(3), atol=1e-12)
 
@@ -619,8 +619,8 @@ def test_what_is_no_matrix_is_an_error_with_its_path():
     with pytest.raises(gx.TransformationError, match="expected each axis once"):
         gx.orthogonalize(weight_dimension_numbers=gx.MuonDimensionNumbers(0, (0, 1))).update(jnp.ones((2, 2)), {})
     with pytest.raises(gx.TransformationError, match="three for each of 2 steps"):
-        gx.orthogonalize(((1.5, -0.5, 0.0),) * 3, ns_steps=2).update(jnp.ones((2, 2)), {})
-    with pytest.raises(gx.TransformationError, match="'standard' or 'dion', found 'dian'"):
+        gx.orthogonalize(((1.5, -0.5, 0.0),) * 3, steps=2).update(jnp.ones((2, 2)), {})
+    with pytest.raises(gx.TransformationError, match=r"found 'dian' \(did you mean 'dion'\?\)"):
         gx.muon(0.1, "dian").init(params)
 
 
@@ -700,6 +700,8 @@ OTHER_THAN_OPTAX = {  # arguments that differ, and why
     "scale_by_galore": "base_optimizer",
     "adopt": "clip_value_fn",  # a function that pickles
     "scale_by_adopt": "clip_value_fn",
+    "muon": "ns_steps preconditioning",  # by default those that belong to the coefficients
+    "scale_by_muon": "ns_steps preconditioning",
 }
 FUNCTIONS = [n for n in dir(peers) if not n.startswith("_") and not n.endswith(("State", "Numbers")) and n != "path"]
 FUNCTIONS = [n for n in FUNCTIONS if callable(getattr(peers, n))]

@@ -24,7 +24,7 @@ FLOORS = [
     {"_value"},
     {"_schedules", "_tree", "tree", "initializers"},
     {"_rules"},
-    {"_links", "_wrappers", "_curvature", "_numeric", "projections"},
+    {"_links", "_wrappers", "_roles", "_curvature", "_numeric", "projections"},
     {"_optimizers"},
     {"_training", "sweep", "curvature", "_testing", "testing", "_interop", "interop", "_tune", "tune"},
     {"_report", "plot"},

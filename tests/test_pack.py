@@ -42,6 +42,13 @@ LOOKS_AT_LEAVES = {
     "soap_muon": "it chooses between",
     "graft": "its formula uses sum_of_squares, which is not elementwise",
     "scale_by_confidence": "its formula uses reduce_sum, which is not elementwise",
+    "normuon": "it chooses between",
+    "adamuon": "it chooses between",
+    "dion2": "it chooses between",
+    "aurora": "it chooses between",
+    "adago": "it chooses between",
+    "scion": "it chooses between",
+    "muon_clip": "it chooses between",
     "scale_by_galore": "it looks at whole leaves",
     "galore": "it looks at whole leaves",
     "flatten": "it makes one vector of all leaves",
@@ -79,7 +86,7 @@ LOOKS_AT_LEAVES = {
 CHOOSES = {
     "add_decayed_weights masked", "masked", "masked by a tree", "partition", "partition with frozen leaves",
     "partition by a tree", "adamw masked", "wrappers in groups, at paces of their own", "multi_transform", "freeze",
-    "selective_transform",
+    "selective_transform", "by_role",
 }  # fmt: skip
 OWN_PARAMS = {case.name for case in CONTRACTED if case.params is not None}
 ROUNDED = {  # to bfloat16 or to codes, where the last place of float32, or the neighbours in a block, may decide

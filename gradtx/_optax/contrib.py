@@ -5,6 +5,7 @@ from typing import Any
 import gradtx as gx
 from gradtx._optax.shaped import like_optax
 from gradtx._optimizers.adopt import fourth_root
+from gradtx._rules.matrices import axes_by_rank
 from gradtx._value.marks import Link, Numbers, OfStep, Static
 
 
@@ -173,6 +174,7 @@ def muon(
     consistent_rms=None,
 ) -> Any:
     """Momentum that is made orthogonal where a parameter is a matrix, and Adam for all other parameters."""
+    by_rank = muon_weight_dimension_numbers is None
     return gx.muon(
         learning_rate,
         ns_coeffs=ns_coeffs,
@@ -190,7 +192,7 @@ def muon(
         adam_eps_root=adam_eps_root,
         adam_weight_decay=adam_weight_decay,
         adam_learning_rate=adam_learning_rate,
-        muon_weight_dimension_numbers=muon_weight_dimension_numbers,
+        muon_weight_dimension_numbers=axes_by_rank if by_rank else muon_weight_dimension_numbers,
         consistent_rms=consistent_rms,
     )
 

@@ -11,11 +11,13 @@ from gradtx._rules import clock
 from gradtx._rules.checks import as_arrays, as_state, check_floating, check_like, check_state
 from gradtx._rules.protocol import Place, State, Tree
 from gradtx._rules.restrict import fill, keep
+from gradtx._rules.siblings import whole
 from gradtx._rules.transformation import GradientTransformation, rule_of
 from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.floating import real_dtype, wide
+from gradtx._value.numbers import Name
 from gradtx._value.value import Value
 
 
@@ -99,7 +101,8 @@ def _point(tx: GradientTransformation, params: Tree, state: State, which: str) -
         return params
     given = as_arrays(params)
     kept = given if rule.frozen is None else keep(given, trees.map(lambda frozen: not frozen, rule.frozen(given)))
-    moved = getattr(rule.points, which)(kept, as_state(state))
+    with whole(given):
+        moved = getattr(rule.points, which)(kept, as_state(state))
     return moved if rule.frozen is None else fill(moved, params)
 
 
@@ -120,7 +123,8 @@ def reset(tx: GradientTransformation, state: State, params: Tree, where: Any) ->
     """
     chosen = within("reset", trees.mask)(where, params)
     fresh = tx.init(params)
-    others = jax.eval_shape(tx.init, keep(params, trees.map(lambda own: not own, chosen)))
+    with whole(params):
+        others = jax.eval_shape(tx.init, keep(params, trees.map(lambda own: not own, chosen)))
     nobody = jax.eval_shape(tx.init, trees.map(lambda _: None, params))
     within("reset", check_state)(state, fresh)
     return _renewed(fresh, state, others, nobody)
@@ -161,7 +165,7 @@ def _numbers(tx: Value, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, part in tx.parts():
         if isinstance(part, GradientTransformation):
             yield from _numbers(part, f"{prefix}{name}.")
-        elif part is not None:
+        elif part is not None and not isinstance(part, Name):
             yield prefix + name, part.exact() if isinstance(part, SplitDecay) else part
 
 
@@ -176,7 +180,7 @@ def _numbers_at(tx: GradientTransformation, prefix: str, state: Any, step: Any) 
             yield from _numbers_at(part if current is None else current, f"{prefix}{name}.", own, now)
         elif tx.call.parameters[name.partition(".")[0]].kind == "whole":  # a name with a dot: of a tuple of numbers
             yield prefix + name, part
-        elif part is not None:
+        elif part is not None and not isinstance(part, Name):
             if step is None and is_scheduled(part):
                 where = f"the state has no 'count' for {prefix}{name}"
                 raise TransformationError(f"hyperparameters: {where}: it was made by another transformation")

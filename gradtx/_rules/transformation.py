@@ -33,6 +33,7 @@ from gradtx._rules.fields import settled
 from gradtx._rules.foreign import foreign_rule, is_own_kind
 from gradtx._rules.protocol import Context, Late, Rule, Signals, State, Tree
 from gradtx._rules.restrict import fill, keep, of_some
+from gradtx._rules.siblings import knowing_the_whole
 from gradtx._schedules.schedule import as_number_or_schedule, at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
@@ -89,6 +90,7 @@ class GradientTransformation(Value):
                 return made
         return self._within(self._init)(params, key)
 
+    @knowing_the_whole(lambda params, key: params)
     def _init(self, params: Tree, key: Any) -> State:
         rule = rule_of(self, jnp.zeros([], jnp.int32))
         params = _kept(params, _aside(rule, params))
@@ -115,6 +117,7 @@ class GradientTransformation(Value):
                 return made
         return self._within(self._update)(updates, state, params, step, extra)
 
+    @knowing_the_whole(lambda updates, state, params, *_: updates if params is None else params)
     def _update(self, updates: Tree, state: State, params: Tree, step: Any, extra: Mapping[str, Any]) -> Any:
         state = as_state(state)
         step = clock.count_of(state) if step is None else step

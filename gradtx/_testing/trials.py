@@ -12,6 +12,7 @@ from gradtx import tree as trees
 from gradtx._rules.functions import hyperparameters
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.errors import TransformationError
+from gradtx._value.numbers import Name
 from gradtx._value.value import Value
 
 Tree = Any
@@ -83,6 +84,6 @@ def _numbers(prefix: str, parts: Mapping[str, Any]) -> dict[str, Any]:
     for name, part in parts.items():
         if isinstance(part, Value):
             found |= _numbers(f"{prefix}{name}.", dict(part.parts()))
-        elif part is not None:
+        elif part is not None and not isinstance(part, Name):
             found[prefix + name] = part
     return found

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._links.decay import add_decayed_weights
 from gradtx._links.scaling import scale
-from gradtx._optimizers.muon import by_rank
+from gradtx._optimizers.muon import by_axes
+from gradtx._roles.roles import roles
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._tune.widths import Widths, widths_of
 from gradtx._value.errors import TransformationError
@@ -86,8 +87,8 @@ def mup(
     pattern which axes are inputs and which outputs: ``{"*.query": (0, (1, 2))}``. A vector has rᵢₙ = 1. The factor
     ``init`` is for weights of variance 1/n_in at every width. ``form="spectral"`` takes the sizes in place of the
     growth for it: n_out/n_in in place of r, a difference where a matrix is wide at one width and tall at the other.
-    With ``"muon"``, matrices are taken to go to `gradtx.muon`, and its own factor √max(1, n_out/n_in) is divided out;
-    the rest goes to its Adam.
+    With ``"muon"``, what `roles` takes for a matrix is taken to go to `gradtx.muon`, and its own factor
+    √max(1, n_out/n_in) is divided out; the rest goes to its Adam.
 
     The traps: logits of attention must be divided by the width of a head, not its root; and what is tied to an
     embedding cannot be seen in its shape.
@@ -110,13 +111,13 @@ def mup(
             raise TransformationError(f"tune.mup: {name}: expected {' or '.join(map(repr, known))}, found {given!r}")
     widths = widths_of("tune.mup", base, params, axes or {})
     leaves, treedef = trees.flatten(params)
-    who = trees.flatten(by_rank(params))[0] if optimizer == "muon" else leaves
+    who = trees.flatten(by_axes(roles, params))[0] if optimizer == "muon" else leaves
     orthogonal = [isinstance(label, str) and label == "muon" for label in who]
     rates = [None if own is None else _rate(optimizer, own, muon) for own, muon in zip(widths, orthogonal, strict=True)]
     inits = [None if own is None else _init(form, own) for own in widths]
-    roles = [None if own is None else own.role for own in widths]
+    parts = [None if own is None else own.role for own in widths]
     decays = [None if rate is None else 1 / rate for rate in rates]
-    return Mup(*(treedef.unflatten(column) for column in (rates, inits, decays, roles)))
+    return Mup(*(treedef.unflatten(column) for column in (rates, inits, decays, parts)))
 
 
 def _rate(optimizer: Optimizer, own: Widths, orthogonal: bool) -> float:

@@ -12,6 +12,7 @@ from gradtx._value.frozen import Frozen
 from gradtx._value.functions import Made
 from gradtx._value.hints import instead_of_argument
 from gradtx._value.named_links import Links
+from gradtx._value.numbers import Name
 from gradtx._value.parameters import Parameter, parameters_of
 
 CLOCK = {"count": "the step is", "key": "the random key is", "measurements": "measurements are"}
@@ -198,7 +199,8 @@ class Call(Made):
                 raise TransformationError(f"two labels read the same: {', '.join(map(repr, x))}")
             adapted = {str(name): parameter.adapt(link) if parameter.adapt else link for name, link in x.items()}
             return _named({name: within(name, self.cls._link)(link) for name, link in adapted.items()})
-        return self._number(x, parameter, deep=parameter.kind != "number")
+        x = parameter.adapt(x) if parameter.adapt else x
+        return x if isinstance(x, Name) else self._number(x, parameter, deep=parameter.kind != "number")
 
     def _number(self, x: Any, parameter: Parameter, *, deep: bool) -> Any:
         if not deep or not isinstance(x, list | tuple | Mapping):

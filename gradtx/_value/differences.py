@@ -7,6 +7,7 @@ from typing import Any
 
 from gradtx._value.frozen import Frozen
 from gradtx._value.functions import Look, code_of, is_importable, parts_of
+from gradtx._value.numbers import Name
 from gradtx._value.value import Value
 
 NOTHING = Frozen(None)
@@ -38,8 +39,8 @@ def _structure(value: Value, where: str) -> Iterator[tuple[str, Frozen]]:
     for name, part in value.parts():
         if isinstance(part, Value):
             yield from _structure(part, f"{where}.{name}")
-        elif part is None:
-            yield f"{where}.{name}", NOTHING
+        elif part is None or isinstance(part, Name):
+            yield f"{where}.{name}", NOTHING if part is None else Frozen(str(part))
 
 
 def _made_alike(x: Any, y: Any) -> bool:

@@ -38,7 +38,8 @@ class Interval(NamedTuple):
 class Kept(NamedTuple):
     """Marks a parameter before the star that is no number: structure, a schedule kept whole, a link, a group.
 
-    ``adapt`` makes a transformation of what is given for one in a group.
+    ``adapt`` makes a transformation of what is given for one in a group, and of numbers those to be kept: for example
+    the name of some numbers (`gradtx._value.numbers.Name`), or the entries of an array.
     """
 
     kind: str

@@ -14,6 +14,13 @@ from gradtx._value.floating import wide
 from gradtx._value.marks import Interval
 
 
+@jax.tree_util.register_static
+class Name(str):
+    """A name that stands where numbers may stand: structure, without leaves."""
+
+    __slots__ = ()
+
+
 def as_number(x: Any, interval: Interval | None) -> Any:
     """A number in its stored form: Python and NumPy scalars as floats, arrays in floating point, decays split.
 
@@ -45,6 +52,8 @@ def _check_kind(dtype: Any) -> None:
 def show(x: Any) -> str:
     """A number as text: a Python number in a form that Python reads back, a long array as its dtype and shape."""
     x = x.exact() if isinstance(x, SplitDecay) else x
+    if isinstance(x, Name):
+        return repr(str(x))
     if isinstance(x, tuple):
         return f"({', '.join(show(part) for part in x)}{',' if len(x) == 1 else ''})"
     if isinstance(x, float) and not math.isfinite(x):

@@ -24,7 +24,7 @@ class Parameter(NamedTuple):
     ``interval`` is where a number must lie; ``check`` raises for structure that is not in its ``Literal``, or no
     dtype. A float from ``low`` to ``top`` needs no other check; ``split``: it is stored as two numbers; ``optional``:
     None may be given, which is the default or stands in the annotation (``Limit | None``); ``adapt`` makes a
-    transformation of what is given for one in a group.
+    transformation of what is given for one in a group, and of other things what is to be kept of them.
     """
 
     kind: str
@@ -75,8 +75,8 @@ def parameters_of(body: Callable[..., Any], signature: inspect.Signature) -> dic
         check = _floating if kept == "dtype" else check
         kind = "structure" if p.kind == p.KEYWORD_ONLY or kept == "dtype" else kept or "number"
         numeric = kind in ("number", "numbers", "whole")
-        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check, adapt=adapt)
-        found[name] = of_kind(kind, interval, p.default)._replace(optional=optional or p.default is None)
+        of_kind = Parameter.of_number if numeric else partial(Parameter, check=check)
+        found[name] = of_kind(kind, interval, p.default)._replace(optional=optional or p.default is None, adapt=adapt)
     return found
 
 

@@ -18,12 +18,24 @@ NOT_BUILT = {
         "built; but the recorded bases are those of singular matrices, in float32: two of their vectors are "
         "rounding; tests/test_preconditioners.py compares what is not"
     ),
-    "pytorch_optimizer.SCION(lr=0.001, momentum=0.1)": "not yet",
-    "pytorch_optimizer.SCIONLight(lr=0.001, momentum=0.1)": "not yet",
-    "pytorch_optimizer.Muon(lr=0.02)": "not yet",
-    "pytorch_optimizer.NorMuon(lr=0.02)": "not yet",
-    "pytorch_optimizer.AdaMuon(lr=0.02)": "not yet",
-    "pytorch_optimizer.AdaGO(lr=0.02)": "not yet",
+    "pytorch_optimizer.SCION(lr=0.001, momentum=0.1)": (
+        "built: it makes matrices orthogonal in bfloat16, so tests/test_muon_family.py compares it otherwise"
+    ),
+    "pytorch_optimizer.SCIONLight(lr=0.001, momentum=0.1)": (
+        "built: it makes matrices orthogonal in bfloat16, so tests/test_muon_family.py compares it otherwise"
+    ),
+    "pytorch_optimizer.Muon(lr=0.02)": (
+        "built: it makes matrices orthogonal in bfloat16, so tests/test_muon_family.py compares it otherwise"
+    ),
+    "pytorch_optimizer.NorMuon(lr=0.02)": (
+        "built: it makes matrices orthogonal in bfloat16, so tests/test_muon_family.py compares it otherwise"
+    ),
+    "pytorch_optimizer.AdaMuon(lr=0.02)": (
+        "built: it makes matrices orthogonal in bfloat16, so tests/test_muon_family.py compares it otherwise"
+    ),
+    "pytorch_optimizer.AdaGO(lr=0.02)": (
+        "built: it makes matrices orthogonal in bfloat16, so tests/test_muon_family.py compares it otherwise"
+    ),
     "pytorch_optimizer.DAdaptSGD(lr=1.0)": (
         "dadapt_sgd, but for the float32 sums of that code: to 4e-8 (test_modern.py)"
     ),

@@ -5,6 +5,7 @@ from tests.table.combinators import COMBINATORS
 from tests.table.contrib import CONTRIB
 from tests.table.helpers import HELPERS
 from tests.table.links import LINKS
+from tests.table.matrices import OF_MUON
 from tests.table.modern import MODERN
 from tests.table.precision import PRECISION
 from tests.table.preconditioners import PRECONDITIONERS
@@ -15,7 +16,7 @@ from tests.table.wrappers import WRAPPERS
 
 ROWS = [
     *LINKS, *SECOND_ORDER, *COMBINATORS, *WRAPPERS, *RECIPES, *CLASSICS, *CONTRIB, *HELPERS, *MODERN, *PRECISION,
-    *PRECONDITIONERS,
+    *PRECONDITIONERS, *OF_MUON,
 ]  # fmt: skip
 CONTRACTED = [row for row in ROWS if row.contracts]
 

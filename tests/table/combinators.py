@@ -53,6 +53,7 @@ COMBINATORS = [
         exempt=LABELS_ARE_A_TREE,
     ),
     Row("multi_transform", gx.multi_transform({0: gx.adam(0.1), 1: gx.sgd(0.01)}, {"w": 0, "*": 1})),
+    Row("by_role", gx.by_role({"matrices": gx.sgd(0.1, 0.9), "bias": gx.sgd(1.0)}, gx.adam(0.1), {"b.c": "matrix"})),
     Row("freeze", gx.chain(gx.freeze("b"), gx.adam(0.1))),
     Row("selective_transform", gx.selective_transform(gx.adam(0.1), freeze_mask="b")),
     Row("fork", gx.fork(total, gx.scale_by_rms(), gx.scale(0.1))),

@@ -8,6 +8,7 @@ import optax
 import optax.contrib as peers
 
 import gradtx as gx
+from gradtx._rules.matrices import axes_by_rank
 from tests import references_contrib as C
 from tests.table.row import CURVED, FALLING, OF_PARAMS, OF_ROOTS, Row, bowl, falling, of
 
@@ -281,13 +282,19 @@ OTHERS = [
 ]
 
 MATRICES = {"w": jnp.array([[0.5, -1.0, 2.0]]), "b": {"c": jnp.array([[1.5, -0.5], [0.25, -2.0], [1.0, 0.75]])}}
+BOTH = axes_by_rank
 OF_STACKS = {"w": gx.MuonDimensionNumbers(1, 0), "b": None}
 THEIR_STACKS = {"w": peers.MuonDimensionNumbers(1, 0), "b": None}
 OF_MATRICES = [
-    Row("orthogonalize", gx.orthogonalize(ns_steps=2, adaptive=True), params=MATRICES, tolerance=OF_ROOTS),
+    Row("orthogonalize", gx.orthogonalize(steps=2, adaptive=True), params=MATRICES, tolerance=OF_ROOTS),
     Row("scale_by_shape", gx.scale_by_shape(0.2), params=MATRICES),
     Row("scale_by_muon", gx.scale_by_muon(ns_steps=2, mu_dtype="bfloat16"), params=MATRICES, tolerance=OF_ROOTS),
-    Row("muon", gx.muon(0.1, weight_decay=0.1), peer=peers.muon(0.1, weight_decay=0.1), tolerance=OF_ROOTS),
+    Row(
+        "muon",
+        gx.muon(0.1, weight_decay=0.1, muon_weight_dimension_numbers=BOTH),
+        peer=peers.muon(0.1, weight_decay=0.1),
+        tolerance=OF_ROOTS,
+    ),
     Row("scale_by_galore", gx.scale_by_galore(1, 2, 0.5), tolerance=OF_ROOTS),
     Row(
         "galore",
@@ -295,7 +302,12 @@ OF_MATRICES = [
         tolerance=OF_ROOTS,
     ),
     *(
-        Row(f"muon of Optax, {name}", gx.muon(0.1, **ours), peer=peers.muon(0.1, **theirs), contracts=False)
+        Row(
+            f"muon of Optax, {name}",
+            gx.muon(0.1, **{"muon_weight_dimension_numbers": BOTH, **ours}),
+            peer=peers.muon(0.1, **theirs),
+            contracts=False,
+        )
         for name, ours, theirs in (
             ("adaptive", *[{"adaptive": True, "nesterov": False}] * 2),
             ("spectral", *[{"preconditioning": "spectral"}] * 2),

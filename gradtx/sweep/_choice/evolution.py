@@ -13,6 +13,7 @@ from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, suggest
 from gradtx._value.marks import Interval
+from gradtx._value.numbers import Name
 from gradtx._value.value import Value
 from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
@@ -80,7 +81,7 @@ def _walk(tx: Value, prefix: str) -> dict[str, tuple[Any, Interval | None]]:
     for name, part in tx.parts():
         if isinstance(part, Value):
             found |= _walk(part, f"{prefix}{name}.")
-        elif part is not None:
+        elif part is not None and not isinstance(part, Name):
             parameter = tx.call.parameters.get(name.partition(".")[0])
             number = part.exact() if isinstance(part, SplitDecay) else part
             found[prefix + name] = number, parameter.interval if parameter else None

@@ -1,0 +1,1 @@
+"""Roles: what each parameter is, read from its name and shape."""
