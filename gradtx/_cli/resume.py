@@ -10,7 +10,7 @@ import click
 
 from gradtx._cli.words import many
 from gradtx._value.errors import TransformationError
-from gradtx.sweep._disk import storage
+from gradtx.sweep._disk.files import locked
 from gradtx.sweep._run import Standing
 
 
@@ -65,7 +65,10 @@ def _delete(place: Path) -> None:
         raise TransformationError(
             f"--fresh: {place} holds {strange[0]!r}, which is no progress of a sweep: nothing was deleted"
         )
-    storage._locked(place / "lock").close()
+    lock = locked(place / "lock")
+    if lock is None:
+        raise TransformationError(f"--fresh: another process is running the sweep in {place.parent}")
+    lock.close()
     shutil.rmtree(place)
 
 

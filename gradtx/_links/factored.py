@@ -57,13 +57,13 @@ def scale_by_factored_rms(
         nu = factored_average(nu, abs_sq(gradient) + epsilon, c, least)
         return over_factored_root(u, nu, least), nu
 
-    def constant(u, nu, *, gradient):
-        return formula(u, nu, gradient=gradient, c=jnp.asarray(1 - decay))
-
     def start(param: Any) -> Any:
         return factored_zeros(param, least)
 
-    return per_leaf(formula, once={"c": weight}, nu=start) if decay is None else per_leaf(constant, nu=start)
+    if decay is None:
+        return per_leaf(formula, once={"c": weight}, nu=start)
+    constant = jnp.asarray(1 - decay)
+    return per_leaf(lambda u, nu, *, gradient: formula(u, nu, gradient=gradient, c=constant), nu=start)
 
 
 def factored_zeros(param: Any, least: int | None) -> Any:

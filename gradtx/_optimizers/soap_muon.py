@@ -5,8 +5,9 @@ from typing import Any
 
 from gradtx import tree as trees
 from gradtx._links.decay import add_decayed_weights
+from gradtx._links.matrix_scaling import scale_by_shape
 from gradtx._links.moments import nesterov_bias_correction, scale_by_ewma
-from gradtx._links.orthogonalize import orthogonalize, scale_by_shape
+from gradtx._links.orthogonalize import orthogonalize
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
 from gradtx._optimizers.adam import adam
