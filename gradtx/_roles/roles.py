@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradtx import tree as trees
 from gradtx._roles.places import Place, places_of
@@ -11,7 +11,7 @@ from gradtx._roles.role import Role, Shaped, as_role, fitted
 from gradtx._roles.stacks import stacks_of
 from gradtx._rules.matrices import AxesOfTree, piece_shapes
 from gradtx._rules.protocol import Tree
-from gradtx._rules.siblings import whole_of
+from gradtx._rules.siblings import remembered, whole_of
 from gradtx._value.errors import TransformationError, within
 
 HEADINGS = ("path", "shape", "role", "axes", "pieces", "why")
@@ -33,6 +33,13 @@ class Line:
             axes = f"{self.role.reduction_axis} → {self.role.output_axis}"
             pieces = shown_pieces(self.role, self.shape) if self.role.is_matrix else ""
         return self.path, str(self.shape), self.role.kind, axes, pieces, self.why
+
+
+class Doubt(NamedTuple):
+    """A leaf that could be several things."""
+
+    place: Place
+    found: list[Reading]
 
 
 class Roles(AxesOfTree, Mapping[str, Role]):
@@ -94,7 +101,7 @@ def roles(params: Tree, rules: Mapping[str, Role | str] | None = None) -> Roles:
     >>> print(roles(params | {"attn": {"query": {"kernel": jnp.zeros((4, 2, 2)), "bias": jnp.zeros((2, 2))}}}))
     path               shape      role       axes        pieces      why
     attn.query.bias    (2, 2)     bias                               named bias
-    attn.query.kernel  (4, 2, 2)  heads      0 → (1, 2)  2 × (4, 2)  named query, to heads
+    attn.query.kernel  (4, 2, 2)  heads      0 → (1, 2)  2 × (4, 2)  named query, to heads, by its bias
     embed.embedding    (9, 4)     embedding  0 → 1                   named embedding
     mlp.bias           (8,)       bias                               named bias
     mlp.kernel         (4, 8)     matrix     0 → 1       1 × (4, 8)  named kernel
@@ -109,24 +116,29 @@ def or_roles(given: Any) -> Any:
 
 def _roles(params: Tree, rules: Mapping[str, Any]) -> Roles:
     whole = whole_of(params)
-    places, said = places_of(whole), _said(rules, whole)
-    stacks = stacks_of(places)
-    lines: list[Line | None] = []
-    doubts: list[tuple[Place, list[Reading]]] = []
-    for place, given, leaf in zip(places, said, trees.flatten(params)[0], strict=True):
-        line = None
-        if place is not None and leaf is not None:
-            found = (
-                readings(place, stacks.get(place.words)) if given is None else [Reading(given[1], f"rule {given[0]}")]
-            )
-            if len(found) == 1:
-                line = _line(place, found[0])
-            else:
-                doubts.append((place, found))
-        lines.append(line)
+    found = remembered(whole, ("roles", *rules.items()), lambda: _found(whole, rules))
+    leaves, treedef = trees.flatten(params)
+    found = [None if leaf is None else own for leaf, own in zip(leaves, found, strict=True)]
+    doubts = [own for own in found if isinstance(own, Doubt)]
     if doubts:
         raise TransformationError(_doubt(doubts))
-    return Roles(lines, trees.flatten(params)[1])
+    return Roles([own for own in found if not isinstance(own, Doubt)], treedef)
+
+
+def _found(tree: Tree, rules: Mapping[str, Any]) -> list[Line | Doubt | None]:
+    places, said = places_of(tree), _said(rules, tree)
+    stacks = stacks_of(places)
+    return [
+        None if place is None else _of_leaf(place, given, stacks.get(place.words))
+        for place, given in zip(places, said, strict=True)
+    ]
+
+
+def _of_leaf(place: Place, given: tuple[str, Role] | None, stacked: int | None) -> Line | Doubt:
+    if given is not None:
+        return _line(place, Reading(given[1], f"rule {given[0]}"))
+    found = readings(place, stacked)
+    return _line(place, found[0]) if len(found) == 1 else Doubt(place, found)
 
 
 def _said(rules: Mapping[str, Any], tree: Tree) -> list[tuple[str, Role] | None]:
@@ -153,7 +165,7 @@ def shown_pieces(role: Role, shape: tuple[int, ...]) -> str:
     return ", ".join(f"{number} × ({rows}, {columns})" for number, rows, columns in piece_shapes(Shaped(shape), role))
 
 
-def _doubt(doubts: list[tuple[Place, list[Reading]]]) -> str:
+def _doubt(doubts: list[Doubt]) -> str:
     place, found = doubts[0]
     example = f"rules={{{place.path!r}: {_as_written(place, found[0].role) if found else 'gradtx.Role(...)'}}}"
     several = "a leaf" if len(doubts) == 1 else f"{len(doubts)} leaves"

@@ -2,9 +2,9 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 
@@ -14,17 +14,21 @@ from gradtx._tree.paths import flatten
 P = ParamSpec("P")
 R = TypeVar("R")
 _WHOLE: ContextVar[Tree] = ContextVar("whole", default=None)
+_MADE: ContextVar[dict[Hashable, Any]] = ContextVar("made")
 
 
 @contextlib.contextmanager
 def whole(tree: Tree) -> Iterator[None]:
     """While this is open, parts of the tree, ``None`` for other leaves, are known as such."""
-    known = whole_of(tree)
-    token = _WHOLE.set(jax.tree.map(_shape, tree) if known is tree else known)
+    if whole_of(tree) is not tree:  # a part of what is known
+        yield
+        return
+    tokens = _WHOLE.set(jax.tree.map(_without_numbers, tree)), _MADE.set({})
     try:
         yield
     finally:
-        _WHOLE.reset(token)
+        _WHOLE.reset(tokens[0])
+        _MADE.reset(tokens[1])
 
 
 def knowing_the_whole(which: Callable[..., Tree]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -51,5 +55,19 @@ def whole_of(part: Tree) -> Tree:
     return known if same else part
 
 
+def remembered(tree: Tree, key: Hashable, make: Callable[[], R]) -> R:
+    """What ``make`` makes of a tree, made once as long as `whole` knows the tree."""
+    if tree is not _WHOLE.get():
+        return make()
+    made = _MADE.get()
+    if key not in made:
+        made[key] = make()
+    return made[key]
+
+
 def _shape(x: object) -> object:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype) if isinstance(x, jax.Array | jax.ShapeDtypeStruct) else x
+    return getattr(x, "shape", None)
+
+
+def _without_numbers(x: object) -> object:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype) if isinstance(x, jax.Array) else x
