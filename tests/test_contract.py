@@ -18,13 +18,16 @@ from tests.table import CONTRACTED
 
 FACTORIES = {
     name: factory
-    for name, factory in vars(gradtx).items()
-    if inspect.isfunction(factory) and hasattr(factory, "call") and factory.call.cls is gradtx.GradientTransformation
+    for name in gradtx.__all__
+    if inspect.isfunction(factory := getattr(gradtx, name))
+    and hasattr(factory, "call")
+    and factory.call.cls is gradtx.GradientTransformation
 }
 OF_NO_PAPER = {
     "MultiSteps", "apply_every", "apply_if_finite", "by_role", "chain", "clip", "conditionally_mask",
-    "conditionally_transform", "flatten", "foreign", "fork", "freeze", "guard_nonfinite", "identity", "masked", "measure_with_ema", "measured",
-    "monitor", "multi_transform", "own_clock", "partition", "scale", "scale_by_learning_rate", "scale_by_schedule",
+    "conditionally_transform", "flatten", "foreign", "fork", "freeze", "guard_nonfinite", "identity",
+    "masked", "measure_with_ema", "measured", "monitor", "multi_transform", "own_clock", "partition", "scale",
+    "scale_by_learning_rate", "scale_by_schedule",
     "selective_transform", "set_to_zero", "snapshot", "split_real_and_imaginary", "stateless",
     "stateless_with_tree_map", "with_hyperparams", "zero_nans",
 }  # fmt: skip

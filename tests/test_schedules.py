@@ -510,7 +510,7 @@ def test_a_step_may_be_a_python_number_an_integer_array_or_a_float_array(case):
 
 def test_every_factory_of_schedules_has_a_case():
     modules = {module.__name__ for module in (_schedule, _schedules, _warmups, _cycles, _cooldowns)}
-    factories = {name for name, x in vars(gx).items() if getattr(x, "__module__", "") in modules}
+    factories = {name for name in gx.__all__ if getattr(getattr(gx, name), "__module__", "") in modules}
     factories = {
         name for name in factories if hasattr(getattr(gx, name), "__code__") and hasattr(getattr(gx, name), "call")
     }
@@ -518,7 +518,7 @@ def test_every_factory_of_schedules_has_a_case():
     assert {name for name in factories if f"{name}(" not in printed} == {"function_of_step"}  # tested by name below
 
 
-NAMES = {**vars(_warmups), **vars(_cycles), **vars(gx)}
+NAMES = {**vars(_warmups), **vars(_cycles), **{name: getattr(gx, name) for name in gx.__all__}}
 OF_OPTAX = [n for n in dir(optax.schedules) if n[0] != "_" and n.endswith(("_schedule", "_schedules", "_decay"))]
 
 

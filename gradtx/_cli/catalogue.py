@@ -9,6 +9,7 @@ KINDS = {
     "_optimizers": "optimizers",
     "_wrappers": "combinators",
     "_rules": "combinators",
+    "_roles": "combinators",
     "_links": "links",
     "_schedules": "schedules",
 }
