@@ -242,6 +242,7 @@ from gradtx._roles.by_role import by_role as by_role
 from gradtx._roles.role import Role as Role
 from gradtx._roles.roles import Roles as Roles
 from gradtx._roles.roles import roles as roles
+from gradtx._rules import matrices as _matrices
 from gradtx._rules.around import around as around
 from gradtx._rules.fields import real_zeros as real_zeros
 from gradtx._rules.fields import zeros as zeros
@@ -251,8 +252,6 @@ from gradtx._rules.functions import gradient_params as gradient_params
 from gradtx._rules.functions import hyperparameters as hyperparameters
 from gradtx._rules.functions import reset as reset
 from gradtx._rules.functions import with_extra_args_support as with_extra_args_support
-from gradtx._rules.matrices import DimensionNumbers as GaLoreDimensionNumbers  # noqa: F401
-from gradtx._rules.matrices import DimensionNumbers as MuonDimensionNumbers  # noqa: F401
 from gradtx._rules.packing import Packed as Packed
 from gradtx._rules.packing import pack as pack
 from gradtx._rules.per_leaf import per_leaf as per_leaf
@@ -293,11 +292,11 @@ from gradtx._schedules.warmups import warmup_stable_decay_schedule as warmup_sta
 from gradtx._training.fit import fit as fit
 from gradtx._training.minimize import minimize as minimize
 from gradtx._training.result import Fit as Fit
-from gradtx._tree.lookup import map_params as tree_map_params  # noqa: F401
+from gradtx._tree import lookup as _lookup
+from gradtx._tree import reductions as _reductions
 from gradtx._tree.moments import update_infinity_moment as update_infinity_moment
 from gradtx._tree.moments import update_moment as update_moment
 from gradtx._tree.moments import update_moment_per_elem_norm as update_moment_per_elem_norm
-from gradtx._tree.reductions import norm as global_norm  # noqa: F401
 from gradtx._value.errors import TransformationError as TransformationError
 from gradtx._value.floating import abs_sq as abs_sq
 from gradtx._value.floating import ewma as ewma
@@ -374,5 +373,10 @@ from gradtx._wrappers.skipping import skip_not_finite as skip_not_finite
 from gradtx._wrappers.spikes import skip_spikes as skip_spikes
 from gradtx._wrappers.split_weights import split_weights as split_weights
 from gradtx._wrappers.stochastic_rounding import stochastic_rounding as stochastic_rounding
+
+GaLoreDimensionNumbers = _matrices.DimensionNumbers
+MuonDimensionNumbers = _matrices.DimensionNumbers
+global_norm = _reductions.norm
+tree_map_params = _lookup.map_params
 
 __all__: list[str]

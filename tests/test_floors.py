@@ -166,7 +166,13 @@ def test_the_door_does_nothing_but_open():
 def test_type_checkers_find_each_name_where_the_door_opens():
     told = ast.parse((HOUSE / "__init__.pyi").read_text(encoding="utf-8")).body
     imports = [node for node in told if isinstance(node, ast.ImportFrom)]
-    names = {x.asname: (str(node.module), x.name) for node in imports for x in node.names}
+    found = {str(x.asname): (str(node.module), x.name) for node in imports for x in node.names}
+    names = {name: home for name, home in found.items() if not name.startswith("_")}
+    for node in told:
+        if isinstance(node, ast.Assign):
+            (name,), of = map(ast.unparse, node.targets), node.value
+            assert isinstance(of, ast.Attribute)
+            names[name] = ".".join(found[ast.unparse(of.value)]), of.attr
     opened = {name: (f"gradtx.{home}", found) for name, (home, found) in gradtx._HOMES.items()}
     assert names == opened | {name: ("gradtx", name) for name in gradtx._NAMESPACES}
     for name, (home, found) in opened.items():
