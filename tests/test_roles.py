@@ -314,11 +314,12 @@ def test_all_doubts_are_in_one_error_and_rules_answer_them():
     with pytest.raises(gx.TransformationError) as error:
         gx.roles(params)
     first, *rest = str(error.value).splitlines()
-    assert first == "roles: 2 leaves could be several things: say which, as in rules={'enc.up.kernel': " + (
-        "Role('heads', 0, (1, 2), heads=8)}"
+    assert first == "roles: 2 leaves could be several things: say which, as in " + (
+        "gradtx.roles(params, rules={'enc.up.kernel': Role('heads', 0, (1, 2), heads=8)})"
     )
     assert [line.split(":")[0] for line in rest] == ["  enc.up.kernel (3, 8, 16)", "  table (9, 4)"]
     found = gx.roles(params, {"*.up": "stack", "table": Role("embedding")})
+    assert repr(found).startswith("Roles({'enc.up.kernel': Role('stack', 1, 2), ")
     assert dict(found) == {
         "enc.up.kernel": Role("stack", 1, 2),
         "enc.w": Role("matrix", 0, 1),

@@ -79,6 +79,9 @@ class Roles(AxesOfTree, Mapping[str, Role]):
         return hash((self._lines, self._treedef))
 
     def __repr__(self) -> str:
+        return f"Roles({dict(self)})"
+
+    def __str__(self) -> str:
         rows = [HEADINGS, *(line.cells() for line in self._lines if line is not None)]
         widths = [max(len(row[n]) for row in rows) for n in range(len(HEADINGS))]
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -167,7 +170,8 @@ def shown_pieces(role: Role, shape: tuple[int, ...]) -> str:
 
 def _doubt(doubts: list[Doubt]) -> str:
     place, found = doubts[0]
-    example = f"rules={{{place.path!r}: {_as_written(place, found[0].role) if found else 'gradtx.Role(...)'}}}"
+    role = _as_written(place, found[0].role) if found else "gradtx.Role(...)"
+    example = f"gradtx.roles(params, rules={{{place.path!r}: {role}}})"
     several = "a leaf" if len(doubts) == 1 else f"{len(doubts)} leaves"
     lines = [f"{several} could be several things: say which, as in {example}"]
     for place, found in doubts:
