@@ -26,8 +26,8 @@ FACTORIES = {
 OF_NO_PAPER = {
     "MultiSteps", "apply_every", "apply_if_finite", "by_role", "chain", "clip", "conditionally_mask",
     "conditionally_transform", "flatten", "foreign", "fork", "freeze", "guard_nonfinite", "identity",
-    "masked", "measure_with_ema", "measured", "monitor", "multi_transform", "own_clock", "partition", "scale",
-    "scale_by_learning_rate", "scale_by_schedule",
+    "masked", "measure_with_ema", "measured", "monitor", "multi_transform", "own_clock", "partition", "rotated",
+    "scale", "scale_by_learning_rate", "scale_by_schedule",
     "selective_transform", "set_to_zero", "snapshot", "split_real_and_imaginary", "stateless",
     "stateless_with_tree_map", "with_hyperparams", "zero_nans",
 }  # fmt: skip

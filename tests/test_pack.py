@@ -40,6 +40,9 @@ LOOKS_AT_LEAVES = {
     "dpsgd": "it may look at leaves",
     "muon": "it chooses between",
     "soap_muon": "it chooses between",
+    "scale_by_mean_side": "its formula depends on the shape of the leaf",
+    "limit_norm_growth": "its formula uses slice, which is not elementwise",
+    "came": "its formula uses reduce_sum, which is not elementwise",
     "graft": "its formula uses sum_of_squares, which is not elementwise",
     "scale_by_confidence": "its formula uses reduce_sum, which is not elementwise",
     "normuon": "it chooses between",
@@ -66,7 +69,8 @@ LOOKS_AT_LEAVES = {
 } | dict.fromkeys(
     (
         "scale_by_shampoo", "scale_by_shampoo of averages", "scale_by_shampoo in blocks, in turn, by Newton", "shampoo",
-        "soap", "splus", "conda", "psgd_kron", "adam_mini", "apollo",
+        "soap", "splus", "conda", "psgd_kron", "adam_mini", "apollo", "in_eigenbasis, KL form, by eigh",
+        "in_singular_basis", "scale_by_kron at every step", "scale_by_apollo", "scale_by_mini_rms",
     ),
     "it looks at whole leaves",
 ) | dict.fromkeys(

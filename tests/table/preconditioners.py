@@ -38,6 +38,18 @@ BASES = [
     Row("splus", gx.splus(FALLING, precondition_frequency=2), tolerance=OF_BASES),
     Row("soap_muon", gx.soap_muon(0.1, eps=1e-3), tolerance=OF_BASES),
     Row("conda", gx.conda(0.1, update_proj_gap=3), tolerance=OF_BASES),
+    Row(
+        "in_eigenbasis, KL form, by eigh",
+        gx.in_eigenbasis(
+            gx.chain(gx.scale_by_ewma(0.8), gx.rotated(gx.scale_by_sign())),
+            precondition_frequency=2,
+            form="kl",
+            refresh="eigh",
+            start="identity",
+        ),
+        tolerance=OF_BASES,
+    ),
+    Row("in_singular_basis", gx.in_singular_basis(gx.scale_by_rms(eps=1e-3), update_proj_gap=2), tolerance=OF_BASES),
 ]
 
 NUMBERS = {"learning_rate": 0.1, "b1": 0.8, "b2": 0.95, "weight_decay": 0.1}
@@ -47,22 +59,14 @@ STEP = gx.chain(gx.add_decayed_weights(0.1), gx.scale_by_learning_rate(0.1))
 
 FEW = [
     Row("psgd_kron", gx.psgd_kron(0.1), tolerance=OF_ROOTS),
+    Row("scale_by_kron at every step", gx.scale_by_kron(1.0), tolerance=OF_ROOTS),
     Row(
         "came",
-        gx.came(0.1, 0.8, 0.95, 0.99, weight_decay=0.1),
-        reference=of(P.came, b3=0.99, **NUMBERS),
-        contracts=False,
-    ),
-    Row(
-        "scale_by_confidence",
-        gx.chain(
-            gx.scale_by_factored_rms(epsilon=1e-8, decay=0.95, min_dim_size_to_factor=1),
-            gx.clip_by_block_rms(1.0),
-            gx.scale_by_confidence(0.8, 0.99, 1e-8),
-            STEP,
-        ),
+        gx.came(0.1, 0.8, 0.95, 0.99, 1e-8, 1e-8, weight_decay=0.1),
         reference=of(P.came, b3=0.99, eps=1e-8, eps2=1e-8, **NUMBERS),
     ),
+    Row("scale_by_confidence", gx.scale_by_confidence(0.8, 0.99, 1e-8)),
+    Row("scale_by_mini_rms", gx.scale_by_mini_rms(0.95)),
     Row("adam_mini", gx.adam_mini(0.1, 0.8, 0.95, weight_decay=0.1), reference=of(MINI)),
     Row(
         "scale_by_mini_rms of heads",
@@ -71,12 +75,12 @@ FEW = [
         contracts=False,
     ),
     Row("apollo", gx.apollo(0.1, 1, FALLING), tolerance=OF_ROOTS),
-    Row("limit_norm_growth", gx.limit_norm_growth(1.5), reference=of(P.limited, gamma=1.5), contracts=False),
+    Row("scale_by_apollo", gx.scale_by_apollo(1, granularity="tensor", projection="svd"), tolerance=OF_ROOTS),
+    Row("limit_norm_growth", gx.limit_norm_growth(1.5), reference=of(P.limited, gamma=1.5)),
     Row(
         "scale_by_mean_side",
         gx.scale_by_mean_side(0.5),
         reference=of(P.over_mean_side, constant=0.5),
-        contracts=False,
     ),
 ]
 
