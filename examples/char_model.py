@@ -112,15 +112,16 @@ def stack(learning_rate, *, steps: int):
     return gradtx.chain(trained, gradtx.tail_ema_params(0.8 * steps, 0.95, share=0.6))
 
 
-def main(steps=60):
+def main(steps=50):
     """Sweep two rates of each, and print the held-out loss of the best."""
     train, held_out = corpus([argparse, ast, inspect, types], 20_000)
     share = jnp.bincount(train.ravel()) / train.size
     print(f"{train.size:,} characters; a table of frequencies: {jnp.sum(jax.scipy.special.entr(share)):.2f} nats")
     for make, rates in ((adamw, (1e-2, 3e-2)), (muon, (3e-2, 1e-1)), (stack, (3e-2, 1e-1))):
         lanes = sweep.grid(functools.partial(make, steps=steps), learning_rate=rates)
-        options = {"steps": steps, "batch_size": 16, "evaluate": lambda params: {"held_out": loss(params, held_out)}}
-        best = sweep.run(loss, transformer, lanes, train, metric="held_out", better="lower", **options).table()[0]
+        options = {"steps": steps, "batch_size": 8, "evaluate": lambda params: {"held_out": loss(params, held_out)}}
+        start = functools.partial(transformer, layers=1)
+        best = sweep.run(loss, start, lanes, train, metric="held_out", better="lower", **options).table()[0]
         print(f"{make.__name__:6} rate {best['learning_rate']:<6g} held-out loss {best['held_out']:.3f}")
 
 

@@ -49,6 +49,12 @@ def below_the_table(printed, folder):
     assert float(best.split()[-1]) < 2 / 3 * float(table.split()[-1])
 
 
+def stack_beats_adamw(printed, folder):
+    table, adamw, muon, stack = (float(row.rstrip(" nats").split()[-1]) for row in printed.splitlines())
+    assert stack < adamw < table
+    assert muon < table
+
+
 def the_same_bits(printed, folder):
     stopped, finished, same = printed.splitlines()
     assert stopped.startswith("stopped after 100 steps")
@@ -84,9 +90,11 @@ def a_win(printed, folder):
     assert printed.splitlines()[-1].startswith("By gradient is better on 1 of 1 seeds")
 
 
+LONGER = {"char_model": 140}  # a model and three optimizers, which benchmarks/char_model.py trains at length
 ANSWERS = {
     "adagrad_to_adam": (["methods.png"], ten_methods),
     "batches_from_grain": ([], the_same_bits),
+    "char_model": ([], stack_beats_adamw),
     "character_transformer": ([], below_the_table),
     "convolutional_digits": ([], last_number(0.90, 1.0)),
     "equinox_module": ([], all_apart),
@@ -106,7 +114,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_asks_one_question_and_answers_it(path, tmp_path, monkeypatch, capsys):
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 60
+    assert len(text.splitlines()) < LONGER.get(path.stem, 60)
     assert "?" in (ast.get_docstring(ast.parse(text)) or "")
     words, check = ANSWERS.get(path.stem, ([], an_answer))
     monkeypatch.chdir(tmp_path)
