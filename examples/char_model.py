@@ -24,7 +24,7 @@ WIDTH, HEADS, LENGTH = 48, 4, 48
 
 
 def corpus(modules, each=60_000):
-    """The sources of modules as numbers from 0 to 96: windows of 49 characters to train on, and every tenth held out."""
+    """The sources of modules as numbers from 0 to 96: windows of 49 characters to train on; every tenth held out."""
     text = "".join(inspect.getsource(module)[:each] for module in modules)
     letters = np.frombuffer(text.encode("ascii", "replace"), np.uint8).astype(np.int32) - 31
     letters = np.clip(np.where(letters == ord("\n") - 31, 0, letters), 0, 96)
@@ -83,21 +83,18 @@ def rate(peak, steps, shape="linear"):
     return gradtx.warmup_stable_decay_schedule(0.0, peak, up, steps - up - down, down, cooldown=shape)
 
 
-@gradtx.transformation
-def adamw(learning_rate, *, steps: int):
+def adamw(learning_rate, weight_decay=0.1, *, steps):
     """AdamW under the schedule."""
-    return gradtx.adamw(rate(learning_rate, steps), b2=0.99, weight_decay=0.1)
+    return gradtx.adamw(rate(learning_rate, steps), b2=0.99, weight_decay=weight_decay)
 
 
-@gradtx.transformation
-def muon(learning_rate, *, steps: int):
+def muon(learning_rate, weight_decay=0.1, *, steps):
     """Muon for matrices, AdamW at a fifth of the rate for embeddings, scales and the head."""
     falling = rate(learning_rate, steps)
-    return gradtx.muon(falling, weight_decay=0.1, adam_learning_rate=0.2 * falling)
+    return gradtx.muon(falling, weight_decay=weight_decay, adam_learning_rate=0.2 * falling)
 
 
-@gradtx.transformation
-def stack(learning_rate, *, steps: int):
+def stack(learning_rate, weight_decay=0.1, *, steps):
     """The same with all that helps in public runs."""
     cooled = gradtx.power_cooldown_schedule(1.0, steps, 0.8 * steps)
     falling = gradtx.warmup_constant_schedule(0.0, learning_rate, steps // 10) * cooled
@@ -105,7 +102,7 @@ def stack(learning_rate, *, steps: int):
         gradtx.scale_by_muon(beta=0.9),
         gradtx.scale_by_shape(),
         gradtx.row_floor(0.1),
-        gradtx.add_cautious_decayed_weights(0.1),
+        gradtx.add_cautious_decayed_weights(weight_decay),
         gradtx.scale_by_learning_rate(falling),
     )
     trained = gradtx.by_role({"matrices": gradtx.radial_brake(matrices)}, default=gradtx.adam(0.2 * falling, b2=0.99))
