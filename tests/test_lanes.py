@@ -13,6 +13,8 @@ from gradtx.sweep._engine import course, lanes
 
 from .test_fit import START, line, squares
 
+pytestmark = pytest.mark.slow
+
 
 def perceptron(params, batch):
     hidden = jnp.tanh(batch["x"] @ params["w"] + params["b"][None])

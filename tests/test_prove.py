@@ -10,6 +10,8 @@ from gradtx._prove import table
 from gradtx._prove.row import Outcome, Row, Source
 from gradtx._prove.sources import SOURCES
 
+pytestmark = pytest.mark.slow
+
 ROWS = [(source.name, n) for source in SOURCES.values() for n in range(len(source.rows))]
 MOST_THAT_DIFFER = 0.05
 
