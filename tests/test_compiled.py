@@ -23,6 +23,8 @@ from benchmarks.models import (
 )
 from gradtx._value.norm import _leaf_by_leaf, _shape_by_shape, primitive, sum_of_squares
 
+pytestmark = pytest.mark.slow
+
 
 def needs(kind):
     return pytest.mark.skipif(missing(kind) is not None, reason=missing(kind) or "")

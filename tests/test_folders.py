@@ -16,6 +16,8 @@ from gradtx.sweep._request import Request
 
 from .test_fit import START, line, squares
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("orbax.checkpoint")
 
 

@@ -9,6 +9,8 @@ import gradtx
 from gradtx import sweep
 from gradtx.sweep._studies.horizons import common_steps
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = [400, 200, 100, 50, 25]  # halved again and again
 KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (120, 5))

@@ -13,7 +13,7 @@ import gradtx
 from gradtx import sweep
 from gradtx._training.model import member, opened
 
-pytestmark = pytest.mark.usefixtures("as_libraries_promote")
+pytestmark = [pytest.mark.usefixtures("as_libraries_promote"), pytest.mark.slow]
 X = jax.random.normal(jax.random.key(0), (32, 3))
 DATA = {"x": X, "y": jnp.sin(X[:, :1])}
 RATES = sweep.grid(gradtx.sgd, learning_rate=[0.01, 0.1, 0.3], seeds=range(2))

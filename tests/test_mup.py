@@ -169,6 +169,7 @@ def best_rate(n, form):
     return -b / (2 * a)
 
 
+@pytest.mark.slow
 def test_the_best_rate_of_mup_stays_where_that_of_the_standard_parametrization_falls():
     """From 32 to 256, three doublings: by two octaves or more, and by less than one. benchmarks/ goes to 1,024."""
     narrow, standard, stays = (best_rate(n, form) for n, form in ((32, "standard"), (256, "standard"), (256, "mup")))

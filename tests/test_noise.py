@@ -87,6 +87,7 @@ def traced(tx, params=PARAMS, steps=3):
     return made
 
 
+@pytest.mark.slow
 def test_draws_are_equal_on_one_device_and_on_eight(tmp_path):
     one_device = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=1", "JAX_PLATFORMS": "cpu"}
     subprocess.run(

@@ -191,6 +191,19 @@ def test_a_root_serves_until_its_turn():
     assert changed == [4, 1, 1, 1, 1, 1]  # all at the first step; then one of the four
 
 
+def test_newtons_roots_give_the_update_that_eigenvalues_give():
+    rng = np.random.default_rng(3)
+    gradients = [jnp.asarray(rng.normal(size=(4, 3)), jnp.float32) for _ in range(3)]
+    path = []
+    for roots in ("eigh", "newton"):
+        tx = gx.scale_by_shampoo(0.9, 0.1, roots=roots, block_size=2, precondition_frequency=2, start="identity")
+        state = tx.init(gradients[0])
+        for gradient in gradients:
+            update, state = jax.jit(tx.update)(gradient, state)
+        path.append(update)
+    np.testing.assert_allclose(path[1], path[0], rtol=2e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("p", [2, 4, 6])
 def test_newtons_roots_are_those_of_eigenvalues(p):
     rng = np.random.default_rng(0)

@@ -253,6 +253,7 @@ def of_muon(lr):
     [(gx.adam(1e-3), 0.01), (of_muon(3e-3), 0.02)],  # measured: 0.1 to 0.2 %, and 0.9 to 1.0 %; to the nearest 3.5, 1.5
     ids=["adam", "muon"],
 )
+@pytest.mark.slow
 def test_digits_end_near_the_loss_of_a_state_in_float32(base, apart):
     def end(tx):
         params = gx.fit(network_loss, START, tx, digits(), steps=600, batch_size=100).params

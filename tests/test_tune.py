@@ -119,6 +119,7 @@ def central_differences():
 
 
 @pytest.mark.parametrize(("mode", "segments"), [("forward", None), ("reverse", 1), ("reverse", 5)])
+@pytest.mark.slow
 def test_every_number_has_the_slope_of_central_differences(mode, segments):
     with jax.enable_x64(True):
         found = tune.hypergradients(on_network(segments=segments), MANY, mode=mode)
