@@ -212,8 +212,8 @@ def gradients_like(params, steps):
 
 
 RANDOM = (
-    "add_noise", "apollo", "differentially_private_aggregate", "dpsgd", "hutchinson_estimator_diag_hessian", "quantized",
-    "kron", "stochastic_rounding",
+    "add_noise", "apollo", "differentially_private_aggregate", "dpsgd", "hutchinson_estimator_diag_hessian", "kron",
+    "quantized", "stochastic_rounding",
 )  # fmt: skip
 
 
