@@ -28,6 +28,7 @@ SECTIONS = [
     "own_models",
     "engines",
     "tuning",
+    "char_model",
 ]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

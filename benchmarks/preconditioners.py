@@ -34,7 +34,7 @@ def layers(count: int, width: int) -> Tree:
     return shapes({f"h{n}": block | {"scale": (width,)} for n in range(count)})
 
 
-def timed(tx: Any, params: Tree, rounds: int = 5) -> tuple[list[float], float]:
+def timed(tx: Any, params: Tree, rounds: int = 31) -> tuple[list[float], float]:
     """The seconds of each step of an interval, each the median of several intervals; and the operations of a step."""
     given, gradients = random(params), random(params, 1)
     state = tx.init(given)

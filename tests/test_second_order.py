@@ -180,7 +180,7 @@ def test_negative_curvature_at_once_gives_the_gradient_itself():
 
 @pytest.mark.parametrize("tx", [scale_by_newton(0.3), scale_by_newton_cg(0.3, 1e-14)])
 def test_the_derivative_with_respect_to_damping_is_that_of_the_solution(tx):
-    x, w = jnp.asarray(PROBLEMS["quadratic"][1]), jnp.asarray(RNG.normal(size=5))
+    x, w = jnp.asarray(PROBLEMS["quadratic"][1]), jnp.asarray(np.random.default_rng(1).normal(size=5))
     found = jax.grad(lambda tx: w @ once(tx, quadratic, x)[0])(tx).damping
     damped = CONVEX + 0.3 * np.eye(5)
     close(found, -w @ np.linalg.solve(damped, np.linalg.solve(damped, CONVEX @ np.asarray(x) - LINEAR)), 1e-10)
