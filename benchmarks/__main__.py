@@ -22,6 +22,7 @@ SECTIONS = [
     "accelerator",
     "steps",
     "muon",
+    "matrix_peers",
     "growth",
     "digits",
     "sweeps",

@@ -1,7 +1,7 @@
 """Engines beside one process, with a worker killed on the way: ``python -m benchmarks.engines``.
 
 10,000 Adams train a 64-16-10 perceptron on the digits; once by ``engine="local"``, then by two workers of each engine,
-on this machine. When half of the chunks are done, one worker is killed (SIGKILL) in the middle of a chunk. All times
+on this machine, in the same chunks, saved as often. When half of the chunks are done, one worker is killed (SIGKILL) in the middle of a chunk. All times
 include the start of the workers and every compilation.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 
 import gradtx
 
-LANES, STEPS, EACH = 10_000, 1000, 500
+LANES, STEPS, EACH = 10_000, 2500, 250
 KINDS = ("submitit", "ray", "dask")
 
 
@@ -80,15 +80,17 @@ def same_bits(a, b):
 
 def beside_each_other(lanes=LANES, steps=STEPS, each=EACH, kinds=KINDS):
     """For each engine: seconds, whether the bits are those of one process, and the lease of the worker killed."""
+    chunks = {"lanes_at_once": each, "save_every": 4.0}
     whole, alone = seconds(lambda: run(lanes, steps))
-    found = {"local": (alone, True, "")}
+    with tempfile.TemporaryDirectory() as folder:
+        part, took = seconds(lambda: run(lanes, steps, folder, **chunks))
+    found = {"local": (took, same_bits(part, whole), ""), "local, at once, in no folder": (alone, True, "")}
     for kind in kinds:
         killed = []
         with tempfile.TemporaryDirectory() as folder, two_workers(kind) as engine, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the worker that is killed
-            options = {"engine": engine, "lanes_at_once": each, "save_every": 2.0}
             threading.Thread(target=kill_one, args=(folder, killed, lanes // each // 2), daemon=True).start()
-            part, took = seconds(lambda options=options, folder=folder: run(lanes, steps, folder, **options))
+            part, took = seconds(lambda own=(folder, engine): run(lanes, steps, own[0], engine=own[1], **chunks))
             what = f"chunk {killed[0].parent.name}" if killed else "none"
             found[kind] = took, same_bits(part, whole), what
     return found

@@ -38,6 +38,11 @@ def same(expression, tolerance=1e-12):
     return Run(functools.partial(expression, gx), functools.partial(expression, optax), tolerance)
 
 
+def contrib(expression, tolerance=1e-12):
+    """The same of ``optax.contrib``, whose names are at the top here."""
+    return Run(functools.partial(expression, gx), functools.partial(expression, optax.contrib), tolerance)
+
+
 def falling(step):
     """A rate."""
     return 0.1 / (step + 1.0)
@@ -129,6 +134,24 @@ RUNS = {
     ),
     "conditionally_transform": same(lambda o: o.conditionally_transform(o.chain(o.trace(0.9), o.scale(-0.1)), is_late)),
     "conditionally_mask": same(lambda o: o.conditionally_mask(o.adam(0.1), is_late)),
+    "muon": Run(
+        lambda: gx.muon(0.1, muon_weight_dimension_numbers={"w": gx.MuonDimensionNumbers(), "b": None}),
+        lambda: optax.contrib.muon(0.1),
+    ),
+    "schedule_free_adamw": contrib(lambda o: o.schedule_free_adamw(0.1, b1=0.8)),
+    "schedule_free_sgd, warm-up": contrib(lambda o: o.schedule_free_sgd(0.1, warmup_steps=3)),
+    "schedule_free, masked": Run(
+        lambda: gx.masked(gx.schedule_free(gx.sgd(0.1), 0.1), MASK),
+        lambda: optax.masked(optax.contrib.schedule_free(optax.sgd(0.1), 0.1), MASK),
+    ),
+    "prodigy": contrib(lambda o: o.prodigy(0.5)),
+    "dadapt_adamw": contrib(lambda o: o.dadapt_adamw(0.5)),
+    "ademamix": contrib(lambda o: o.ademamix(0.1)),
+    "dog": contrib(lambda o: o.dog(1.0)),
+    "dowg": contrib(lambda o: o.dowg(1.0)),
+    "madgrad": contrib(lambda o: o.madgrad(0.1)),
+    "adopt": contrib(lambda o: o.adopt(0.1)),
+    "cocob": contrib(lambda o: o.cocob(0.1)),
 }
 
 
@@ -255,7 +278,7 @@ def test_a_state_has_the_form_of_optax(name):
 # Checkpoints ----------------------------------------------------------------------------------------------------------
 
 KEPT = ["adamw, mask", "chain with a clip", "partition", "integer labels, one frozen", "inject_hyperparams, scheduled"]
-KEPT += ["rmsprop, momentum", "MultiSteps", "named chain", "chain of chains", "apply_if_finite", "sgd, momentum"]
+KEPT += ["schedule_free_adamw", "rmsprop, momentum", "MultiSteps", "named chain", "chain of chains", "apply_if_finite", "sgd, momentum"]
 
 
 def later(x):

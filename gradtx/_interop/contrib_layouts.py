@@ -6,10 +6,13 @@ Each entry is a function of a transformation and of ``inside(tx)``, the layout o
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx._interop import optax_types as T
-from gradtx._interop.pieces import Layout, Piece
+from gradtx._interop.pieces import Layout, Piece, is_node
+from gradtx._value.errors import TransformationError
 
 Make = Callable[[Any, Callable[[Any], Layout]], Layout]
 
@@ -41,6 +44,30 @@ def _mechanic(tx: Any, inside: Any) -> Layout:
 def _muon(tx: Any, inside: Any) -> Layout:
     coefficients = jnp.asarray(tx.given["ns_coeffs"])
     return T.MuonState("count", "scale_by_ewma.mu", said(coefficients))
+
+
+def with_averages(state: Any, params: Any) -> Any:
+    """A state in which each `schedule_free` has its average x, which Optax finds from y and z: y is (1 − β₁)z + β₁x.
+
+    y are the parameters, of which z has those that a mask leaves in.
+    """
+    return jax.tree.map(lambda x: _with_average(x, params) if _has_none(x) else x, state, is_leaf=_has_none)
+
+
+def _has_none(state: Any) -> bool:
+    return isinstance(state, T.ScheduleFreeState) and state.x is None
+
+
+def _with_average(state: Any, params: Any) -> Any:
+    b1 = np.float64(state.b1)
+    if b1 == 0:
+        raise TransformationError("from_optax_state: b1: expected more than 0, found 0, of which Optax keeps no average")
+
+    def average(z: Any, y: Any) -> Any:
+        return z if is_node(z) else y + (1 / b1 - 1).astype(y.dtype) * (y - z.astype(y.dtype))
+
+    inner = with_averages(state.base_optimizer_state, params)
+    return state._replace(x=jax.tree.map(average, state.z, params, is_leaf=is_node), base_optimizer_state=inner)
 
 
 def _schedule_free(tx: Any, inside: Any) -> Layout:

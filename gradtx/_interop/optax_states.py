@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx import tree as trees
 from gradtx._interop import optax_types
+from gradtx._interop.contrib_layouts import with_averages
 from gradtx._interop.layouts import layout_of
 from gradtx._interop.pieces import Layout, Piece
 from gradtx._rules.transformation import GradientTransformation
@@ -97,7 +98,8 @@ def from_optax_state(tx: GradientTransformation, params: Tree, state: Any) -> An
     layout, like = layout_of(tx), jax.eval_shape(tx.init, params)
     state = renamed(state, lambda kind: getattr(optax_types, kind.__name__, kind))
     is_own = layout == ""  # a transformation of gradtx.optax has Optax's form itself
-    made = _as_layout(like, state, "") if is_own else _shaped(like, read(layout, _as_layout(layout, state, "")))
+    made = with_averages(_as_layout(like if is_own else layout, state, ""), params)
+    made = made if is_own else _shaped(like, read(layout, made))
     _expect_like(like, made, "from_optax_state")
     found = _by_path(made)  # a checkpoint may have other containers
     leaves = [x if kind is None else jnp.asarray(x, kind.dtype) for x, kind in _pairs(like, found)]
@@ -136,7 +138,7 @@ def _as_layout(layout: Any, state: Any, path: str) -> Any:
     if isinstance(layout, tuple) and names is None:
         return _as_chain(layout, state, path)
     if names is not None:
-        parts = _parts(state, names)
+        parts = _parts(state, names, getattr(layout, "_field_defaults", {}))
         if parts is None:
             raise TransformationError(f"from_optax_state: {_at(path)}expected {_kind(layout)}, found {_kind(state)}")
         made = [_as_layout(getattr(layout, name), x, f"{path}.{name}") for name, x in zip(names, parts, strict=True)]
@@ -190,11 +192,13 @@ def _fields_of(x: Any) -> tuple[str, ...] | None:
     return getattr(x, "_fields", None) if isinstance(x, tuple) else None
 
 
-def _parts(state: Any, names: tuple[str, ...]) -> list[Any] | None:
+def _parts(state: Any, names: tuple[str, ...], defaults: Mapping[str, Any]) -> list[Any] | None:
     if _fields_of(state) is not None:
         return list(state) if _fields_of(state) == names else None
     if isinstance(state, Mapping):
-        return [state[name] for name in names] if set(map(str, state)) == set(names) else None
+        required = set(names) - set(defaults)
+        known = {**defaults, **state}
+        return [known[name] for name in names] if required <= set(map(str, state)) <= set(names) else None
     return [] if not names and (state is None or state == {} or state == ()) else None
 
 

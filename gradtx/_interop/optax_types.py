@@ -112,7 +112,9 @@ ReduceLROnPlateauState = namedtuple(
 SAMState = namedtuple("SAMState", "steps_since_sync opt_state adv_state cache")
 ScaleByAdemamixState = namedtuple("ScaleByAdemamixState", "count count_m2 m1 m2 nu")
 ScaleBySimplifiedAdEMAMixState = namedtuple("ScaleBySimplifiedAdEMAMixState", "t m n")
-ScheduleFreeState = namedtuple("ScheduleFreeState", "b1 weight_sum step_count max_lr base_optimizer_state z x")
+ScheduleFreeState = namedtuple(
+    "ScheduleFreeState", "b1 weight_sum step_count max_lr base_optimizer_state z x", defaults=(None,)
+)
 SophiaState = namedtuple("SophiaState", "count mu nu hessian_fn_state")
 SplitRealAndImaginaryState = namedtuple("SplitRealAndImaginaryState", "inner_state")
 

@@ -48,8 +48,9 @@ def with_nodes(state: Any) -> Any:
 
 def without_nodes(state: Any) -> Any:
     """The way back from `with_nodes`."""
-    return jax.tree.map(lambda x: None if _is_node(x) else x, state, is_leaf=_is_node)
+    return jax.tree.map(lambda x: None if is_node(x) else x, state, is_leaf=is_node)
 
 
-def _is_node(x: Any) -> bool:
+def is_node(x: Any) -> bool:
+    """Whether this stands for a leaf that a mask leaves out."""
     return isinstance(x, MaskedNode)
