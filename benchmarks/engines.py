@@ -1,8 +1,8 @@
 """Engines beside one process, with a worker killed on the way: ``python -m benchmarks.engines``.
 
 10,000 Adams train a 64-16-10 perceptron on the digits; once by ``engine="local"``, then by two workers of each engine,
-on this machine, in the same chunks, saved as often. When half of the chunks are done, one worker is killed (SIGKILL) in the middle of a chunk. All times
-include the start of the workers and every compilation.
+on this machine, in the same chunks, saved as often. When half of the chunks are done, one worker is killed (SIGKILL) in
+the middle of a chunk. All times include the start of the workers and every compilation.
 """
 
 import argparse

@@ -18,11 +18,12 @@ import pytest
 import gradtx as gx
 import gradtx.optax
 from gradtx.interop import from_optax_state, to_optax_state
+from tests.table import ROWS
 from tests.test_optax import double_precision
 
 HALF = 5
 MASK = {"w": True, "b": False}
-FLOAT32 = 2e-7  # in float64 too, Optax has the decay of Adafactor in float32
+FLOAT32 = 2e-7  # in float64 too, Optax has the decay of Adafactor, and a warm-up, in float32
 
 
 class Run(NamedTuple):
@@ -138,8 +139,17 @@ RUNS = {
         lambda: gx.muon(0.1, muon_weight_dimension_numbers={"w": gx.MuonDimensionNumbers(), "b": None}),
         lambda: optax.contrib.muon(0.1),
     ),
+    "muon by the name of its coefficients": Run(
+        lambda: gx.muon(0.1, "dion", muon_weight_dimension_numbers={"w": gx.MuonDimensionNumbers(), "b": None}),
+        lambda: optax.contrib.muon(0.1, "dion"),
+    ),
+    "sam": Run(
+        lambda: gx.sam(gx.adam(0.1), gx.chain(gx.trace(0.5), gx.sgd(0.1)), 2, reset_state=False),
+        lambda: optax.contrib.sam(optax.adam(0.1), optax.chain(optax.trace(0.5), optax.sgd(0.1)), 2, reset_state=False),
+    ),
+    "flatten": same(lambda o: o.flatten(o.adam(0.1))),
     "schedule_free_adamw": contrib(lambda o: o.schedule_free_adamw(0.1, b1=0.8)),
-    "schedule_free_sgd, warm-up": contrib(lambda o: o.schedule_free_sgd(0.1, warmup_steps=3)),
+    "schedule_free_sgd, warm-up": contrib(lambda o: o.schedule_free_sgd(0.1, warmup_steps=3), FLOAT32),
     "schedule_free, masked": Run(
         lambda: gx.masked(gx.schedule_free(gx.sgd(0.1), 0.1), MASK),
         lambda: optax.masked(optax.contrib.schedule_free(optax.sgd(0.1), 0.1), MASK),
@@ -149,7 +159,8 @@ RUNS = {
     "ademamix": contrib(lambda o: o.ademamix(0.1)),
     "dog": contrib(lambda o: o.dog(1.0)),
     "dowg": contrib(lambda o: o.dowg(1.0)),
-    "madgrad": contrib(lambda o: o.madgrad(0.1)),
+    "dog from a rate": contrib(lambda o: o.dog(0.5, ("learning_rate", 0.01))),
+    "madgrad": contrib(lambda o: o.madgrad(0.1), FLOAT32),
     "adopt": contrib(lambda o: o.adopt(0.1)),
     "cocob": contrib(lambda o: o.cocob(0.1)),
 }
@@ -157,6 +168,7 @@ RUNS = {
 
 BRACKETED = {"chain of chains": "here it is one chain, so that its state does not fit Optax's chain of chains"}
 UNCOUNTED = {"lion": "Optax counts what nothing depends on", "signum": "", "partition by a function": ""}
+UNCOUNTED["schedule_free, masked"] = "Optax counts for schedules, of which this has none"
 
 
 def counts(state):
@@ -278,7 +290,8 @@ def test_a_state_has_the_form_of_optax(name):
 # Checkpoints ----------------------------------------------------------------------------------------------------------
 
 KEPT = ["adamw, mask", "chain with a clip", "partition", "integer labels, one frozen", "inject_hyperparams, scheduled"]
-KEPT += ["schedule_free_adamw", "rmsprop, momentum", "MultiSteps", "named chain", "chain of chains", "apply_if_finite", "sgd, momentum"]
+KEPT += ["rmsprop, momentum", "MultiSteps", "named chain", "chain of chains", "apply_if_finite", "sgd, momentum"]
+KEPT += ["schedule_free_adamw"]
 
 
 def later(x):
@@ -406,3 +419,13 @@ def test_a_state_of_other_parameters_is_told(other, message):
         from_optax_state(gx.adam(0.1), params, optax.adam(0.1).init(other))
     with pytest.raises(gx.TransformationError, match=r"to_optax_state: state leaf .*: expected"):
         to_optax_state(gx.adam(0.1), params, gx.adam(0.1).init(other))
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.peer is not None], ids=lambda row: row.name)
+def test_a_state_of_every_optimizer_of_both_comes_and_goes(row):
+    params = {"w": jnp.ones((4, 3)), "b": jnp.ones(3)} if row.params is None else row.params
+    with jax.numpy_dtype_promotion("standard"):
+        theirs = row.peer.init(params)
+    state = row.tx.init(params)
+    assert jax.tree.structure(to_optax_state(row.tx, params, state)) == jax.tree.structure(theirs)
+    assert jax.tree.structure(from_optax_state(row.tx, params, theirs)) == jax.tree.structure(state)

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradtx._interop import optax_types as T
 from gradtx._interop.pieces import Layout, Piece, is_node
+from gradtx._numeric.newton_schulz import SCHEDULES
 from gradtx._value.errors import TransformationError
 
 Make = Callable[[Any, Callable[[Any], Layout]], Layout]
@@ -27,7 +28,9 @@ def said(number: Any) -> Piece:
 
 
 def _dog(tx: Any, inside: Any) -> Layout:
-    first = Piece((), lambda: jnp.zeros([], bool), lambda x: ())
+    from_rate = tx.given["kind"].value == "learning_rate"  # else nothing depends on which step is the first
+    counted = Piece(("count",), lambda count: count == 0, lambda first: (jnp.where(first, 0, 1).astype(jnp.int32),))
+    first = counted if from_rate else Piece((), lambda: jnp.zeros([], bool), lambda x: ())
     return T.DoGState(first, "init_params", "max_dist", "sum_sq_norm_grads")
 
 
@@ -42,8 +45,9 @@ def _mechanic(tx: Any, inside: Any) -> Layout:
 
 
 def _muon(tx: Any, inside: Any) -> Layout:
-    coefficients = jnp.asarray(tx.given["ns_coeffs"])
-    return T.MuonState("count", "scale_by_ewma.mu", said(coefficients))
+    given = tx.given["ns_coeffs"]
+    rows = SCHEDULES.get(str(given), given) if isinstance(given, str) else given
+    return T.MuonState("count", "scale_by_ewma.mu", said(rows[0] if len(set(rows)) == 1 else rows))
 
 
 def with_averages(state: Any, params: Any) -> Any:
@@ -61,7 +65,7 @@ def _has_none(state: Any) -> bool:
 def _with_average(state: Any, params: Any) -> Any:
     b1 = np.float64(state.b1)
     if b1 == 0:
-        raise TransformationError("from_optax_state: b1: expected more than 0, found 0, of which Optax keeps no average")
+        raise TransformationError("from_optax_state: b1: expected more than 0, found 0, where no average is kept")
 
     def average(z: Any, y: Any) -> Any:
         return z if is_node(z) else y + (1 / b1 - 1).astype(y.dtype) * (y - z.astype(y.dtype))
@@ -72,7 +76,8 @@ def _with_average(state: Any, params: Any) -> Any:
 
 def _schedule_free(tx: Any, inside: Any) -> Layout:
     base = inside(tx.given["base_optimizer"])
-    return T.ScheduleFreeState(said(jnp.float32(tx.b1)), "weight_sum", "count", "max_lr", base, "z", "x")
+    from_one = Piece(("count",), lambda count: count + 1, lambda count: (count - 1,))
+    return T.ScheduleFreeState(said(jnp.asarray(tx.b1, float)), "weight_sum", from_one, "max_lr", base, "z", "x")
 
 
 STATES = {

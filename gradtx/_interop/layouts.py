@@ -162,6 +162,16 @@ def _if_finite(tx: GradientTransformation) -> Layout:
     return T.ApplyIfFiniteState(*fields, inside(tx.given["inner"]))
 
 
+def _sam(tx: GradientTransformation) -> Layout:
+    """Optax's parameters always move; what it keeps for that is not there in an opaque step."""
+    opaque = tx.given["opaque_mode"].value
+    if not (opaque or tx.given["moves_params"].value):
+        return ""
+    turn = Piece((), lambda: jnp.zeros([], jnp.int32), lambda x: ()) if opaque else "steps_since_sync"
+    states = inside(tx.given["optimizer"]), inside(tx.given["adv_optimizer"], "adv")
+    return T.SAMState(turn, *states, None if opaque else "cache")
+
+
 def _with_hyperparams(tx: GradientTransformation) -> Layout:
     """Optax makes the inner transformation of numbers, and its schedules count for themselves."""
     inner = tx.given["inner"]
@@ -318,7 +328,8 @@ TOGETHER: Mapping[tuple[str, ...], Layout] = {
 STATELESS = (
     "adaptive_grad_clip", "centralize", "clip", "clip_by_block_rms", "clip_by_global_norm", "identity",
     "keep_params_nonnegative", "normalize_by_update_norm", "scale", "scale_by_param_block_norm",
-    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_sign", "scale_by_trust_ratio", "set_to_zero",
+    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_shape", "scale_by_sign", "scale_by_trust_ratio",
+    "set_to_zero",
 )  # fmt: skip
 LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     **{name: _one(T.EmptyState()) for name in STATELESS},
@@ -333,10 +344,12 @@ LAYOUTS: Mapping[str, Callable[[GradientTransformation], Layout]] = {
     "conditionally_mask": lambda tx: T.ConditionallyMaskState("count", inside(tx.given["inner"])),
     "conditionally_transform": lambda tx: T.ConditionallyTransformState(inside(tx.given["inner"]), "count"),
     "ema": _one(T.EmaState("count", "mu")),
+    "flatten": lambda tx: layout_of(tx.given["inner"]),
     "fromage": _fromage,
     "masked": _masked,
     "partition": _partition,
     "polyak_sgd": lambda tx: ((T.EmptyState(), T.EmptyState()), T.EmptyState()),
+    "sam": _sam,
     "scale_by_adadelta": _one(T.ScaleByAdaDeltaState("e_g", "e_x")),
     "scale_by_adan": _one(T.ScaleByAdanState("m", "v", "n", "g", "count")),
     "scale_by_belief": _one(T.ScaleByBeliefState("count", "mu", "nu")),

@@ -42,8 +42,8 @@ def schedule_free_sgd(
     Array([-1.], dtype=float32)
     """
     rate, of_average = _rates(learning_rate, warmup_steps, warmup_from)
-    decay = () if weight_decay is None else (add_decayed_weights(weight_decay),)
-    return schedule_free(chain(*decay, sgd(rate)), of_average, b1, weight_lr_power, r, state_dtype=state_dtype)
+    base = sgd(rate) if weight_decay is None else chain(add_decayed_weights(weight_decay), sgd(rate))
+    return schedule_free(base, of_average, b1, weight_lr_power, r, state_dtype=state_dtype)
 
 
 @transformation
