@@ -105,6 +105,12 @@ def test_runs_that_share_nothing_are_right_too():
     jax.tree.map(np.testing.assert_array_equal, found.sweep.lane(0).params, alone.params)
 
 
+def test_the_last_record_may_stand_for_the_loss_of_all_data():
+    cut = {"record_every": 3, "final_loss": False}
+    found = sweep.horizons(loss, START, make, DATA, lengths=[25, 60], batch_size=16, **cut).sweep
+    np.testing.assert_array_equal(found.final_loss, [found.loss[0, 8], found.loss[1, 19]])
+
+
 def test_a_record_may_be_cut_where_a_branch_begins(found):
     cut = sweep.horizons(loss, START, make, DATA, lengths=[25, 50], batch_size=16, seed=3, record_every=7)
     for n, length in enumerate([25, 50]):

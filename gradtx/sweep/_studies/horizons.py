@@ -72,6 +72,7 @@ def horizons(
     better: Literal["lower", "higher"] | None = None,
     devices: Any = None,
     progress: bool | None = None,
+    final_loss: bool = True,
 ) -> Horizons:
     """Train one recipe for several lengths, and what the runs have in common only once.
 
@@ -103,7 +104,7 @@ def horizons(
         )
     plan = Request(
         loss, params, population, data, asked[-1], batch_size, seed, record_every, evaluate, metric, better,
-        over="map", devices=devices,
+        over="map", devices=devices, final_loss=final_loss,
     ).plan()  # fmt: skip
     if plan.feed is not None:
         plan.feed.close()
@@ -198,10 +199,12 @@ class _Branches:
         rows = stack([at(lanes, 0) for lanes, _ in ended])
         columns = {name: np.stack([found[name] for _, found in ended]) for name in ended[0][1]}
         steps, objective = np.asarray(lengths, np.int64), plan.program.objective
-        final = columns.pop("final_loss")
+        losses = means(sums, steps, every)
+        last = losses[np.arange(len(steps)), (steps - 1) // every]
+        final = columns.pop("final_loss", last)
         return Sweep(
             population=plan.population,
-            loss=means(sums, steps, every),
+            loss=losses,
             final_loss=final,
             params=rebuilt(Opened(rows.params, rows.carried.own, objective.form)),
             states=(rows.state,),
