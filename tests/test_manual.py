@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from docs.make import drawing
-from tests.pages import blocks_of, printed_by, promised_by
+from docs.make.blocks import blocks_of, printed_by, promised_by
 
 PAGES = Path(__file__).parent.parent / "docs" / "pages"
 NAMES = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import blocks_of, printed_by, promised_by
+from docs.make.blocks import blocks_of, printed_by, promised_by
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
