@@ -15,9 +15,9 @@ def shown(text: str, public: Callable[[str], str | None]) -> str:
 
 
 def blocks(text: str) -> list[str]:
-    """The paragraphs of a docstring; its first line is as it stands, the others keep their indent.
+    r"""The paragraphs of a docstring; its first line is as it stands, the others keep their indent.
 
-    >>> blocks("One.\\n\\n    x ← y\\n\\nTwo.")
+    >>> blocks("One.\n\n    x ← y\n\nTwo.")
     ['One.', '    x ← y', 'Two.']
     """
     return [block for block in re.split(r"\n[ ]*\n", text.strip("\n").rstrip()) if block.strip()]

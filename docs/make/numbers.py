@@ -10,8 +10,8 @@ INTRO = """# Published numbers
 
 An optimizer that is almost right still trains. So we compute what others have published, digit by digit: tables of
 PyTorch, updates of lecture notes, golden values of Keras, regressions that NIST has certified, runs of SciPy, GSL and
-Optim.jl. This page was computed when the manual was built, in float64 on a CPU; `python -m gradtx prove` prints the same
-on your machine, and every row is a test.
+Optim.jl. This page was computed when the manual was built, in float64 on a CPU; `python -m gradtx prove` prints the
+same on your machine, and every row is a test.
 
 **{summary}.**
 

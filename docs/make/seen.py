@@ -43,9 +43,9 @@ def examples() -> list[Path]:
 
 
 def used_in(source: str) -> set[str]:
-    """The public names of gradtx that Python uses, whatever it calls them.
+    r"""The public names of gradtx that Python uses, whatever it calls them.
 
-    >>> sorted(used_in("import gradtx as gx\\nfrom gradtx import sweep\\nsweep.grid(gx.adam, learning_rate=[1.0])"))
+    >>> sorted(used_in("import gradtx as gx\nfrom gradtx import sweep\nsweep.grid(gx.adam, learning_rate=[1.0])"))
     ['gradtx.adam', 'gradtx.sweep.grid']
     """
     tree = ast.parse(source)

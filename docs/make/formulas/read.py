@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from docs.make.formulas.tokens import CLOSING, OPENING, Token, Unreadable, tokens
 
+
 @dataclass
 class Leaf:
     """A letter, a number, a name, an operator; ``space`` is the width before it."""

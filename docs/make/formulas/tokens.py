@@ -9,12 +9,27 @@ OVER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᴴᵀᵗⁱⁿᵖʳᶻ�
 MARKS = {"\u0302": "^", "\u0304": "¯", "\u0303": "~", "\u0307": "˙"}
 GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΦΨΩℓ"
 OPENING, CLOSING = "([{⟨⌊⌈", ")]}⟩⌋⌉"
-OPERATORS = "←→⟹=≈≤≥<>~+−-±·×∘/^,;:|‖…∕"
-PROSE = frozenset(
-    "as at by if in is it no of on or so to up we be all and any are but each else every for from goes has its left "
-    "mean nor not one out per row rows same than that the then them there they this until was were what when where "
-    "which while with without elsewhere leaf leaves matrix block array other made anew over drawn axes axis entry "
-    "entries value weights times steps step lanes lane cuts bits unit units first last".split()
+WORDS = (
+    "as",
+    "at",
+    "by",
+    "if",
+    "in",
+    "is",
+    "it",
+    "no",
+    "of",
+    "on",
+    "or",
+    "so",
+    "to",
+    "up",
+    "we",
+    "CE",
+    "NS",
+    "Re",
+    "Im",
+    "tx",
 )
 PATTERN = re.compile(
     r"""(?P<space>\s+)
@@ -83,7 +98,9 @@ def tokens(text: str) -> list[Token]:
 
 def apart(text: str) -> str:
     """Letters and their marks apart: ŵ is two characters."""
-    parts = (unicodedata.normalize("NFD", c) if c.isalpha() and len(unicodedata.normalize("NFD", c)) > 1 else c for c in text)
+    parts = (
+        unicodedata.normalize("NFD", c) if c.isalpha() and len(unicodedata.normalize("NFD", c)) > 1 else c for c in text
+    )
     return "".join(parts)
 
 
@@ -104,5 +121,5 @@ def names(word: str, space: int, after: str, before: list[Token]) -> list[Token]
 def is_product(word: str) -> bool:
     """Whether letters that stand together are a product: two that are no word, or capitals amid others."""
     if len(word) == 2 and word.isalpha():
-        return word not in PROSE and word not in ("CE", "NS", "Re", "Im", "tx")
+        return word not in WORDS
     return len(word) == 3 and word[0].islower() and word[1].isupper()

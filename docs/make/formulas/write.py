@@ -8,7 +8,9 @@ from docs.make.formulas.tokens import MARKS, OVER, UNDER
 
 CASES = re.compile(r"^(?P<left>[^←=]*[←=]\s*)(?P<one>.+?) where (?P<when>.+?),\s+(?P<other>.+) elsewhere$")
 CLAUSE = re.compile(r"(?<=;)\s+|(?<=,)\s{2,}|\s{3,}")
-MATH = '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mstyle displaystyle="true">{}</mstyle></math>'
+MATH = (
+    '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mstyle displaystyle="true">{}</mstyle></math>'
+)
 
 
 def formula(text: str) -> str:
@@ -52,10 +54,8 @@ def _clause(text: str) -> str:
     if cases is None:
         return MATH.format(row(read(text)))
     rows = (cases["one"], "where " + cases["when"]), (cases["other"], "elsewhere")
-    body = "".join(
-        f'<mtr><mtd style="text-align:left">{row(read(what))}</mtd><mtd style="text-align:left">{row(read(when))}</mtd></mtr>'
-        for what, when in rows
-    )
+    cell = '<mtd style="text-align:left">{}</mtd>'
+    body = "".join(f"<mtr>{''.join(cell.format(row(read(text))) for text in parts)}</mtr>" for parts in rows)
     brace = f'<mrow><mo stretchy="true">{{</mo><mtable>{body}</mtable></mrow>'
     return MATH.format(row(read(cases["left"])) + brace + (row(read(ends)) if ends else ""))
 
@@ -67,7 +67,7 @@ def row(found: Row) -> str:
         if before is not None and item.space and not (_is_operator(item) or _is_operator(before)):
             words = _is_word(item) or _is_word(before)
             parts.append(f'<mspace width="{0.3 if words else 0.18}em"/>')
-        elif _is_word(before) and _is_operator(item) and item.text not in ",;:=" or (
+        elif (_is_word(before) and _is_operator(item) and item.text not in ",;:=") or (
             _is_word(item) and _is_operator(before) and before.text not in "=+−·→←"
         ):
             parts.append('<mspace width="0.3em"/>')
@@ -93,7 +93,10 @@ def node(item: object) -> str:
             return f'<mover accent="true">{node(base)}<mo stretchy="false">{MARKS[mark]}</mo></mover>'
         case Group(opening, inner, closing):
             tall = "true" if _is_tall(inner) else "false"
-            bar = [f'<mo stretchy="{tall}" fence="true" form="{form}">{c}</mo>' for form, c in (("prefix", opening), ("postfix", closing))]
+            bar = [
+                f'<mo stretchy="{tall}" fence="true" form="{form}">{c}</mo>'
+                for form, c in (("prefix", opening), ("postfix", closing))
+            ]
             return f"<mrow>{bar[0]}{row(inner)}{bar[1]}</mrow>"
         case Scripts(base, under, over):
             return scripts(base, under, over)
