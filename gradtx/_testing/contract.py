@@ -19,6 +19,7 @@ Tree = Any
 Extra = Mapping[str, Any]
 
 CONTRACTS: dict[str, Callable[..., None]] = {}
+"""What `gradtx.testing.check` holds a transformation to: a function for each contract, by name."""
 
 
 def update(tx: GradientTransformation, gradient: Tree, state: Tree, params: Tree, extra: Extra) -> Any:

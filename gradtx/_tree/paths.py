@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 Tree = Any
+"""Any pytree; a ``None`` in it is a missing leaf."""
 
 
 def is_none(x: Any) -> bool:

@@ -148,6 +148,7 @@ def inject_hyperparams(
 
 
 inject_stateful_hyperparams = inject_hyperparams
+"""Optax's other name of `inject_hyperparams`."""
 
 
 def _as_value(function: Any, static: tuple[str, ...], signature: inspect.Signature, args: Any, kwargs: Any) -> Any:

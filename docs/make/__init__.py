@@ -1,0 +1,1 @@
+"""What makes the site: hooks of MkDocs, pictures, formulas, the reference, and a checker of links."""
