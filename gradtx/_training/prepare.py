@@ -14,7 +14,7 @@ from gradtx._training.asked import asks_for, parameter_of, takes_any
 from gradtx._training.model import Form, Opened, is_initializer, made_of, opened, opened_tree
 from gradtx._training.objective import Carried, Loss, Objective
 from gradtx._tree.paths import path_name
-from gradtx._value.errors import TransformationError, within
+from gradtx._value.errors import TransformationError, in_words, within
 
 Tree = Any
 
@@ -141,8 +141,8 @@ def check_objective(who: str, objective: Objective, params: Tree, carried: Carri
             f"{who}: loss: expected one real number, found a tuple; has_aux=True takes (value, aux)"
         )
     if not hasattr(value, "shape") or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-        found = value if hasattr(value, "shape") else f"{type(value).__name__}"
-        raise TransformationError(f"{who}: loss: expected one real number, found {found}")
+        hint = ": take the mean of it" if getattr(value, "shape", None) else ""
+        raise TransformationError(f"{who}: loss: expected one real number, found {in_words(value)}{hint}")
     if jax.tree.leaves(carried):
         made = within(who, _changed.eval_shape)(objective, params, carried, *batch, **more)
         _check_same(f"{who}: loss", carried, made)

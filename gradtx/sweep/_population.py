@@ -13,11 +13,11 @@ import numpy as np
 from gradtx._rules.functions import hyperparameters
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.drawn import table, titled
-from gradtx._value.errors import TransformationError, within
+from gradtx._value.errors import TransformationError, suggest, within
 from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._engine.room import check_room
-from gradtx.sweep._engine.seeds import as_numpy_has_it, whole_seed
+from gradtx.sweep._engine.seeds import as_numpy_has_it, listed_seeds, whole_seed
 from gradtx.sweep._grouping import Group, grouped
 
 Point = dict[str, Any]
@@ -204,7 +204,15 @@ def sample(
     rng = np.random.default_rng(as_numpy_has_it("sample: seed", seed))
     every = {**distributions, **(numbers or {})}
     rows = [{k: d.draw(rng) if isinstance(d, Distribution) else d for k, d in every.items()} for _ in range(n)]
-    return points(factory, rows, numbers=_names(distributions, numbers), seeds=seeds)
+    several = next((name for name, x in every.items() if _is_axis(x)), None)
+    try:
+        return points(factory, rows, numbers=_names(distributions, numbers), seeds=seeds)
+    except TransformationError as error:
+        if several is None:
+            raise
+        raise TransformationError(
+            f"{error}; to draw one of a list, write {several}=choice([...]); to take every value, use grid"
+        ) from error.__cause__
 
 
 def points(
@@ -229,7 +237,8 @@ def points(
         raise TransformationError("sweep: expected at least one point, found none")
     for_loss = tuple(numbers)
     if seeds is not None:
-        rows = [_plain({**row, "seed": seed}) for row in rows for seed in _values("sweep", "seeds", list(seeds))]
+        each = _values("sweep", "seeds", listed_seeds("sweep", seeds))
+        rows = [_plain({**row, "seed": seed}) for row in rows for seed in each]
     if factory is None:
         for_loss = tuple(dict.fromkeys(name for row in rows for name in row if name not in ("seed", "batch_size")))
     own_seed = [seeds is not None or ("seed" in row and not _takes(factory, "seed")) for row in rows]
@@ -326,4 +335,22 @@ def _made(factory: Any, point: Point) -> Any:
         return factory.replace(point)
     if not callable(factory):
         raise TransformationError(f"sweep: expected a factory or a transformation, found {factory!r}")
+    _check_arguments(factory, point)
     return within("sweep", GradientTransformation._link)(factory(**point))
+
+
+def _check_arguments(factory: Maker, point: Point) -> None:
+    """Raise where a function of the user does not take the names of a point; a factory of ours says so itself."""
+    try:
+        signature = None if hasattr(factory, "call") else inspect.signature(factory)
+    except (TypeError, ValueError):  # its signature is unknown
+        return
+    if signature is None:
+        return
+    try:
+        signature.bind(**point)
+    except TypeError as error:
+        known, name = list(signature.parameters), getattr(factory, "__name__", "the factory")
+        wrong = next((word for word in point if word not in known), None)
+        what = str(error) if wrong is None else f"it takes no {wrong!r}{suggest(wrong, known)}"
+        raise TransformationError(f"sweep: {name}: {what}; it is {name}({', '.join(known)})") from None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-WIDTHS = [32, 64, 128, 256, 512]
+WIDTHS = [32, 64, 128, 256]
 
 
 def draw() -> Any:
@@ -16,18 +16,18 @@ def draw() -> Any:
     narrow = jax.eval_shape(lambda: weights(WIDTHS[0], jax.random.key(0)))
 
     def standard(width: int, key: Any) -> Any:
-        return weights(width, key), gradtx.adam(0.003)
+        return weights(width, key), gradtx.adam(3e-4)
 
     def mup(width: int, key: Any) -> Any:
         params = weights(width, key)
         factors = tune.mup(narrow, params)
-        return factors.initial(params), factors.scaled(gradtx.adam(0.003))
+        return factors.initial(params), factors.scaled(gradtx.adam(3e-4))
 
     figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
     for make, name, mark in ((standard, "standard", "o-"), (mup, "μP", "s-")):
-        check = tune.coordinate_check(make, layers, error, batch(), widths=WIDTHS, steps=3, seeds=3)
+        check = tune.coordinate_check(make, layers, error, batch(), widths=WIDTHS, steps=3, seeds=2)
         power = check.slopes()["last"][-1]
-        ax.plot(WIDTHS, check.changes["last"][:, -1], mark, label=f"{name}: grows with power {power:.2f}")
+        ax.plot(WIDTHS, check.changes["last"][:, -1], mark, label=f"{name}: grows with power {abs(power):.1f}")
     ax.set_xscale("log", base=2)
     ax.set(xlabel="width of the hidden layers", ylabel="mean change of the output", yscale="log")
     ax.set_title("after three steps of Adam")
