@@ -37,7 +37,13 @@ def metrics_of(
     names: list[str] = []
 
     def metrics(params: Tree, carried: Carried) -> Any:
-        found = _mapping(who, evaluated(evaluate, objective, params, carried))
+        try:
+            found = _mapping(who, evaluated(evaluate, objective, params, carried))
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            raise TransformationError(
+                f"{who}: evaluate: it is compiled, as the loss is, so float(), NumPy and scikit-learn cannot be used "
+                "in it: take jax.numpy, or measure the models of the result"
+            ) from error
         names.extend(found)  # a tree of JAX would sort them
         return [_number(who, name, x) for name, x in found.items()]
 
@@ -61,7 +67,8 @@ def _check_arguments(who: str, evaluate: Evaluate, objective: Objective) -> None
 def _mapping(who: str, found: Any) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise TransformationError(
-            f"{who}: evaluate: expected a mapping from names to numbers, such as {{'error': ...}}, found {in_words(found)}"
+            f"{who}: evaluate: expected a mapping from names to numbers, such as {{'error': ...}}, "
+            f"found {in_words(found)}"
         )
     return found
 

@@ -59,6 +59,8 @@ class Prepared(NamedTuple):
 
 def arrays_of(who: str, params: Any, model_state: Any = None) -> tuple[Opened, Opened, Maker | None]:
     """A model and a ``model_state``, opened, and what makes them where they are functions of a key."""
+    if params is None:
+        raise TransformationError(f"{who}: params: expected a model, such as a tree of arrays, found None")
     linen = getattr(sys.modules.get("flax.linen"), "Module", None)
     if linen is not None and isinstance(params, linen):
         raise TransformationError(f"{who}: params: a module of Flax's linen has none: give module.init(key, x)")
@@ -161,7 +163,18 @@ def _check_arguments(who: str, objective: Objective, batches: int, more: Mapping
         signature.bind(*given, **dict.fromkeys(names))
     except TypeError:
         wanted = ", ".join([*given, *(f"{name}=..." for name in names)])
-        raise TransformationError(f"{who}: loss: expected loss({wanted}), found loss{signature}") from None
+        hint = _missing(who, signature, len(given), names)
+        raise TransformationError(f"{who}: loss: expected loss({wanted}), found loss{signature}{hint}") from None
+
+
+def _missing(who: str, signature: inspect.Signature, given: int, names: list[str]) -> str:
+    """Where a number of the loss of a sweep comes from; empty where none is missing."""
+    others = [
+        p.name for p in list(signature.parameters.values())[given:] if p.default is p.empty and p.name not in names
+    ]
+    if not others or not who.startswith("sweep"):
+        return ""
+    return f"; the population gives it {others[0]}: grid(..., numbers={{{others[0]!r}: [...]}})"
 
 
 def _value_of(who: str, objective: Objective, made: Any) -> Any:

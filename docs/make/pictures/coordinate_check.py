@@ -50,7 +50,9 @@ def weights(width: int, key: Any) -> Any:
 
     sizes = {"first": (1, width), "middle": (width, width), "last": (width, 1)}
     keys = jax.random.split(key, 3)
-    return {name: jax.random.normal(k, size) / size[0] ** 0.5 for k, (name, size) in zip(keys, sizes.items(), strict=True)}
+    return {
+        name: jax.random.normal(k, size) / size[0] ** 0.5 for k, (name, size) in zip(keys, sizes.items(), strict=True)
+    }
 
 
 def layers(params: Any, batch: Any) -> Any:

@@ -17,9 +17,7 @@ def draw() -> Any:
     problem = runpy.run_path(str(Path(__file__).parents[1] / "noisy_sine.py"))
     loss, network, data = (problem[name] for name in ("loss", "network", "data"))
     lengths = [50, 100, 200, 400]
-    found = sweep.horizons(
-        loss, network, make, data, lengths=lengths, batch_size=20, record_every=5, progress=False
-    )
+    found = sweep.horizons(loss, network, make, data, lengths=lengths, batch_size=20, record_every=5, progress=False)
     figure = found.plot()
     figure.set_size_inches(6, 3.5)
     return figure
