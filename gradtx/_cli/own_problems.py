@@ -18,6 +18,7 @@ import numpy as np
 
 from gradtx import tree as trees
 from gradtx._cli import problems
+from gradtx._cli.specs import needed_by_loss
 from gradtx._cli.problems import Problem
 from gradtx._training.model import checked, is_initializer
 from gradtx._value.errors import TransformationError, suggest
@@ -216,7 +217,8 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
         raise TransformationError(f"{where}: data: expected arrays of as many rows each, found shapes {found}")
     init = params if is_initializer(params) else None
     start = located(file, lambda: checked(where, init(jax.random.key(seed)) if init else params))
-    found = located(file, lambda: jax.eval_shape(lambda data: loss(start, data), data))
+    asked = {name: jax.random.key(0) if name == "key" else 0.0 for name in needed_by_loss(loss)}
+    found = located(file, lambda: jax.eval_shape(lambda data: loss(start, data, **asked), data))
     if getattr(found, "shape", None) != () or not jnp.issubdtype(found.dtype, jnp.floating):
         raise TransformationError(f"{where}: loss: expected it to return one real number, found {found}")
     names: list[str] = []  # in their order, which a tree of JAX would not keep
