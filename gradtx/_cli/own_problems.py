@@ -18,8 +18,8 @@ import numpy as np
 
 from gradtx import tree as trees
 from gradtx._cli import problems
-from gradtx._cli.specs import needed_by_loss
 from gradtx._cli.problems import Problem
+from gradtx._cli.specs import needed_by_loss
 from gradtx._training.model import checked, is_initializer
 from gradtx._value.errors import TransformationError, suggest
 from gradtx.sweep._choice.direction import direction_of
