@@ -36,7 +36,7 @@ def horizons(found: Any) -> Any:
     ax = _axes(f"{found.steps_spent:,} steps in place of {found.steps_alone:,}")
     every = found.sweep.record_every
     steps = np.arange(found.sweep.loss.shape[1]) * every
-    ax.plot(steps, found.sweep.loss[-1], linewidth=1, color="silver", label=f"{found.lengths[-1]:,} steps, the trunk")
+    ax.plot(steps, found.sweep.loss[-1], linewidth=1, color="gray", label=f"{found.lengths[-1]:,} steps, the trunk")
     for n, length in enumerate(found.lengths[:-1]):
         own = steps >= found.branches[n] - every
         ax.plot(steps[own], found.sweep.loss[n][own], linewidth=1.5, label=f"{length:,} steps")
