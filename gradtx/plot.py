@@ -1,7 +1,7 @@
 """Pictures (matplotlib, imported when used).
 
-Colours are viridis, which a colour-blind reader can tell apart and which prints in grey; what is best is drawn in
-black.
+Colours are viridis, which a colour-blind reader can tell apart and which prints in grey; what is best is drawn in the
+colour of the text, black if not said otherwise.
 """
 
 import re
@@ -25,7 +25,7 @@ from gradtx._report.axes import (
     transformations,
     words,
 )
-from gradtx._report.canvas import NEAT, pyplot
+from gradtx._report.canvas import NEAT, ink, pyplot
 from gradtx._report.races import COLOURS, line_style, stage
 
 __all__ = ["animate_race", "averages", "curves", "heat_map", "race", "save_sweep", "schedules", "sweep"]
@@ -85,7 +85,7 @@ def save_sweep(result: Any, folder: Path, *, metric: str | None = None, better: 
 
 
 def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
-    """The training loss of every lane on a log scale, coloured by the axis that varies first, the best lane in black.
+    """The training loss of every lane on a log scale, coloured by the axis that varies first, the best lane in bold.
 
     Noise of the mini-batches is averaged out over a fiftieth of the run. A curve ends where its lane did.
     """
@@ -100,7 +100,7 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
     if np.isfinite(result.score[best]):
         which = f"{'lowest' if result.better == 'lower' else 'highest'} {title(result.metric)}"
         label = textwrap.fill(f"{which}: {_described(result, best, axes)}", 58)
-        ax.plot(steps, losses[best], _alone(losses[best]), color="black", lw=2.2, label=_plain(label))
+        ax.plot(steps, losses[best], _alone(losses[best]), color=ink(), lw=2.2, label=_plain(label))
     else:
         ax.plot([], [], " ", label="all lanes diverged")
     lanes = len(result.points)
@@ -123,13 +123,13 @@ def curves(ax: Any, result: Any, axes: list[Axis]) -> None:
 
 
 def evaluations(ax: Any, result: Any, axes: list[Axis], name: str) -> None:
-    """What was evaluated during training, one curve a lane in the colours of `curves`, the best lane in black."""
+    """What was evaluated during training, one curve a lane in the colours of `curves`, the best lane in bold."""
     column, steps, best = result.curves[name], result.evaluated, result.order[0]
     shades, _, _ = _shades(axes[0] if axes else None, len(column))
     for shade, values in zip(shades, column, strict=True):
         ax.plot(steps, values, "." if np.sum(np.isfinite(values)) == 1 else "-", color=shade, lw=0.9, alpha=0.8)
     if np.isfinite(result.score[best]):
-        ax.plot(steps, column[best], ".-", color="black", lw=2.2)
+        ax.plot(steps, column[best], ".-", color=ink(), lw=2.2)
     ax.set(xlabel="step", ylabel=_plain(title(name)), title=f"{_plain(title(name))} during training")
 
 
@@ -161,13 +161,14 @@ def heat_map(ax: Any, result: Any, x: Axis, y: Axis) -> None:
     image = ax.imshow(cells, origin="lower", aspect="auto", **shades)
     ax.set_xticks(range(len(xs)), [short(value) for value in xs], rotation=60 if len(xs) > 8 else 0)
     ax.set_yticks(range(len(ys)), [short(value) for value in ys])
+    size = min(max(60 / len(xs), 5.5), 9.0)  # points, so that a number fits into its cell
     if cells.size <= 200:
         for (row, col), value in np.ndenumerate(cells):
             if np.isfinite(value):
                 bright = (value - least) / (most - least)
                 text = f"{value:.3f}" if 0.01 < abs(value) < 10 else f"{value:.0e}"
                 shade = "white" if (1 - bright if low else bright) < 0.6 else "black"
-                ax.text(col, row, text, ha="center", va="center", fontsize=5.5, color=shade)
+                ax.text(col, row, text, ha="center", va="center", fontsize=size, color=shade)
     best = result.order[0]
     if np.isfinite(result.score[best]):
         corner = xs.index(x.values[best]) - 0.5, ys.index(y.values[best]) - 0.5

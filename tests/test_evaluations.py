@@ -90,7 +90,7 @@ def moved(params, batch, model_state):
         (
             lambda p, b: jnp.sum(p),
             {"evaluate": lambda p: {"a": p}},
-            r"evaluate: a: expected one number, found shape \(1,\)",
+            r"evaluate: a: expected one number, found float32\[1\]",
         ),
         (
             lambda p, b: jnp.sum(p),

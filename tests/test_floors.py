@@ -59,6 +59,7 @@ UPSTAIRS = {
     "sweep._result": {"plot", "_report.tensorboard", "_report.wandb", "_report.mlflow"},
     "sweep._files": {"plot", "_report.page"},
     "sweep._studies.horizons": {"_report.studies"},
+    "sweep._studies.importance": {"_report.studies"},
     "sweep._studies.lr_finder": {"_report.studies"},
     "_tune.tuned": {"_report.tuning"},
     "_tune.coordinate_check": {"_report.tuning"},

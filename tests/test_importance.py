@@ -258,3 +258,14 @@ def test_the_notes_and_the_intervals_are_in_sweep_json(tmp_path):
     assert [row["final_loss_low"] for row in kept["over_seeds"]] == [
         row["final_loss_low"] for row in found.over_seeds()
     ]
+
+
+def test_its_picture_has_a_bar_for_each_share_the_largest_above():
+    shares = {("a",): 0.7, ("b",): 0.1, ("a", "b"): 0.2}
+    ends = [{of: x + by for of, x in shares.items()} for by in (-0.1, 0.1)]
+    figure = sweep.Importance("final_loss", "exact", shares, {"a": 0.9, "b": 0.3}, *ends).plot()
+    (ax,) = figure.axes
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([10, 20, 70])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a × b", "a"]
+    assert len(ax.collections) == 1  # the intervals
+    figure.clf()

@@ -32,7 +32,9 @@ def _value(node: ast.expr) -> Any:
         name = name.removeprefix("gradtx.")
         known = factories()
         if name not in known:
-            raise TransformationError(f"no transformation or schedule {name!r}{suggest(name, known)}")
+            raise TransformationError(
+                f"no transformation or schedule {name!r}{suggest(name.rpartition('.')[2], known)}"
+            )
         starred = [arg for arg in node.args if isinstance(arg, ast.Starred)]
         if starred or any(keyword.arg is None for keyword in node.keywords):
             raise TransformationError(f"{name}: its arguments are to be written out, without stars")

@@ -19,8 +19,9 @@ import numpy as np
 from gradtx import tree as trees
 from gradtx._cli import problems
 from gradtx._cli.problems import Problem
+from gradtx._cli.specs import needed_by_loss
 from gradtx._training.model import checked, is_initializer
-from gradtx._value.errors import TransformationError, suggest
+from gradtx._value.errors import TransformationError, in_words, suggest
 from gradtx.sweep._choice.direction import direction_of
 
 MOST_CLASSES = 1000
@@ -168,7 +169,9 @@ def function(text: str, seed: int = 0) -> Problem:
     module = located(file, lambda: _imported(file))
     known = [key for key, x in vars(module).items() if inspect.isfunction(x) and x.__module__ == module.__name__]
     if not name:
-        raise TransformationError(f"{path}: say which function: {path}:{known[0] if known else 'problem'}")
+        whole = [key for key in known if set(inspect.signature(vars(module)[key]).parameters) <= {"seed"}]
+        first = next(iter(whole), "problem")
+        raise TransformationError(f"{path}: say which function: {path}:{first}")
     make = getattr(module, name, None)
     if not callable(make):
         what = suggest(name, known) or f"; it has {', '.join(known) or 'none'}"
@@ -203,10 +206,14 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
         raise TransformationError(f"{where}: expected a loss first, a function, found {type(loss).__name__}")
     if evaluate is not None and not callable(evaluate):
         raise TransformationError(f"{where}: expected evaluate last, a function, found {type(evaluate).__name__}")
+    if hasattr(data, "__next__"):
+        raise TransformationError(
+            f"{where}: data: expected arrays, found a {type(data).__name__}: batches in turn are for gradtx.sweep.run"
+        )
     for path, x in zip(trees.paths(data), trees.flatten(data)[0], strict=True):
         if x is not None and np.asarray(x).dtype.kind not in "biufcV":
             raise TransformationError(
-                f"{where}: data: leaf {path or 'of all'}: expected numbers, found {np.asarray(x).dtype}"
+                f"{where}: data: {path and f'leaf {path}: '}expected numbers, found {np.asarray(x).dtype}"
             )
     sizes = {len(x) if np.ndim(x) else 0 for x in jax.tree.leaves(data)}
     if sizes == {0} and all(map(np.ndim, jax.tree.leaves(data))):
@@ -216,17 +223,21 @@ def _checked(where: str, file: Path, made: tuple[Any, ...], seed: int) -> Proble
         raise TransformationError(f"{where}: data: expected arrays of as many rows each, found shapes {found}")
     init = params if is_initializer(params) else None
     start = located(file, lambda: checked(where, init(jax.random.key(seed)) if init else params))
-    found = located(file, lambda: jax.eval_shape(lambda data: loss(start, data), data))
+    asked = {name: jax.random.key(0) if name == "key" else 0.0 for name in needed_by_loss(loss)}
+    found = located(file, lambda: jax.eval_shape(lambda data: loss(start, data, **asked), data))
     if getattr(found, "shape", None) != () or not jnp.issubdtype(found.dtype, jnp.floating):
-        raise TransformationError(f"{where}: loss: expected it to return one real number, found {found}")
+        raise TransformationError(f"{where}: loss: expected it to return one real number, found {in_words(found)}")
     names: list[str] = []  # in their order, which a tree of JAX would not keep
     if evaluate is not None:
         columns = located(file, lambda: jax.eval_shape(lambda: _named(cast(Any, evaluate)(start), names)))
         if not isinstance(columns, dict):
-            raise TransformationError(f"{where}: evaluate: expected a mapping from names to numbers, found {columns}")
+            raise TransformationError(
+                f"{where}: evaluate: expected a mapping from names to numbers, found {in_words(columns)}"
+            )
     rows = sizes.pop()
     many = sum(int(getattr(x, "size", 0)) for x in jax.tree.leaves(start))
-    summary, metric = f"{where}: {rows} rows to train on, {many} parameters", [*names, "final_loss"][0]
+    count = f"{many:,} parameter{'s' * (many != 1)}"
+    summary, metric = f"{where}: {rows} rows to train on, {count}", [*names, "final_loss"][0]
     return Problem(loss, start, data, cast(Any, evaluate), summary, init, metric, direction_of(metric))
 
 
@@ -267,6 +278,8 @@ def told(file: Path, error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve() == file.resolve():
         lines = [error.lineno]
     text = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
+        text = "it is compiled, so if, float() and NumPy cannot be used on its arrays: take jax.numpy"
     first = next((line for line in text.splitlines() if line.strip()), "")
     place = f"{file}, line {lines[-1]}" if lines else str(file)
     return f"{place}: {type(error).__name__}{f': {first.strip()}' if first else ''}"

@@ -203,6 +203,12 @@ def numbers_of_loss(loss: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
+def needed_by_loss(loss: Callable[..., Any]) -> list[str]:
+    """Those of them that have no default."""
+    names = numbers_of_loss(loss)
+    return [name for name in names if inspect.signature(loss).parameters[name].default is inspect.Parameter.empty]
+
+
 # The points of a sweep ------------------------------------------------------------------------------------------------
 
 
@@ -306,6 +312,9 @@ def space(
             names[name] = full
         if not places:
             raise TransformationError(f"{option} {name}: {_unknown(name, optimizers, for_loss)}")
+    missing = next((name for name in needed_by_loss(loss) if name not in ("key", *made.of_loss.values())), None)
+    if missing is not None:
+        raise TransformationError(f"the loss takes {missing}, which has no default: say --grid {missing}=0,1e-4")
     _check_needed(made)
     return made
 

@@ -93,7 +93,7 @@ def whole(least: int = 1, most: int = MOST) -> Whole:
 
 def console() -> Console:
     """The console to print on: as wide as the terminal, or 200 columns where there is none."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+    return Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 
 
 def unknown(what: str, value: str, known: list[str]) -> click.UsageError:

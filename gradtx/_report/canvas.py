@@ -12,3 +12,8 @@ def pyplot() -> Any:
     except ImportError:
         raise ImportError("pictures need matplotlib: pip install 'gradtx[plot]'") from None
     return plt
+
+
+def ink() -> Any:
+    """The colour of text, which stands out from the background in any style."""
+    return pyplot().rcParams["text.color"]

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from gradtx._report.canvas import NEAT, pyplot
+from gradtx._report.canvas import NEAT, ink, pyplot
 
 NAMED = 12  # so many curves have a name in the legend
 
 
 def course(tuned: Any) -> Any:
-    """The loss of every training, the best so far in black; beside it, the numbers relative to where they started."""
+    """The loss of every training, the best so far in bold; beside it, the numbers relative to where they started."""
     plt, rows = pyplot(), tuned.history
     steps, losses = [row["step"] for row in rows], np.array([row["loss"] for row in rows])
     rejected = np.array([row["status"] == "rejected" for row in rows])
@@ -19,7 +19,7 @@ def course(tuned: Any) -> Any:
         figure, (left, right) = plt.subplots(1, 2, figsize=(12.5, 4.6), layout="constrained")
         left.plot(steps, np.where(rejected, np.nan, losses), "o", ms=4, color="tab:blue", label="accepted")
         left.plot(steps, np.where(rejected, losses, np.nan), "x", ms=5, color="0.6", label="rejected")
-        left.plot(steps, best, color="black", lw=2, label="best so far")
+        left.plot(steps, best, color=ink(), lw=2, label="best so far")
         scale = "log" if np.all(losses[np.isfinite(losses)] > 0) else "linear"
         left.set(xlabel="training", ylabel="loss at the end", yscale=scale)
         left.legend(frameon=False)

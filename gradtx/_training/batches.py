@@ -36,9 +36,12 @@ def check_data(who: str, data: Tree, batch_size: int | None, what: str = "data")
     if not leaves:
         raise TransformationError(f"{who}: {what}: expected a tree of arrays, found {data!r}")
     for path, x in leaves.items():
+        where = f"leaf {path}: " if path else ""
         if not hasattr(x, "__len__") or isinstance(x, str | bytes) or jnp.ndim(x) == 0:
             found = "a scalar" if hasattr(x, "dtype") or isinstance(x, int | float) else repr(x)
-            raise TransformationError(f"{who}: {what}: leaf {path}: expected a leading axis of rows, found {found}")
+            raise TransformationError(f"{who}: {what}: {where}expected a leading axis of rows, found {found}")
+        if getattr(getattr(x, "dtype", None), "kind", "f") in "OUSMm":
+            raise TransformationError(f"{who}: {what}: {where}expected numbers, found {x.dtype}")
     first, size = next((path, len(x)) for path, x in leaves.items())
     for path, x in leaves.items():
         if len(x) != size:

@@ -1,5 +1,6 @@
 """Metrics of a model that the user measures: numbers by name, such as a held-out accuracy."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx._training.asked import asks_for
 from gradtx._training.objective import Carried, Objective
-from gradtx._value.errors import TransformationError
+from gradtx._value.errors import TransformationError, in_words
 
 Tree = Any
 Evaluate = Callable[..., Mapping[str, Any]]
@@ -32,10 +33,17 @@ def metrics_of(
     if not callable(evaluate):
         raise TransformationError(f"{who}: evaluate: expected a function, found {evaluate!r}")
 
+    _check_arguments(who, evaluate, objective)
     names: list[str] = []
 
     def metrics(params: Tree, carried: Carried) -> Any:
-        found = _mapping(who, evaluated(evaluate, objective, params, carried))
+        try:
+            found = _mapping(who, evaluated(evaluate, objective, params, carried))
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            raise TransformationError(
+                f"{who}: evaluate: it is compiled, as the loss is, so float(), NumPy and scikit-learn cannot be used "
+                "in it: take jax.numpy, or measure the models of the result"
+            ) from error
         names.extend(found)  # a tree of JAX would sort them
         return [_number(who, name, x) for name, x in found.items()]
 
@@ -43,9 +51,25 @@ def metrics_of(
     return names
 
 
+def _check_arguments(who: str, evaluate: Evaluate, objective: Objective) -> None:
+    """Raise unless it can be called with a model and nothing else."""
+    asked = objective.state_form is not None and asks_for(evaluate, "model_state")
+    try:
+        signature = inspect.signature(evaluate)
+    except (TypeError, ValueError):  # its signature is unknown
+        return
+    try:
+        signature.bind("params", **({"model_state": None} if asked else {}))
+    except TypeError:
+        raise TransformationError(f"{who}: evaluate: expected evaluate(params), found evaluate{signature}") from None
+
+
 def _mapping(who: str, found: Any) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
-        raise TransformationError(f"{who}: evaluate: expected a mapping from names to numbers, found {found!r}")
+        raise TransformationError(
+            f"{who}: evaluate: expected a mapping from names to numbers, such as {{'error': ...}}, "
+            f"found {in_words(found)}"
+        )
     return found
 
 
@@ -56,7 +80,7 @@ def _number(who: str, name: str, x: Any) -> Any:
     except (TypeError, ValueError):
         raise TransformationError(f"{who}: evaluate: {name}: expected one number, found {x!r}") from None
     if made.shape != ():
-        raise TransformationError(f"{who}: evaluate: {name}: expected one number, found shape {made.shape}")
+        raise TransformationError(f"{who}: evaluate: {name}: expected one number, found {in_words(made)}")
     kinds = (jnp.floating, jnp.integer, jnp.bool_)
     if not any(jnp.issubdtype(made.dtype, kind) for kind in kinds):
         raise TransformationError(f"{who}: evaluate: {name}: expected a real number, found {made.dtype}")

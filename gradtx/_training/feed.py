@@ -127,7 +127,7 @@ class Feed:
         except StopIteration:
             error = TransformationError(
                 f"{self.who}: the iterator ended after {self.drawn} batches, before the last step. Give a longer one, "
-                "or what can be read again from its start; what was trained is the result of this error"
+                "or what can be read again from its start; what was trained is in the error, as its .result"
             )
         except Exception as wrong:
             error = wrong

@@ -14,7 +14,7 @@ from gradtx._training.asked import asks_for, parameter_of, takes_any
 from gradtx._training.model import Form, Opened, is_initializer, made_of, opened, opened_tree
 from gradtx._training.objective import Carried, Loss, Objective
 from gradtx._tree.paths import path_name
-from gradtx._value.errors import TransformationError, within
+from gradtx._value.errors import TransformationError, in_words, within
 
 Tree = Any
 
@@ -59,6 +59,8 @@ class Prepared(NamedTuple):
 
 def arrays_of(who: str, params: Any, model_state: Any = None) -> tuple[Opened, Opened, Maker | None]:
     """A model and a ``model_state``, opened, and what makes them where they are functions of a key."""
+    if params is None:
+        raise TransformationError(f"{who}: params: expected a model, such as a tree of arrays, found None")
     linen = getattr(sys.modules.get("flax.linen"), "Module", None)
     if linen is not None and isinstance(params, linen):
         raise TransformationError(f"{who}: params: a module of Flax's linen has none: give module.init(key, x)")
@@ -141,8 +143,8 @@ def check_objective(who: str, objective: Objective, params: Tree, carried: Carri
             f"{who}: loss: expected one real number, found a tuple; has_aux=True takes (value, aux)"
         )
     if not hasattr(value, "shape") or value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
-        found = value if hasattr(value, "shape") else f"{type(value).__name__}"
-        raise TransformationError(f"{who}: loss: expected one real number, found {found}")
+        hint = ": take the mean of it" if getattr(value, "shape", None) else ""
+        raise TransformationError(f"{who}: loss: expected one real number, found {in_words(value)}{hint}")
     if jax.tree.leaves(carried):
         made = within(who, _changed.eval_shape)(objective, params, carried, *batch, **more)
         _check_same(f"{who}: loss", carried, made)
@@ -161,7 +163,18 @@ def _check_arguments(who: str, objective: Objective, batches: int, more: Mapping
         signature.bind(*given, **dict.fromkeys(names))
     except TypeError:
         wanted = ", ".join([*given, *(f"{name}=..." for name in names)])
-        raise TransformationError(f"{who}: loss: expected loss({wanted}), found loss{signature}") from None
+        hint = _missing(who, signature, len(given), names)
+        raise TransformationError(f"{who}: loss: expected loss({wanted}), found loss{signature}{hint}") from None
+
+
+def _missing(who: str, signature: inspect.Signature, given: int, names: list[str]) -> str:
+    """Where a number of the loss of a sweep comes from; empty where none is missing."""
+    others = [
+        p.name for p in list(signature.parameters.values())[given:] if p.default is p.empty and p.name not in names
+    ]
+    if not others or not who.startswith("sweep"):
+        return ""
+    return f"; the population gives it {others[0]}: grid(..., numbers={{{others[0]!r}: [...]}})"
 
 
 def _value_of(who: str, objective: Objective, made: Any) -> Any:

@@ -1,5 +1,6 @@
 """Derivatives of the loss at the end of a training with respect to every number of the transformation."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -62,6 +63,7 @@ def hypergradients(
     """
     who = "tune.hypergradients"
     tx = as_transformation(who, tx)
+    _check_train(who, train, args, numbers or {})
     if mode not in (None, "forward", "reverse"):
         raise TransformationError(f"{who}: mode: expected 'forward' or 'reverse', found {mode!r}")
     picked = tuple(number.name for number in chosen(who, tx, names))
@@ -74,6 +76,19 @@ def hypergradients(
     function, lead = (Training.__call__, (train,)) if isinstance(train, Training) else (train, ())
     found = _program(function, picked, mode, lead, tx, args, own)
     return Hypergradients(found.loss, {name: found.gradient[name] for name in (*picked, *own)})  # jit sorts them
+
+
+def _check_train(who: str, train: Train, args: tuple[Any, ...], numbers: Mapping[str, Any]) -> None:
+    """Raise unless it can be called with a transformation, and with what is handed on."""
+    try:
+        inspect.signature(train).bind(None, *args, **numbers)
+    except TypeError as error:
+        what = f"found {train!r}" if not callable(train) else str(error)
+        raise TransformationError(
+            f"{who}: train: expected a function of the transformation, such as tune.training(loss, ...): {what}"
+        ) from None
+    except ValueError:  # its signature is unknown
+        return
 
 
 def _programmed(function: Train, names: tuple[str, ...], mode: Mode, lead: Any, tx: Any, args: Any, own: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +26,15 @@ def within(name: str, function: Callable[P, R]) -> Callable[P, R]:
             raise TransformationError(f"{name}: {error}") from error.__cause__
 
     return located
+
+
+def in_words(x: Any) -> str:
+    """What was found in the place of something else: of an array its dtype and shape, of other things the type.
+
+    >>> in_words(jnp.zeros((2, 3))), in_words({"a": 1})
+    ('float32[2, 3]', 'dict')
+    """
+    return f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") and hasattr(x, "shape") else type(x).__name__
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

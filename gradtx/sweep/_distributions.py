@@ -136,6 +136,8 @@ def choice(values: Sequence[Any]) -> Distribution:
     >>> choice(["relu", "gelu"]).quantile(0.7)
     'gelu'
     """
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise TransformationError(f"choice: expected a list of values, found {values!r}")
     values = tuple(values)
     if not values:
         raise TransformationError("choice: expected at least one value, found none")
@@ -151,5 +153,8 @@ def choice(values: Sequence[Any]) -> Distribution:
 
 
 def _ordered(low: float, high: float) -> None:
+    for x in (low, high):
+        if not isinstance(x, int | float | np.number) or isinstance(x, bool):
+            raise TransformationError(f"expected two numbers, found {low!r} and {high!r}")
     if not low <= high:
         raise TransformationError(f"expected low ≤ high, found {low} and {high}")

@@ -64,14 +64,24 @@ def _say_what_is_hidden(
     if many:
         raise TransformationError(
             f"sweep: {len(transformations)} lanes of {len(firsts)} structures, each of which would be compiled"
-            f"{found and f': {found}'}"
+            f"{found and f': {found}'}{_of_others(transformations)}"
         )
     if found:
         warnings.warn(
-            f"sweep: {found}; each of the {len(firsts)} structures is compiled by itself. Make once what all lanes "
-            "share, and make a number of the transformation of what differs",
+            f"sweep: {found}; each of the {len(firsts)} structures is compiled by itself"
+            f"{_of_others(transformations) or '. Make once what all lanes share, and a number of what differs'}",
             stacklevel=_outside(),
         )
+
+
+def _of_others(transformations: Sequence[GradientTransformation]) -> str:
+    """What to do where a transformation of another library is among the parts; empty where none is."""
+    if not any(part.call.name == "foreign" for tx in transformations[:1] for part in tx.walk()):
+        return ""
+    return (
+        ". The numbers of a transformation of another library are constants in its functions, so each value is "
+        "another structure: gradtx has all of Optax's under their names"
+    )
 
 
 def _outside() -> int:

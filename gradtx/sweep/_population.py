@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy as np
 from gradtx._rules.functions import hyperparameters
 from gradtx._rules.transformation import GradientTransformation
 from gradtx._value.drawn import table, titled
-from gradtx._value.errors import TransformationError, within
+from gradtx._value.errors import TransformationError, in_words, suggest, within
 from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._engine.room import check_room
-from gradtx.sweep._engine.seeds import as_numpy_has_it, whole_seed
+from gradtx.sweep._engine.seeds import as_numpy_has_it, listed_seeds, whole_seed
 from gradtx.sweep._grouping import Group, grouped
 
 Point = dict[str, Any]
@@ -60,7 +60,7 @@ class Population:
 
     def lane(self, n: int) -> GradientTransformation:
         """The transformation of one lane."""
-        n = range(self.size)[n]
+        n = number_of_lane(n, self.size)
         group = next(group for group in self.groups if n in group.lanes)
         return jax.tree.map(lambda x: x[group.lanes.index(n)], group.tx)
 
@@ -86,6 +86,13 @@ class Population:
         numbers = {name: np.concatenate([column, other.numbers[name]]) for name, column in self.numbers.items()}
         seeds, sizes = _joined(self.seeds, other.seeds), _joined(self.batch_sizes, other.batch_sizes)
         return Population([*self.points, *other.points], grouped(made, (), sizes), numbers, seeds, sizes)
+
+
+def number_of_lane(n: int, lanes: int) -> int:
+    """The number of a lane; negative ones count from the end, as in a list. Raises an `IndexError`."""
+    if not -lanes <= n < lanes:
+        raise IndexError(f"sweep: lane: expected 0 to {lanes - 1}, found {n}")
+    return range(lanes)[n]
 
 
 def axes_in_words(points: Sequence[Point]) -> list[tuple[str, str]]:
@@ -204,7 +211,13 @@ def sample(
     rng = np.random.default_rng(as_numpy_has_it("sample: seed", seed))
     every = {**distributions, **(numbers or {})}
     rows = [{k: d.draw(rng) if isinstance(d, Distribution) else d for k, d in every.items()} for _ in range(n)]
-    return points(factory, rows, numbers=_names(distributions, numbers), seeds=seeds)
+    several = next((name for name, x in distributions.items() if _is_axis(x)), None)
+    if several is None or not _takes_one_number(factory, several):
+        return points(factory, rows, numbers=_names(distributions, numbers), seeds=seeds)
+    raise TransformationError(
+        f"sample: {several}: expected a distribution or a single value, found {distributions[several]!r}: draw from "
+        "uniform(low, high), log_uniform(low, high) or choice([...]); grid takes every value of a list"
+    )
 
 
 def points(
@@ -229,7 +242,8 @@ def points(
         raise TransformationError("sweep: expected at least one point, found none")
     for_loss = tuple(numbers)
     if seeds is not None:
-        rows = [_plain({**row, "seed": seed}) for row in rows for seed in _values("sweep", "seeds", list(seeds))]
+        each = _values("sweep", "seeds", listed_seeds("sweep", seeds))
+        rows = [_plain({**row, "seed": seed}) for row in rows for seed in each]
     if factory is None:
         for_loss = tuple(dict.fromkeys(name for row in rows for name in row if name not in ("seed", "batch_size")))
     own_seed = [seeds is not None or ("seed" in row and not _takes(factory, "seed")) for row in rows]
@@ -251,6 +265,8 @@ def stack(transformations: Iterable[GradientTransformation]) -> Population:
     >>> stack([sgd(0.1), sgd(0.2)]).points
     [{'sgd.learning_rate': 0.1}, {'sgd.learning_rate': 0.2}]
     """
+    if isinstance(transformations, GradientTransformation):
+        raise TransformationError(f"stack: expected a list of transformations, found {transformations!r}")
     made = [within("stack", GradientTransformation._link)(tx) for tx in transformations]
     if not made:
         raise TransformationError("stack: expected at least one transformation, found none")
@@ -268,6 +284,12 @@ def _is_axis(axis: Any) -> bool:
 def _values(who: str, name: str, axis: Any) -> list[Any]:
     if isinstance(axis, Distribution):
         raise TransformationError(f"{who}: {name}: {axis} is to be drawn from: use sample")
+    if isinstance(axis, set | frozenset | Iterator):
+        raise TransformationError(f"{who}: {name}: expected a list of values, which keeps its order, found {axis!r}")
+    if hasattr(axis, "dtype") and np.ndim(axis) > 1:
+        raise TransformationError(
+            f"{who}: {name}: expected a list, an array of one axis or a single value, found {in_words(axis)}"
+        )
     values = (axis.tolist() if hasattr(axis, "tolist") else list(axis)) if _is_axis(axis) else [axis]
     if not values:
         raise TransformationError(f"{who}: {name}: expected at least one value, found none")
@@ -319,6 +341,12 @@ def _takes(factory: Any, name: str) -> bool:
         return False
 
 
+def _takes_one_number(factory: Any, name: str) -> bool:
+    """Whether a parameter of that name is one number, as far as is known: a function of the user does not say."""
+    call = getattr(factory, "call", None)
+    return call is not None and name in call.parameters and call.parameters[name].kind == "number"
+
+
 def _made(factory: Any, point: Point) -> Any:
     if factory is None:
         return None
@@ -326,4 +354,22 @@ def _made(factory: Any, point: Point) -> Any:
         return factory.replace(point)
     if not callable(factory):
         raise TransformationError(f"sweep: expected a factory or a transformation, found {factory!r}")
+    _check_arguments(factory, point)
     return within("sweep", GradientTransformation._link)(factory(**point))
+
+
+def _check_arguments(factory: Any, point: Point) -> None:
+    """Raise where a function of the user does not take the names of a point; a factory of ours says so itself."""
+    try:
+        signature = None if hasattr(factory, "call") else inspect.signature(factory)
+    except (TypeError, ValueError):  # its signature is unknown
+        return
+    if signature is None:
+        return
+    try:
+        signature.bind(**point)
+    except TypeError as error:
+        known, name = list(signature.parameters), getattr(factory, "__name__", "the factory")
+        wrong = next((word for word in point if word not in known), None)
+        what = str(error) if wrong is None else f"it takes no {wrong!r}{suggest(wrong, known)}"
+        raise TransformationError(f"sweep: {name}: {what}; it is {name}({', '.join(known)})") from None

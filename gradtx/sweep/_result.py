@@ -11,7 +11,7 @@ from gradtx._rules.transformation import GradientTransformation
 from gradtx._training.model import member
 from gradtx._value.drawn import line, table, titled
 from gradtx.sweep._choice.direction import ranking
-from gradtx.sweep._population import Point, Population
+from gradtx.sweep._population import Point, Population, number_of_lane
 from gradtx.sweep._studies.comparison import Comparison, compare
 from gradtx.sweep._studies.notes import notes
 from gradtx.sweep._studies.ranking import over_seeds, ranked_points
@@ -171,7 +171,7 @@ class Sweep:
 
     def lane(self, n: int) -> Lane:
         """One lane, by its number."""
-        n = range(len(self.points))[n]
+        n = number_of_lane(n, len(self.points))
         lane = Lane(n)
         lane.point, lane.tx = self.points[n], self.transformation(n)
         lane.params, lane.model_state, lane.aux = (member(x, n) for x in (self.params, self.model_state, self.aux))

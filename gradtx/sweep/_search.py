@@ -33,7 +33,7 @@ from gradtx.sweep._disk.study import (
 )
 from gradtx.sweep._disk.trials import as_sweep
 from gradtx.sweep._distributions import Distribution
-from gradtx.sweep._engine.seeds import whole_seed
+from gradtx.sweep._engine.seeds import listed_seeds, whole_seed
 from gradtx.sweep._files import write_best
 from gradtx.sweep._origin import origin_of
 from gradtx.sweep._population import Population, points
@@ -149,7 +149,7 @@ def search(
         raise TransformationError("search: data: an iterator serves one batch of trials: give what can be read again")
     every = {**space, **(numbers or {})}
     _check_space(space, numbers or {})
-    seeds = None if seeds is None else list(seeds)
+    seeds = None if seeds is None else listed_seeds("search", seeds)
     make = within("search", points)
 
     def population(rows: Sequence[Point]) -> Population:

@@ -24,6 +24,13 @@ def whole_seed(name: str, seed: Any) -> int:
     return found
 
 
+def listed_seeds(who: str, seeds: Any) -> list[Any]:
+    """Several seeds as a list; or a `TransformationError` where they are something else, such as their number."""
+    if isinstance(seeds, str | bytes) or not hasattr(seeds, "__iter__") or getattr(seeds, "ndim", 1) != 1:
+        raise TransformationError(f"{who}: seeds: expected whole numbers, such as range(3), found {seeds!r}")
+    return list(seeds)
+
+
 def as_numpy_has_it(name: str, seed: Any) -> int:
     """A seed for NumPy's generators, which take no negative ones: to those it adds 2**64.
 

@@ -93,6 +93,8 @@ def horizons(
     >>> found.branches, found.steps_spent, found.steps_alone  # a cool-down of 2 steps begins at the peak: one differs
     ([19, 37, 73, 160], 171, 300)
     """
+    if not callable(make):
+        raise TransformationError(f"horizons: make: expected a function of the length of a run, found {make!r}")
     asked = sorted({whole_number("horizons: lengths", n) for n in lengths})
     if len(asked) < 2:
         raise TransformationError(f"horizons: lengths: expected two or more, found {list(lengths)}")

@@ -48,6 +48,12 @@ class Importance:
                 rows.append(row | total)
         return rows
 
+    def plot(self) -> Any:
+        """The shares as bars, the largest above, with their intervals; a matplotlib figure."""
+        from gradtx._report import studies
+
+        return studies.importances(self)
+
     def __str__(self) -> str:
         """The table as text."""
         lines = [f"{'share':>7}  {'90 % interval':>15}  {'total':>7}"]
