@@ -1,39 +1,54 @@
-"""A transformer of one layer on the letters of Python's own sources, each at its best of 6 rates."""
+"""Rules of matrices on one linear layer whose inputs are correlated, each at its best of 16 rates."""
 
-import argparse
 import functools
-import inspect
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 import gradtx
-from docs.make.contest import lines, tuned
-from examples.char_model import corpus, loss, rate, transformer
+from docs.make.contest import Problem, lines, tuned
 
-STEPS = 60
+STEPS, WIDE = 120, 24
 
 
-def others(learning_rate):
-    """The rate of what is no matrix."""
-    return 0.2 * rate(learning_rate, STEPS)
+def falling(rate):
+    """A line to zero."""
+    return gradtx.linear_schedule(rate, 0.0, STEPS)
 
 
 CONTESTANTS = {
-    "AdamW": lambda learning_rate: gradtx.adamw(rate(learning_rate, STEPS), b2=0.99),
-    "Muon": lambda learning_rate: gradtx.muon(rate(learning_rate, STEPS), adam_learning_rate=others(learning_rate)),
-    "SOAP": lambda learning_rate: gradtx.soap(rate(learning_rate, STEPS)),
-    "Lion": lambda learning_rate: gradtx.lion(rate(learning_rate, STEPS)),
-    "momentum": lambda learning_rate: gradtx.sgd(rate(learning_rate, STEPS), 0.9),
+    "momentum": lambda learning_rate: gradtx.sgd(falling(learning_rate), 0.9),
+    "Adam": lambda learning_rate: gradtx.adam(falling(learning_rate)),
+    "Muon": lambda learning_rate: gradtx.muon(falling(learning_rate)),
+    "SOAP": lambda learning_rate: gradtx.soap(falling(learning_rate), weight_decay=0.0),
+    "Shampoo": lambda learning_rate: gradtx.shampoo(falling(learning_rate), b2=0.99),
 }
 
 
+def rows(count=2000):
+    """Inputs that are long in some directions and short in others, which are not those of the axes."""
+    basis, weights = (jax.random.normal(key, (WIDE, WIDE)) for key in jax.random.split(jax.random.key(1)))
+    turn, _ = jnp.linalg.qr(basis)
+    x = jax.random.normal(jax.random.key(2), (count, WIDE)) * jnp.geomspace(1.0, 0.03, WIDE)[None] @ turn
+    return {"x": x, "y": x @ weights}
+
+
+def loss(params, batch):
+    """Squares."""
+    return jnp.mean((batch["x"] @ params["kernel"] - batch["y"]) ** 2)
+
+
+@functools.cache
+def curves():
+    """Of two seeds each."""
+    data = rows()
+    train, held_out = ({name: x[part] for name, x in data.items()} for part in (slice(1500), slice(1500, None)))
+    problem = Problem(loss, lambda _: {"kernel": jnp.zeros((WIDE, WIDE))}, train, 64, held_out)
+    return tuned(problem, CONTESTANTS, rates=np.geomspace(1e-3, 300.0, 16), steps=STEPS, every=5, seeds=2)
+
+
 def draw() -> Figure:
-    """The held-out loss over the steps."""
-    train, held_out = corpus([argparse, inspect], 20_000)
-    curves = tuned(
-        loss, functools.partial(transformer, layers=1), train, CONTESTANTS, held_out=held_out[:40],
-        rates=np.geomspace(1e-3, 1.0, 6), steps=STEPS, batch_size=8, every=10,
-    )  # fmt: skip
-    return lines(curves, beside="held-out loss, nats a letter")
+    """The loss on rows that were not trained on."""
+    return lines(curves(), beside="held-out loss", yscale="log")

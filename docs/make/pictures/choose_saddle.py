@@ -1,11 +1,13 @@
-"""Away from a saddle: the loss of x² − y² + y⁴/4 from a start almost on the ridge, each at its best of 24 rates."""
+"""Away from a saddle: x² − y² + y⁴/4 from a start almost on the ridge, each at the fastest of 32 rates."""
+
+import functools
 
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 import gradtx
-from docs.make.contest import lines, tuned
+from docs.make.contest import Problem, lines, tuned
 
 CONTESTANTS = {
     "gradient descent": gradtx.sgd,
@@ -21,8 +23,13 @@ def loss(p, _):
     return p[0] ** 2 - p[1] ** 2 + p[1] ** 4 / 4
 
 
+@functools.cache
+def curves():
+    """Of 60 steps; the best is the lowest on average over them."""
+    problem = Problem(loss, lambda _: jnp.array([-1.5, 1e-6]))
+    return tuned(problem, CONTESTANTS, rates=np.geomspace(1e-3, 10.0, 32), steps=60, by="mean")
+
+
 def draw() -> Figure:
-    """How far above the minimum, over 60 steps."""
-    rates, start = np.geomspace(1e-3, 0.4, 24), jnp.array([-1.5, 1e-6])
-    curves = tuned(loss, start, jnp.zeros(1), CONTESTANTS, rates=rates, steps=60)
-    return lines(curves, beside="loss", xlim=(1, 60))
+    """The loss over the steps."""
+    return lines(curves(), beside="loss", xlim=(1, 60))
