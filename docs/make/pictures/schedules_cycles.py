@@ -17,5 +17,5 @@ SCHEDULES = {
 def draw() -> Figure:
     """As ``python -m gradtx schedule`` draws them."""
     figure = plot.schedules(SCHEDULES, 100)
-    figure.set_size_inches(6, 4.0)
+    figure.set_size_inches(6, 3.5)
     return figure

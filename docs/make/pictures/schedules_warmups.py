@@ -17,5 +17,5 @@ SCHEDULES = {
 def draw() -> Figure:
     """As ``python -m gradtx schedule`` draws them."""
     figure = plot.schedules(SCHEDULES, 200)
-    figure.set_size_inches(6, 4.2)
+    figure.set_size_inches(6, 3.7)
     return figure

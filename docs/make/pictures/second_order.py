@@ -34,6 +34,6 @@ def draw() -> Figure:
             )
             losses = np.append(np.asarray(run.loss), float(run.final_loss))
             ax.plot(np.arange(1, len(losses) + 1), np.maximum(losses, 1e-9), label=name, ls=dash, lw=1.6)
-        ax.set(xscale="log", yscale="log", xlabel="step", ylabel="loss", ylim=(1e-9, 1e2))
+        ax.set(xscale="log", yscale="log", xlabel="step", ylabel="loss", ylim=(1e-9, 1e4))
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
