@@ -20,6 +20,7 @@ from gradtx._report.canvas import NEAT, pyplot
 from gradtx._report.races import DASHES
 
 Tree = Any
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Problem:
     def drawn(self, steps: int, every: int, seeds: int) -> Any:
         """For each seed the first parameters, and the rows of every step, in turns of so many steps."""
         begin, draw = jax.random.split(jax.random.key(0))
-        params = jax.jit(jax.vmap(self.start))(jax.random.split(begin, seeds))
+        params = jax.jit(jax.vmap(self.start), compiler_options=QUICKLY)(jax.random.split(begin, seeds))
         if self.batch_size is None:
             return params, jnp.zeros((seeds, steps // every, every))
         shape, count = (seeds, steps // every, every, self.batch_size), len(jax.tree.leaves(self.rows)[0])
@@ -75,6 +76,15 @@ class Problem:
         return jax.lax.scan(turn, (params, tx.init(params)), chosen)[1]
 
 
+def in_one_program(problem: Problem, *, quickly: bool = True) -> Callable[[Any, Tree, jax.Array], jax.Array]:
+    """The run of many transformations with each of several seeds.
+
+    It runs but once, so it is compiled ``quickly``, unless it runs for so long that this does not pay.
+    """
+    each_seed = jax.vmap(problem.run, (None, 0, 0))
+    return jax.jit(jax.vmap(each_seed, (0, None, None)), compiler_options=QUICKLY if quickly else None)
+
+
 def tuned(
     problem: Problem,
     contestants: Mapping[str, Callable[..., Any]],
@@ -85,14 +95,12 @@ def tuned(
     seeds: int = 1,
     by: Literal["end", "mean"] = "end",
     without_rate: Iterable[str] = (),
+    quickly: bool = True,
 ) -> dict[str, Curve]:
     """The curve of each contestant, a function ``(learning_rate) -> transformation``; some have no rate to choose."""
     rates, drawn, found = [float(rate) for rate in rates], problem.drawn(steps, every, seeds), {}
 
-    @jax.jit
-    def train(txs: Any, params: Tree, chosen: jax.Array) -> jax.Array:
-        return jax.vmap(jax.vmap(problem.run, (None, 0, 0)), (0, None, None))(txs, params, chosen)
-
+    train = in_one_program(problem, quickly=quickly)
     for name, make in contestants.items():
         own = [1.0] if name in without_rate else rates
         values = np.asarray(train(gradtx.sweep.grid(make, learning_rate=own).tx, *drawn))  # rates × seeds × records

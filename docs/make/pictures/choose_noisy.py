@@ -22,7 +22,9 @@ CONTESTANTS = {
     "momentum": lambda learning_rate: gradtx.sgd(learning_rate, 0.9),
     "momentum, cosine": lambda learning_rate: gradtx.sgd(falling(learning_rate), 0.9),
     "Adam, cosine": lambda learning_rate: gradtx.adam(falling(learning_rate)),
-    "Muon, cosine": lambda learning_rate: gradtx.muon(falling(learning_rate), adam_learning_rate=0.1 * falling(learning_rate)),
+    "Muon, cosine": lambda learning_rate: gradtx.muon(
+        falling(learning_rate), adam_learning_rate=0.1 * falling(learning_rate)
+    ),
     "Schedule-Free Adam": lambda learning_rate: gradtx.schedule_free_adamw(learning_rate),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import gradtx
-from docs.make.contest import Problem
+from docs.make.contest import Problem, in_one_program
 from gradtx._cli.problems import cross_entropy, digits
 from gradtx._report.canvas import NEAT, pyplot
 from gradtx._report.races import DASHES
@@ -31,7 +31,7 @@ def losses():
     rows = jax.tree.map(jnp.asarray, digit.data)
     problem = Problem(cross_entropy, digit.init, rows, 32)
     drawn = problem.drawn(STEPS, STEPS, 2)
-    train = jax.jit(jax.vmap(jax.vmap(problem.run, (None, 0, 0)), (0, None, None)))
+    train = in_one_program(problem)
     populations = {name: gradtx.sweep.grid(make, factor=FACTORS.tolist()) for name, make in USUAL.items()}
     return {name: np.asarray(train(lanes.tx, *drawn))[:, :, -1].mean(1) for name, lanes in populations.items()}
 
