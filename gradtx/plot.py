@@ -243,16 +243,20 @@ def animate_race(surface: Any, paths: Any, losses: Any, file: str | Path, *, tit
     plt.close(figure)
 
 
+SHORT = 30  # letters of a name that leaves room for another beside it
+
+
 def schedules(curves_of: dict[str, Any], steps: int) -> Any:
     """Schedules as curves: ``{"name": schedule}`` over the steps of a run; a figure."""
     plt = pyplot()
     with plt.rc_context(NEAT):
-        figure, ax = plt.subplots(figsize=(7, 4.2 + 0.2 * len(curves_of)), layout="constrained")
+        columns = 2 if max(map(len, curves_of), default=0) <= SHORT else 1
+        figure, ax = plt.subplots(figsize=(7, 4.2 + 0.2 * len(curves_of) / columns), layout="constrained")
         at = np.arange(steps + 1)
         for n, (name, schedule) in enumerate(curves_of.items()):
             ax.plot(at, [float(schedule(step)) for step in at], label=name, **line_style(n))
         ax.set(xlabel="step", ylabel="value", xlim=(0, steps))
-        figure.legend(frameon=False, loc="outside lower center", ncols=1)
+        figure.legend(frameon=False, loc="outside lower center", ncols=columns)
     return figure
 
 

@@ -62,7 +62,7 @@ def _ground(ax: Any, surface: Any) -> np.ndarray:
         room = 0.06 * float(np.ptp(heights))
         ax.set(xlim=(low, high), ylim=(heights.min() - room, heights.max() + room), xlabel="θ", ylabel="L(θ)")
     for minimum in surface.minima:
-        ax.plot(*minimum, marker="*", ms=15, color="black", ls="none", zorder=6)
+        ax.plot(*minimum, marker="*", ms=15, color=ax.xaxis.label.get_color(), ls="none", zorder=6)
     return heights
 
 
