@@ -63,7 +63,7 @@ def test_of_what_is_rare_adagrad_learns_first():
 
 def test_rules_of_matrices_see_a_ravine_across_the_axes():
     end = ends(race("matrices"))
-    assert 10 * max(end["Muon"], end["Shampoo"], end["SOAP"]) < end["Adam"] < end["SOAP, 0.95"]
+    assert 10 * max(end["Muon"], end["Shampoo"], end["SOAP"]) < end["Adam"] < end["SOAP, decays 0.95"]
 
 
 def test_what_needs_no_rate():

@@ -76,13 +76,10 @@ class Problem:
         return jax.lax.scan(turn, (params, tx.init(params)), chosen)[1]
 
 
-def in_one_program(problem: Problem, *, quickly: bool = True) -> Callable[[Any, Tree, jax.Array], jax.Array]:
-    """The run of many transformations with each of several seeds.
-
-    It runs but once, so it is compiled ``quickly``, unless it runs for so long that this does not pay.
-    """
+def in_one_program(problem: Problem) -> Callable[[Any, Tree, jax.Array], jax.Array]:
+    """The run of many transformations with each of several seeds; compiled quickly, since it runs but once."""
     each_seed = jax.vmap(problem.run, (None, 0, 0))
-    return jax.jit(jax.vmap(each_seed, (0, None, None)), compiler_options=QUICKLY if quickly else None)
+    return jax.jit(jax.vmap(each_seed, (0, None, None)), compiler_options=QUICKLY)
 
 
 def tuned(
@@ -95,12 +92,11 @@ def tuned(
     seeds: int = 1,
     by: Literal["end", "mean"] = "end",
     without_rate: Iterable[str] = (),
-    quickly: bool = True,
 ) -> dict[str, Curve]:
     """The curve of each contestant, a function ``(learning_rate) -> transformation``; some have no rate to choose."""
     rates, drawn, found = [float(rate) for rate in rates], problem.drawn(steps, every, seeds), {}
 
-    train = in_one_program(problem, quickly=quickly)
+    train = in_one_program(problem)
     for name, make in contestants.items():
         own = [1.0] if name in without_rate else rates
         values = np.asarray(train(gradtx.sweep.grid(make, learning_rate=own).tx, *drawn))  # rates × seeds × records

@@ -23,7 +23,7 @@ CONTESTANTS = {  # decays of 0.9 and 0.99, but for one
     "Muon": lambda learning_rate: gradtx.muon(falling(learning_rate), beta=0.9),
     "Shampoo": lambda learning_rate: gradtx.shampoo(falling(learning_rate), 0.9, 0.99),
     "SOAP": lambda learning_rate: gradtx.soap(falling(learning_rate), 0.9, 0.99, weight_decay=0.0),
-    "SOAP, 0.95": lambda learning_rate: gradtx.soap(falling(learning_rate), 0.95, 0.95, weight_decay=0.0),
+    "SOAP, decays 0.95": lambda learning_rate: gradtx.soap(falling(learning_rate), 0.95, 0.95, weight_decay=0.0),
 }
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 import gradtx
 from docs.make.contest import Problem, lines, tuned
-from gradtx._cli.problems import cross_entropy, digits, split
+from gradtx._cli.problems import cross_entropy, digits, layers_of, split
 
 STEPS = 300
 
@@ -32,9 +32,10 @@ CONTESTANTS = {
 @functools.cache
 def curves():
     """Of three seeds each."""
-    digit = digits(hidden=(32,))
-    x, x_held, y, y_held = jax.tree.map(jax.numpy.asarray, split(digit.data["x"], digit.data["y"], 0))
-    problem = Problem(cross_entropy, digit.init, {"x": x, "y": y}, 16, {"x": x_held, "y": y_held})
+    data = digits().data
+    x, x_held, y, y_held = jax.tree.map(jax.numpy.asarray, split(data["x"], data["y"], 0))
+    start = functools.partial(layers_of, (64, 32, 10))
+    problem = Problem(cross_entropy, start, {"x": x, "y": y}, 16, {"x": x_held, "y": y_held})
     return tuned(problem, CONTESTANTS, rates=np.geomspace(1e-3, 1.0, 9), steps=STEPS, every=20, seeds=3)
 
 

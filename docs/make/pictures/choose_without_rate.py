@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import gradtx
 from docs.make.contest import Problem, in_one_program
-from gradtx._cli.problems import cross_entropy, digits
+from gradtx._cli.problems import cross_entropy, digits, layers_of
 from gradtx._report.canvas import NEAT, pyplot
 from gradtx._report.races import DASHES
 
@@ -27,9 +27,8 @@ USUAL = {  # what multiplies the factor
 @functools.cache
 def losses():
     """The training loss at the end, the mean of two seeds, for each factor."""
-    digit = digits(hidden=(32,))
-    rows = jax.tree.map(jnp.asarray, digit.data)
-    problem = Problem(cross_entropy, digit.init, rows, 32)
+    rows = jax.tree.map(jnp.asarray, digits().data)
+    problem = Problem(cross_entropy, functools.partial(layers_of, (64, 32, 10)), rows, 32)
     drawn = problem.drawn(STEPS, STEPS, 2)
     train = in_one_program(problem)
     populations = {name: gradtx.sweep.grid(make, factor=FACTORS.tolist()) for name, make in USUAL.items()}
