@@ -9,28 +9,10 @@ OVER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᴴᵀᵗⁱⁿᵖʳᶻ�
 MARKS = {"\u0302": "^", "\u0304": "¯", "\u0303": "~", "\u0307": "˙"}
 GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΦΨΩℓ"
 OPENING, CLOSING = "([{⟨⌊⌈", ")]}⟩⌋⌉"
-WORDS = (
-    "as",
-    "at",
-    "by",
-    "if",
-    "in",
-    "is",
-    "it",
-    "no",
-    "of",
-    "on",
-    "or",
-    "so",
-    "to",
-    "up",
-    "we",
-    "CE",
-    "NS",
-    "Re",
-    "Im",
-    "tx",
-)
+WORDS = frozenset(
+    ("an", "as", "at", "by", "if", "in", "is", "it", "no", "of", "on", "or", "so", "to", "up", "we")
+    + ("CE", "NS", "Re", "Im", "tx")
+)  # of two letters, and no products
 PATTERN = re.compile(
     r"""(?P<space>\s+)
       | (?P<code>``[^`]+``|`[^`]+`|"[^"]*")
