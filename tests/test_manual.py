@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 import gradtx
-from docs.make import docstrings, drawing, names, reference
+from docs.make import docstrings, drawing, links, names, reference
 from docs.make.blocks import blocks_of, printed_by, promised_by
 from docs.make.formulas import Unreadable, formula
 
@@ -60,6 +60,34 @@ def test_is_drawn(name):
 def test_every_picture_that_a_page_names_has_its_module():
     named = {picture for name in NAMES for picture in drawing.named_in(read(name))}
     assert named == set(drawing.names())
+
+
+def test_a_picture_is_there_in_two_shades():
+    shown = drawing.two_shades("![a chain](../pictures/chain.svg)")
+    assert shown == (
+        "![a chain](../pictures/chain-light.svg#only-light)![a chain](../pictures/chain-dark.svg#only-dark)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        ('<a href="other.html#there">', ""),
+        ('<a href="#own" id="own">', ""),
+        ('<a href="https://example.org/x">', ""),
+        ('<a href="gone.html">', "no such file"),
+        ('<a href="other.html#gone">', "no anchor 'gone'"),
+        ('<a href="https://nowhere">', "is no address"),
+        ('<img src="gone.svg">', "no such file"),
+        ('<script src="https://example.org/x.js"></script>', "from elsewhere"),
+    ],
+)
+def test_a_dead_link_is_found(link, reason, tmp_path):
+    (tmp_path / "index.html").write_text(link, encoding="utf-8")
+    (tmp_path / "other.html").write_text('<h2 id="there">', encoding="utf-8")
+    wrong, _, _ = links.dead(tmp_path)
+    assert len(wrong) == bool(reason)
+    assert not reason or reason in wrong[0]
 
 
 # The reference --------------------------------------------------------------------------------------------------------

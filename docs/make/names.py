@@ -11,7 +11,11 @@ ROOMS = {  # of the names at the door: the rooms that a page is of, its title, a
     "wrappers": (("_wrappers",), "Chains, groups and wrappers", "What takes other transformations, in any order."),
     "schedules": (("_schedules",), "Schedules", "Numbers that change with the step, and what one can do with them."),
     "roles": (("_roles",), "Roles", "What a parameter is, read from its name, its shape and its layer."),
-    "rules": (("_rules", "_value"), "Write your own", "What rules and wrappers are written with."),
+    "rules": (
+        ("_rules", "_value"),
+        "Rules and marks",
+        "What rules, wrappers and factories of your own are written with.",
+    ),
     "training": (("_training",), "Training", "The loops that are included."),
     "functions": (("_numeric", "_tree"), "Functions", "Arithmetic and linear algebra for rules and losses."),
 }
@@ -93,7 +97,7 @@ def _of_namespace(name: str) -> Page:
 
 
 def _title(home: str) -> str:
-    return _first(importlib.import_module(home)).rstrip(".")
+    return _first(importlib.import_module(home)).partition(". ")[0].rstrip(".")
 
 
 def _first(module: object) -> str:

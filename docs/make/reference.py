@@ -72,7 +72,7 @@ def index() -> str:
     rows.append("| [gradtx.optax](optax.md) | | Optax's whole surface, with gradtx inside. |")
     letters = "".join(f"[`{name.removeprefix('gradtx.')}`][{name}]\n" for name in sorted(names.public(), key=str.lower))
     return (
-        "# Reference\n\nEvery public name, with its formula, an example that runs, and where it is seen. "
+        "# Reference\n\nEvery public name: its signature, its formula, an example that runs, and where it is used. "
         f"{len(names.public())} names on {len(rows) - 2} pages; the search finds each.\n\n"
         + "\n".join(rows)
         + f'\n\n## From a to z\n\n<p class="letters" markdown="span">{letters}</p>\n'

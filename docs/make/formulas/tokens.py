@@ -9,28 +9,9 @@ OVER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᴴᵀᵗⁱⁿᵖʳᶻ�
 MARKS = {"\u0302": "^", "\u0304": "¯", "\u0303": "~", "\u0307": "˙"}
 GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΦΨΩℓ"
 OPENING, CLOSING = "([{⟨⌊⌈", ")]}⟩⌋⌉"
-WORDS = (
-    "as",
-    "at",
-    "by",
-    "if",
-    "in",
-    "is",
-    "it",
-    "no",
-    "of",
-    "on",
-    "or",
-    "so",
-    "to",
-    "up",
-    "we",
-    "CE",
-    "NS",
-    "Re",
-    "Im",
-    "tx",
-)
+WORDS = {  # of two letters, and no products
+    "CE", "NS", "Re", "Im", "an", "as", "at", "by", "if", "in", "is", "it", "no", "of", "on", "or", "so", "to", "tx", "up",
+}  # fmt: skip
 PATTERN = re.compile(
     r"""(?P<space>\s+)
       | (?P<code>``[^`]+``|`[^`]+`|"[^"]*")

@@ -54,7 +54,7 @@ def _clause(text: str) -> str:
     if cases is None:
         return MATH.format(row(read(text)))
     rows = (cases["one"], "where " + cases["when"]), (cases["other"], "elsewhere")
-    cell = '<mtd style="text-align:left">{}</mtd>'
+    cell = '<mtd style="text-align:left"><mstyle displaystyle="true">{}</mstyle></mtd>'
     body = "".join(f"<mtr>{''.join(cell.format(row(read(text))) for text in parts)}</mtr>" for parts in rows)
     brace = f'<mrow><mo stretchy="true">{{</mo><mtable>{body}</mtable></mrow>'
     return MATH.format(row(read(cases["left"])) + brace + (row(read(ends)) if ends else ""))
@@ -67,11 +67,10 @@ def row(found: Row) -> str:
         if before is not None and item.space and not (_is_operator(item) or _is_operator(before)):
             words = _is_word(item) or _is_word(before)
             parts.append(f'<mspace width="{0.3 if words else 0.18}em"/>')
-        elif (_is_word(before) and _is_operator(item) and item.text not in ",;:=") or (
-            _is_word(item) and _is_operator(before) and before.text not in "=+−·→←"
-        ):
+        elif _is_word(item) and _is_operator(before) and before.text in ",;:":
             parts.append('<mspace width="0.3em"/>')
-        parts.append(node(item))
+        sign = _is_operator(item) and item.text in "−+±" and (before is None or _is_operator(before, "..."))
+        parts.append(f'<mo form="prefix">{item.text}</mo>' if sign else node(item))
         before = item
     return f"<mrow>{''.join(parts)}</mrow>" if len(parts) != 1 else parts[0]
 
@@ -138,13 +137,20 @@ def leaf(item: Leaf) -> str:
         case "code":
             return f"<mtext>{text.strip('`')}</mtext>"
         case "name":
-            return f"<mtext>{text}</mtext>"
+            return f"<mi>{text}</mi>"  # not mtext: what stands beside it would count as a prefix, and be set tight
         case "script":
             return _script(item.text)
         case _:
-            text = {"-": "−", "...": "…"}.get(text, text)
-            tight = ' lspace="0em" rspace="0.2em"' if text in ",;" else ""
-            return f"<mo{tight}>{text}</mo>"
+            return _operator(text)
+
+
+def _operator(text: str) -> str:
+    match text:
+        case "...":
+            return "<mi>…</mi>"
+        case "," | ";" | ":":
+            return f'<mo lspace="0em" rspace="0.25em">{text}</mo>'
+    return f"<mo>{ {'-': '−', '~': '∼'}.get(text, text) }</mo>"
 
 
 def _script(text: str) -> str:
@@ -164,8 +170,8 @@ def _script(text: str) -> str:
     return "<mrow>" + "".join(out) + "</mrow>"
 
 
-def _is_operator(item: object) -> bool:
-    return isinstance(item, Leaf) and item.kind == "operator"
+def _is_operator(item: object, but: str = "") -> bool:
+    return isinstance(item, Leaf) and item.kind == "operator" and item.text != but
 
 
 def _is_word(item: object) -> bool:
