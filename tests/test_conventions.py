@@ -21,9 +21,9 @@ GIVEN = {
     "gradtx": gradtx,
     "jnp": jnp,
     "TORCH": gradtx.MuonDimensionNumbers(1, 0),
-    "HAT": lambda step: 1e-7 / jnp.sqrt(1 - 0.999 ** (step + 1.0)),
+    "HAT": lambda step: 1e-7 / jnp.sqrt(1 - 0.999 ** (step.astype(float) + 1)),
 }
-LOOSE = {"Muon(lr=0.02)": 2e-2}  # of the way: PyTorch makes matrices orthogonal in bfloat16
+LOOSE = {"Muon(lr=0.02)": 5e-2}  # of the way from the start: PyTorch makes matrices orthogonal in bfloat16
 BOTH = pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
 
 
@@ -108,6 +108,7 @@ def test_our_defaults_are_as_a_page_says(name, row):
         assert default == (REQUIRED if ours is inspect.Parameter.empty else repr(ours)), argument
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras, in NumPy
 @BOTH
 def test_what_is_recorded_is_what_is_installed(peer):
     """Where it is installed. A line of a page that is not recorded is an error in any case."""
