@@ -1,7 +1,7 @@
 """The manual's tables of other libraries: signatures and defaults as installed, and lines that compute the same.
 
-PyTorch and Keras come with ``pip install '.[peers]'``. What they say was recorded (tests/oracles/*_signatures.json); with
-them the recording is compared with them, too. So a table is never left unchecked, and a change of theirs is seen.
+PyTorch and Keras come with ``pip install '.[peers]'``. What they say was recorded (tests/oracles/*_signatures.json);
+where they are installed the recording is compared with them. So a table is never left unchecked, and a change is seen.
 """
 
 import inspect
@@ -164,8 +164,9 @@ def test_a_line_that_computes_something_else_fails(peer, call, ours, wide):
 @pytest.mark.parametrize(("peer", "call", "ours"), rows("gradtx, of the step"))
 def test_a_schedule_has_the_same_values(peer, call, ours, wide):
     schedule, expected = eval(ours, dict(GIVEN)), RECORDED[peer.name]["rates"][call]
-    found = [scales(schedule)] if call.startswith("ReduceLROnPlateau") else [schedule(jnp.array(n)) for n in range(RATES)]
-    np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-12, atol=1e-15)
+    waits = call.startswith("ReduceLROnPlateau")
+    found = scales(schedule) if waits else [float(schedule(jnp.array(n))) for n in range(RATES)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
 def scales(link):

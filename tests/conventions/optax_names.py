@@ -1,6 +1,6 @@
 """How the names and signatures of gradtx differ from those of the installed Optax.
 
-    python -m tests.conventions.optax_names      # prints the tables of docs/pages/coming/optax.md
+python -m tests.conventions.optax_names      # prints the tables of docs/pages/coming/optax.md
 """
 
 import inspect
@@ -132,8 +132,8 @@ def by_keyword() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, (theirs, ours) in signatures().items():
         for argument, parameter in theirs.items():
-            here = ours.get(argument)
-            if parameter.kind == parameter.POSITIONAL_OR_KEYWORD and here is not None and here.kind == here.KEYWORD_ONLY:
+            kinds = parameter.kind, getattr(ours.get(argument), "kind", None)
+            if kinds == (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 found.setdefault(argument, set()).add(name)
     return found
 

@@ -1,6 +1,6 @@
 """PyTorch and Keras, as they are installed and as they were when they were last recorded.
 
-    python -m tests.conventions.peers      # records both again; needs pip install '.[test,peers]'
+python -m tests.conventions.peers      # records both again; needs pip install '.[test,peers]'
 """
 
 import importlib.util
@@ -75,8 +75,8 @@ class Peer(NamedTuple):
 
 def signature(found: Any) -> dict[str, str]:
     """The arguments of a call and their defaults, as they print."""
-    parameters = inspect.signature(found).parameters.values()
-    return {p.name: REQUIRED if p.default is p.empty else repr(p.default) for p in parameters if p.kind != p.VAR_KEYWORD}
+    named = [p for p in inspect.signature(found).parameters.values() if p.kind != p.VAR_KEYWORD]
+    return {p.name: REQUIRED if p.default is p.empty else repr(p.default) for p in named}
 
 
 def classes(place: Any, base: type, *but: str) -> dict[str, Any]:
