@@ -20,7 +20,10 @@ PAGES = Path(__file__).parent.parent / "docs" / "pages"
 HOUSE = Path(gradtx.__file__).parent
 CHECKED = ("docstrings", "seen", "formulas.tokens", "formulas.write")  # of what makes the site: with examples
 NAMES = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md"))
-TAKES_LONG = set()  # pages whose blocks need more than ten seconds
+TAKES_LONG = {  # pages whose blocks, and pictures whose training, need five seconds and more
+    "sweeps/laptop.md", "sweeps/own-models.md", "sweeps/studies.md", "sweeps/tuning.md",
+    "choose_deterministic", "choose_matrices", "choose_noisy", "choose_sparse", "choose_without_rate", "coordinate_check",
+}  # fmt: skip
 
 
 def read(name):
@@ -52,7 +55,7 @@ def test_no_block_is_without_effect_in(name):
         assert has_an_effect(block), block
 
 
-@pytest.mark.parametrize("name", drawing.names())
+@pytest.mark.parametrize("name", marked(drawing.names()))
 def test_is_drawn(name):
     assert drawing.draw(name, "dark").count(b"<path") > 3
 
