@@ -10,7 +10,8 @@ MARKS = {"\u0302": "^", "\u0304": "¯", "\u0303": "~", "\u0307": "˙"}
 GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΦΨΩℓ"
 OPENING, CLOSING = "([{⟨⌊⌈", ")]}⟩⌋⌉"
 WORDS = {  # of two letters, and no products
-    "CE", "NS", "Re", "Im", "an", "as", "at", "by", "if", "in", "is", "it", "no", "of", "on", "or", "so", "to", "tx", "up",
+    "CE", "NS", "Re", "Im", "an", "as", "at", "by", "if", "in", "is", "it", "no", "of", "on", "or", "so", "to",
+    "tx", "up",
 }  # fmt: skip
 PATTERN = re.compile(
     r"""(?P<space>\s+)
