@@ -10,7 +10,8 @@ import numpy as np
 import gradtx as gx
 from tests.fuzz.build import NAMESPACE, arrays, built
 from tests.fuzz.case import Case, gradients, leaves_of, parameters
-from tests.fuzz.machine import JITTER, Interpreter
+from tests.fuzz.machine import Interpreter
+from tests.fuzz.rounding import JITTER
 
 RUNS = 3
 
@@ -124,7 +125,17 @@ def check_numbers(case: Case, log: Any = None) -> int:
             for which, ours in (("deployed", gx.eval_params), ("ahead", gx.gradient_params)):
                 expected, bounds = follow.of(lambda machine, p=p, which=which: getattr(machine.root, which)(p))
                 compare(case, f"{ours.__name__} at step {n}", ours(tx, params, state), expected, bounds, p)
+            check_hyperparameters(case, gx.hyperparameters(tx, state), follow.all[0].numbers(), follow.eps)
     return len(case.steps)
+
+
+def check_hyperparameters(case: Case, found: dict[str, Any], expected: dict[str, float], eps: float) -> None:
+    """The numbers at a state are those of the next step, by the clock of whoever reads them."""
+    for name, x in expected.items():
+        if name not in found:
+            raise Disagreement("hyperparameters", f"no {name} among {sorted(found)}")
+        if not np.isclose(float(found[name]), x, rtol=64 * eps, atol=8 * eps):
+            raise Disagreement("hyperparameters", f"{name}: found {float(found[name])}, expected {x}")
 
 
 def check_kind(kind: Any, state: Any, n: int) -> None:

