@@ -123,7 +123,7 @@ def check_numbers(case: Case, log: Any = None) -> int:
             params = gx.apply_updates(params, updates)
             p = flat(case, params)
             for which, ours in (("deployed", gx.eval_params), ("ahead", gx.gradient_params)):
-                expected, bounds = follow.of(lambda machine, p=p, which=which: getattr(machine.root, which)(p))
+                expected, bounds = follow.of(lambda machine, p=p, which=which: getattr(machine.root, which)(p, machine.count))
                 compare(case, f"{ours.__name__} at step {n}", ours(tx, params, state), expected, bounds, p)
             check_hyperparameters(case, gx.hyperparameters(tx, state), follow.all[0].numbers(), follow.eps)
     return len(case.steps)

@@ -53,11 +53,11 @@ class Machine:
             if not isinstance(x, bool | str | tuple):
                 yield f"{prefix}.{key}", value(x, now)
 
-    def ahead(self, p: Tree) -> Tree:
+    def ahead(self, p: Tree, now: int) -> Tree:
         """The point of the next gradient."""
         return p
 
-    def deployed(self, p: Tree) -> Tree:
+    def deployed(self, p: Tree, now: int) -> Tree:
         """The point to deploy."""
         return p
 
@@ -71,12 +71,10 @@ class Link(Machine):
         self.average = call.name in links.AVERAGES
         self.mask = call.numbers.get("mask")
         self.kept: Any = {path: {"average": x} if self.average else {} for path, x in params.items()}
-        self.last = call.numbers
 
     def step(self, u, g, p, now):
         given = self.numbers(now)
         given.pop("mask", None)
-        self.last = given
         made = {}
         for path in u:
             if self.mask is not None and path not in self.mask:
@@ -86,16 +84,16 @@ class Link(Machine):
         self.kept = jittered(self.kept)
         return jittered(made)
 
-    def ahead(self, p):
+    def ahead(self, p, now):
         if self.call.name != "lookahead_trace":
             return p
-        mu = self.last["decay"]
+        mu = self.numbers(now)["decay"]
         return {path: x + mu * self.kept[path].get("v", 0.0) for path, x in p.items()}
 
-    def deployed(self, p):
+    def deployed(self, p, now):
         if not self.average:
             return p
-        share = self.last.get("share", 1.0)
+        share = self.numbers(now).get("share", 1.0)
         return {path: (1 - share) * x + share * self.kept[path]["average"] for path, x in p.items()}
 
 
@@ -144,11 +142,11 @@ class Chain(Machine):
             u, g = (new, new) if link.conditions and u is g else (new, g)
         return {path: u[path] if path in u else np.zeros_like(x) for path, x in given.items()}
 
-    def ahead(self, p):
-        return through(self.links, "ahead", p, self.frozen)
+    def ahead(self, p, now):
+        return through(self.links, "ahead", p, now, self.frozen)
 
-    def deployed(self, p):
-        return through(self.links, "deployed", p, self.frozen)
+    def deployed(self, p, now):
+        return through(self.links, "deployed", p, now, self.frozen)
 
     def named(self, prefix, now):
         if self.names is None:  # a recipe, or one link that has a name
@@ -169,11 +167,11 @@ def key_names(calls: Any) -> list[str]:
     return names
 
 
-def through(machines: Any, which: str, p: Tree, frozen: Any) -> Tree:
+def through(machines: Any, which: str, p: Tree, now: int, frozen: Any) -> Tree:
     """A point, from one machine to the next; what is frozen stays."""
     moved = {path: x for path, x in p.items() if path not in frozen}
     for link in machines:
-        moved = getattr(link, which)(moved)
+        moved = getattr(link, which)(moved, now)
     return {path: moved.get(path, x) for path, x in p.items()}
 
 

@@ -33,7 +33,6 @@ class Around(Machine):
         super().__init__(call, params)
         self.inner = machine(call.links[0][1], params)
         self.frozen, self.conditions, self.count = self.inner.frozen, self.inner.conditions, 0
-        self.last = call.numbers
         self.start(params)
 
     def start(self, params: Tree) -> None:
@@ -46,8 +45,7 @@ class Around(Machine):
         return u
 
     def step(self, u, g, p, now):
-        self.last = self.numbers(now)
-        made = jittered(self.around(u, p, now, **self.last))
+        made = jittered(self.around(u, p, now, **self.numbers(now)))
         for name in self.keeps:
             setattr(self, name, jittered(getattr(self, name)))
         return made
@@ -57,11 +55,11 @@ class Around(Machine):
     def around(self, u: Tree, p: Tree, now: int, **numbers: Any) -> Tree:
         return self.go(u, p, now)
 
-    def ahead(self, p):
-        return self.inner.ahead(p)
+    def ahead(self, p, now):
+        return self.inner.ahead(p, self.count if self.paced else now)
 
-    def deployed(self, p):
-        return self.inner.deployed(p)
+    def deployed(self, p, now):
+        return self.inner.deployed(p, self.count if self.paced else now)
 
     def named(self, prefix, now):
         yield from super().named(prefix, now)
@@ -145,7 +143,7 @@ class Lookahead(Around):
         self.slow = each(lambda slow, x, d: slow + slow_step_size * (x + d - slow), self.slow, p, u)
         return each(minus, self.slow, p)
 
-    def deployed(self, p):
+    def deployed(self, p, now):
         return self.slow
 
 
@@ -166,7 +164,7 @@ class ScheduleFree(Around):
         self.x = each(lambda x, z: (1 - c) * x + c * z, self.x, self.z)
         return each(lambda x, z, y: minus(b1 * x + (1 - b1) * z, y), self.x, self.z, p)
 
-    def deployed(self, p):
+    def deployed(self, p, now):
         return self.x
 
 
@@ -208,7 +206,7 @@ class MasterWeights(Around):
         self.master = each(np.add, self.master, self.go(u, self.master, now))
         return each(minus, self.master, p)
 
-    def deployed(self, p):
+    def deployed(self, p, now):
         return self.master
 
 
@@ -261,8 +259,8 @@ class EmaNesterov(Around):
     def point(self, p, lookahead):
         return each(lambda x, e: x + lookahead * e, p, self.e)
 
-    def ahead(self, p):
-        return self.point(self.inner.ahead(p), self.last.get("lookahead", 0.3))
+    def ahead(self, p, now):
+        return self.point(self.inner.ahead(p, now), self.numbers(now).get("lookahead", 0.3))
 
 
 class Restart(Around):
@@ -306,11 +304,11 @@ class Flatten(Around):
         vector = flat(u)
         return unflat(self.inner.step(vector, vector if u is g else flat(g), flat(p), now), u)
 
-    def ahead(self, p):
-        return unflat(self.inner.ahead(flat(p)), p)
+    def ahead(self, p, now):
+        return unflat(self.inner.ahead(flat(p), now), p)
 
-    def deployed(self, p):
-        return unflat(self.inner.deployed(flat(p)), p)
+    def deployed(self, p, now):
+        return unflat(self.inner.deployed(flat(p), now), p)
 
 
 def flat(tree: Tree) -> Tree:
@@ -343,11 +341,11 @@ class Groups(Machine):
             made |= one.step(v, v if u is g else only(g, paths), only(p, paths), now)
         return made
 
-    def ahead(self, p):
-        return p | {path: x for paths, one in self.groups for path, x in one.ahead(only(p, paths)).items()}
+    def ahead(self, p, now):
+        return p | {path: x for paths, one in self.groups for path, x in one.ahead(only(p, paths), now).items()}
 
-    def deployed(self, p):
-        return p | {path: x for paths, one in self.groups for path, x in one.deployed(only(p, paths)).items()}
+    def deployed(self, p, now):
+        return p | {path: x for paths, one in self.groups for path, x in one.deployed(only(p, paths), now).items()}
 
     def named(self, prefix, now):
         for name, (_, one) in zip(self.names, self.groups, strict=True):
@@ -380,14 +378,14 @@ class Fork(Machine):
     def graft(self, d, m):
         return each(lambda d, m: over(d * norm(m), norm(d)) if norm(d) else np.zeros_like(d), d, m)
 
-    def ahead(self, p):
+    def ahead(self, p, now):
         for b in self.branches:
-            p = b.ahead(p)
+            p = b.ahead(p, now)
         return p
 
-    def deployed(self, p):
+    def deployed(self, p, now):
         for b in self.branches:
-            p = b.deployed(p)
+            p = b.deployed(p, now)
         return p
 
     def named(self, prefix, now):
