@@ -184,9 +184,7 @@ def scale_by_mean_squares(u, g, p, t, state, eps=1e-7, eps_in_sqrt=True):
     return np.where(r > 0, over(u, sqrt(r + eps) if eps_in_sqrt else sqrt(r) + eps), 0.0)
 
 
-def scale_by_stddev(
-    u, g, p, t, state, decay=0.9, eps=1e-8, initial_scale=0.0, eps_in_sqrt=True, bias_correction=False
-):
+def scale_by_stddev(u, g, p, t, state, decay=0.9, eps=1e-8, initial_scale=0.0, eps_in_sqrt=True, bias_correction=False):
     m, v = averaged(state, "m", decay, g), averaged(state, "v", decay, g * g, initial_scale)
     if bias_correction:
         m, v = m / (1 - decay**t), v / (1 - decay**t)
@@ -194,9 +192,7 @@ def scale_by_stddev(
     return over(u, sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps)
 
 
-def scale_by_max_rms(
-    u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, maximum="corrected", bias_correction=True
-):
+def scale_by_max_rms(u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, maximum="corrected", bias_correction=True):
     v, correction = averaged(state, "v", decay, g * g), 1 - decay**t if bias_correction else 1.0
     inside, outside = (correction, 1.0) if maximum == "corrected" else (1.0, correction)
     state["max"] = np.maximum(state.get("max", 0.0), v / inside)
@@ -257,13 +253,33 @@ def tail_ema_params(u, g, p, t, state, start, decay=0.99, share=1.0):
     return u
 
 
-LINKS = {name: x for name, x in globals().items() if callable(x) and getattr(x, "__code__", None) and x.__code__.co_varnames[:5] == ("u", "g", "p", "t", "state")}  # fmt: skip
+SIGNALS = ("u", "g", "p", "t", "state")
+LINKS = {name: x for name, x in globals().items() if hasattr(x, "__code__") and x.__code__.co_varnames[:5] == SIGNALS}
 CONDITIONS = frozenset(
-    "scale scale_by_learning_rate scale_by_sign clip clip_by_block_rms clip_by_leaf_norm clip_by_global_norm normalize "
-    "add_decayed_weights add_corrected_decay centralize zero_nans scale_by_trust_ratio scale_by_param_block_norm "
-    "scale_by_param_block_rms grokfast identity set_to_zero freeze scale_by_falling_rate".split()
+    [
+        "scale",
+        "scale_by_learning_rate",
+        "scale_by_sign",
+        "clip",
+        "clip_by_block_rms",
+        "clip_by_leaf_norm",
+        "clip_by_global_norm",
+        "normalize",
+        "add_decayed_weights",
+        "add_corrected_decay",
+        "centralize",
+        "zero_nans",
+        "scale_by_trust_ratio",
+        "scale_by_param_block_norm",
+        "scale_by_param_block_rms",
+        "grokfast",
+        "identity",
+        "set_to_zero",
+        "freeze",
+        "scale_by_falling_rate",
+    ]
 )
-AVERAGES = frozenset("ema_params average_params swa_params tail_ema_params".split())
+AVERAGES = frozenset(["ema_params", "average_params", "swa_params", "tail_ema_params"])
 
 
 # All leaves -----------------------------------------------------------------------------------------------------------
@@ -284,4 +300,3 @@ def set_to_zero(u):
 
 
 WHOLE = {"clip_by_global_norm": clip_by_global_norm, "normalize": normalize, "set_to_zero": set_to_zero}
-

@@ -1,7 +1,7 @@
 """The interpreter: machines with memory that take one step after another, in float64, by loops over leaves.
 
-A machine gets the two signals and the step now in force (0 is the first), and keeps what it remembers. Signals, gradients
-and parameters are dicts by path.
+A machine gets the two signals and the step now in force (0 is the first), and keeps what it remembers. Signals,
+gradients and parameters are dicts by path.
 """
 
 from typing import Any
@@ -31,6 +31,9 @@ def zeros(tree: Tree) -> Tree:
     return each(np.zeros_like, tree)
 
 
+STRUCTURE = ("num_betas", "bits")
+
+
 class Machine:
     """What all machines can do; ``frozen`` are the paths that do not move, ``conditions`` is as in a chain."""
 
@@ -50,7 +53,7 @@ class Machine:
     def named(self, prefix: str, now: int) -> Any:
         """The numbers by their dotted names, at the step that this machine takes next."""
         for key, x in self.call.numbers.items():
-            if not isinstance(x, bool | str | tuple):
+            if key not in STRUCTURE and not isinstance(x, bool | str | tuple):
                 yield f"{prefix}.{key}", value(x, now)
 
     def ahead(self, p: Tree, now: int) -> Tree:
@@ -223,6 +226,10 @@ class Interpreter:
         u = self.root.step(g, g, p, self.count)
         self.count += 1
         return u
+
+    def point(self, which: str, p: Tree) -> Tree:
+        """Where the next gradient is taken (``ahead``), or what is deployed."""
+        return getattr(self.root, which)(p, self.count)
 
     def numbers(self) -> dict[str, float]:
         """Every number that was given, by its dotted name, at the next step."""
