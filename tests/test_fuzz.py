@@ -27,14 +27,14 @@ def test_a_case_prints_as_the_call_that_makes_it_again():
 
 
 @gx.transformation
-def late_correction(decay: gx.Decay = 0.9):
-    """``bias_correction`` that counts from 0."""
+def bias_correction(decay: gx.Decay = 0.9):
+    """The correction with a count that is one ahead."""
     return gx.per_leaf(lambda u, *, t: u / (1 - decay ** (t + 1)))
 
 
 @gx.transformation
-def stale(inner: gx.Link):
-    """``own_clock`` that never counts."""
+def own_clock(inner: gx.Link):
+    """A clock that stands still."""
 
     def update(step, updates, state):
         made, after = step(updates, t=jnp.ones([], jnp.int32))
@@ -76,7 +76,7 @@ def found(monkeypatch, name, broken, draw):
 
 def test_it_finds_a_wrong_correction_and_shrinks_it_to_the_one_link(monkeypatch):
     draw = small({"bias_correction", "clip", "scale_by_ewma"})
-    (failure,) = found(monkeypatch, "bias_correction", late_correction, draw)
+    (failure,) = found(monkeypatch, "bias_correction", bias_correction, draw)
     assert failure.case.tx.names() == ["chain", "bias_correction"]
 
 
@@ -89,5 +89,5 @@ def test_it_finds_a_wrapper_whose_clock_is_wrong(monkeypatch):
     draw = st.sampled_from([1, 2, 3]).flatmap(
         lambda n: st.just(Case(C("own_clock", C("adam", learning_rate=0.1)), Leaf((2,), "float64"), ("normal",) * n))
     )
-    failures = found(monkeypatch, "own_clock", stale, draw)
+    failures = found(monkeypatch, "own_clock", own_clock, draw)
     assert [len(failure.case.steps) for failure in failures] == [2]  # the second step is the first that is wrong

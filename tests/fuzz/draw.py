@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.fuzz.case import C, Case, Leaf, leaves_of
+from tests.fuzz.machine import spliced
 
 KINDS = {  # what a number may be
     "rate": [0.1, 0.5, 0.03, 1.0, 0.0],
@@ -264,8 +265,16 @@ def nodes(draw, place: Place):
 def chains(draw, place: Place):
     """A chain; some of its links have names."""
     plain = [draw(nodes(place.deeper())) for _ in range(draw(st.integers(1, 4)))]
-    named = {"named": draw(nodes(place.deeper()))} if draw(st.integers(0, 3)) == 3 else {}
-    return C("chain", *plain, **named)
+    name = draw(st.sampled_from(["first", "second", "third"]))
+    named = {name: draw(nodes(place.deeper()))} if draw(st.integers(0, 3)) == 3 else {}
+    seen, kept = set(named), []
+    for link in plain:  # a name that is in another chain here may not be given again: that link stands alone
+        own = {key for key, _ in spliced([(None, link)]) if key}
+        kept.append(link.links[0][1] if own & seen else link)
+        seen |= {key for key, _ in spliced([(None, kept[-1])]) if key}
+    if len({key for link in kept for key, _ in spliced([(None, link)]) if key}) + len(named) < len(seen):
+        return C("identity")
+    return C("chain", *kept, **named)
 
 
 SHAPES = [(), (3,), (2, 3), (0,)]

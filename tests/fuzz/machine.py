@@ -128,8 +128,8 @@ class Chain(Machine):
 
     def __init__(self, call: C, params: Tree, inside: Any = None, scope: bool = False):
         super().__init__(call, params)
-        calls = call.links if inside is None else [(None, link) for link in inside]
-        self.scope, self.names = scope, None if inside is not None else key_names(call.links)
+        calls = spliced(call.links) if inside is None else [(None, link) for link in inside]
+        self.scope, self.names = scope, None if inside is not None else key_names(calls)
         self.frozen = frozen_by([link for _, link in calls], params)
         params = {path: x for path, x in params.items() if path not in self.frozen}
         self.links = [scoped(link, params) if name else machine(link, params) for name, link in calls]
@@ -188,14 +188,12 @@ def scoped(call: C, params: Tree) -> Machine:
     return Chain(call, params, [call], scope=True)
 
 
-def spliced(call: C) -> C:
-    """A chain whose unnamed chains are its own links."""
-    inside = [x for link in call.inside for x in (spliced(link).inside if is_plain_chain(link) else (link,))]
-    return C("chain", *inside, **call.arguments)
-
-
-def is_plain_chain(call: C) -> bool:
-    return call.name == "chain" and not call.arguments
+def spliced(calls: Any) -> list[tuple[str | None, C]]:
+    """The links of a chain, with those of chains among them that have no name."""
+    found = []
+    for key, call in calls:
+        found += spliced(call.links) if call.name == "chain" and not key else [(key, call)]
+    return found
 
 
 def machine(call: C, params: Tree) -> Machine:
@@ -209,7 +207,7 @@ def machine(call: C, params: Tree) -> Machine:
     if call.name in RECIPES:
         return Chain(call, params, RECIPES[call.name](**call.arguments), scope=True)
     if call.name == "chain":
-        return Chain(spliced(call), params)
+        return Chain(call, params)
     if call.name == "freeze":
         return Freeze(call, params)
     return WRAPPERS[call.name](call, params)
