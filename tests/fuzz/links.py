@@ -25,6 +25,12 @@ def over(a, b):
         return np.where((a == 0) & (b == 0), 0.0, a / np.where((a == 0) & (b == 0), 1.0, b))
 
 
+def divided(a, b):
+    """a/b as the formula says, NaN where both are 0: whoever asks for ε = 0 has it."""
+    with np.errstate(all="ignore"):
+        return a / b
+
+
 def shrunk(u, most, size):
     return u if not size > most else u * (most / size)
 
@@ -170,7 +176,7 @@ def apply_every(u, g, p, t, state, k=1.0):
 
 def scale_by_rms(u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, initial_scale=0.0, bias_correction=True):
     v = averaged(state, "v", decay, g * g, initial_scale)
-    return over(u, sqrt((v / (1 - decay**t) if bias_correction else v) + eps_root) + eps)
+    return divided(u, sqrt((v / (1 - decay**t) if bias_correction else v) + eps_root) + eps)
 
 
 def scale_by_rss(u, g, p, t, state, initial_accumulator_value=0.1, eps=1e-7, eps_in_sqrt=True):
@@ -189,33 +195,33 @@ def scale_by_stddev(u, g, p, t, state, decay=0.9, eps=1e-8, initial_scale=0.0, e
     if bias_correction:
         m, v = m / (1 - decay**t), v / (1 - decay**t)
     variance = np.maximum(JITTER.of(v) - JITTER.of(m * m), 0.0)
-    return over(u, sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps)
+    return divided(u, sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps)
 
 
 def scale_by_max_rms(u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, maximum="corrected", bias_correction=True):
     v, correction = averaged(state, "v", decay, g * g), 1 - decay**t if bias_correction else 1.0
     inside, outside = (correction, 1.0) if maximum == "corrected" else (1.0, correction)
     state["max"] = np.maximum(state.get("max", 0.0), v / inside)
-    return over(u, sqrt(state["max"] / outside + eps_root) + eps)
+    return divided(u, sqrt(state["max"] / outside + eps_root) + eps)
 
 
 def scale_by_infinity_norm(u, g, p, t, state, decay=0.999, eps=1e-8):
     state["v"] = np.maximum(decay * state.get("v", 0.0), np.abs(g) + eps)
-    return over(u, state["v"])
+    return divided(u, state["v"])
 
 
 def scale_by_belief(u, g, p, t, state, b1=0.9, b2=0.999, eps=1e-16, eps_root=1e-16, nesterov=False):
     m = averaged(state, "m", b1, u)
     s = state["s"] = b2 * state.get("s", 0.0) + (1 - b2) * (u - m) ** 2 + eps_root
     ahead = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * u / (1 - b1**t)
-    return over(ahead if nesterov else m / (1 - b1**t), sqrt(s / (1 - b2**t)) + eps)
+    return divided(ahead if nesterov else m / (1 - b1**t), sqrt(s / (1 - b2**t)) + eps)
 
 
 def scale_by_yogi(u, g, p, t, state, b1=0.9, b2=0.999, eps=1e-3):
     m = averaged(state, "m", b1, u, 1e-6)
     v = state.get("v", np.full_like(u, 1e-6))
     v = state["v"] = v - (1 - b2) * sign(v - u * u) * u * u
-    return over(m / (1 - b1**t), sqrt(v / (1 - b2**t)) + eps)
+    return divided(m / (1 - b1**t), sqrt(v / (1 - b2**t)) + eps)
 
 
 # The end of a chain ---------------------------------------------------------------------------------------------------
