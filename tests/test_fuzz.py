@@ -17,7 +17,8 @@ def test_random_transformations_are_the_interpreters(seed):
 
 
 def test_a_case_prints_as_the_call_that_makes_it_again():
-    case = Case(C("chain", C("clip", max_delta=1.0), named=C("adam", learning_rate=C("function", of="falling"))), [Leaf((3,), "float32")], ("normal",))  # fmt: skip
+    adam = C("adam", learning_rate=C("function", of="falling"))
+    case = Case(C("chain", C("clip", max_delta=1.0), named=adam), [Leaf((3,), "float32")], ("normal",))
     assert eval(repr(case), {"C": C, "Case": Case, "Leaf": Leaf}) == case
     assert replay(case) == 1
 
@@ -26,9 +27,20 @@ def test_a_case_prints_as_the_call_that_makes_it_again():
 
 
 @gx.transformation
-def late_correction(decay: gx.Decay = 0.9):
-    """``bias_correction`` that counts from 0."""
+def bias_correction(decay: gx.Decay = 0.9):
+    """The correction with a count that is one ahead."""
     return gx.per_leaf(lambda u, *, t: u / (1 - decay ** (t + 1)))
+
+
+@gx.transformation
+def own_clock(inner: gx.Link):
+    """A clock that stands still."""
+
+    def update(step, updates, state):
+        made, after = step(updates, t=jnp.ones([], jnp.int32))
+        return made, {"inner": after}
+
+    return gx.around(inner, update, packs=True)
 
 
 def deaf(*links, **named):
@@ -59,35 +71,23 @@ def found(monkeypatch, name, broken, draw):
 
     monkeypatch.setattr(build, "gx", Broken())
     monkeypatch.setitem(build.NAMESPACE, getattr(broken, "__name__", name), broken)
-    return fuzz(many=50, draw=draw).failures
+    return [failure for failure in fuzz(many=80, draw=draw).failures if failure.kind == "update"]
 
 
 def test_it_finds_a_wrong_correction_and_shrinks_it_to_the_one_link(monkeypatch):
-    (failure,) = found(monkeypatch, "bias_correction", late_correction, small({"bias_correction", "clip", "scale_by_ewma"}))  # fmt: skip
-    assert failure.kind == "update"
+    draw = small({"bias_correction", "clip", "scale_by_ewma"})
+    (failure,) = found(monkeypatch, "bias_correction", bias_correction, draw)
     assert failure.case.tx.names() == ["chain", "bias_correction"]
 
 
 def test_it_finds_a_chain_whose_conditioning_is_dropped(monkeypatch):
-    (failure,) = found(monkeypatch, "chain", deaf, small({"clip", "scale_by_ewma", "scale_by_rms"}))
-    assert failure.kind == "update"
-    assert failure.case.tx.names() in (["chain", "scale_by_ewma", "scale_by_rms"], ["chain", "clip", "scale_by_rms"])
+    failures = found(monkeypatch, "chain", deaf, small({"clip", "scale_by_ewma", "scale_by_rms"}))
+    assert ["chain", "scale_by_ewma", "scale_by_rms"] in [failure.case.tx.names() for failure in failures]
 
 
 def test_it_finds_a_wrapper_whose_clock_is_wrong(monkeypatch):
-    @gx.transformation
-    def stale(inner: gx.Link):
-        """``own_clock`` that never counts."""
-
-        def update(step, updates, state):
-            made, after = step(updates, t=jnp.ones([], jnp.int32))
-            return made, {"inner": after}
-
-        return gx.around(inner, update, packs=True)
-
     draw = st.sampled_from([1, 2, 3]).flatmap(
         lambda n: st.just(Case(C("own_clock", C("adam", learning_rate=0.1)), Leaf((2,), "float64"), ("normal",) * n))
     )
-    failures = found(monkeypatch, "own_clock", stale, draw)
-    assert any("update at step 1" in failure.text for failure in failures)
-    assert all(len(failure.case.steps) == 2 for failure in failures if failure.kind == "update")
+    failures = found(monkeypatch, "own_clock", own_clock, draw)
+    assert [len(failure.case.steps) for failure in failures] == [2]  # the second step is the first that is wrong

@@ -7,7 +7,8 @@ import numpy as np
 
 import gradtx as gx
 from tests.fuzz.case import C, Case, filled, leaves_of
-from tests.fuzz.wrappers import JOINS, TESTS
+from tests.fuzz.side_by_side import JOINS
+from tests.fuzz.wrappers import TESTS
 
 
 def falling(step):

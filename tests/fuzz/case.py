@@ -1,4 +1,4 @@
-"""What is fuzzed, as plain data: the gradtx value and the interpreter are both made from it, and it prints as a call."""
+"""What is fuzzed, as plain data, from which gradtx's value and the interpreter are made; it prints as a call."""
 
 import dataclasses
 from typing import Any
@@ -6,9 +6,28 @@ from typing import Any
 import numpy as np
 
 SCHEDULES = frozenset(
-    "constant_schedule linear_schedule polynomial_schedule cosine_decay_schedule exponential_decay inverse_time_decay "
-    "piecewise_constant_schedule warmup_cosine_decay_schedule warmup_constant_schedule warmup_stable_decay_schedule "
-    "inverse_sqrt_schedule sqrt_cooldown_schedule function add subtract multiply divide negate then stretch".split()
+    [
+        "constant_schedule",
+        "linear_schedule",
+        "polynomial_schedule",
+        "cosine_decay_schedule",
+        "exponential_decay",
+        "inverse_time_decay",
+        "piecewise_constant_schedule",
+        "warmup_cosine_decay_schedule",
+        "warmup_constant_schedule",
+        "warmup_stable_decay_schedule",
+        "inverse_sqrt_schedule",
+        "sqrt_cooldown_schedule",
+        "function",
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "negate",
+        "then",
+        "stretch",
+    ]
 )
 
 
@@ -41,7 +60,8 @@ class C:
 
     def names(self) -> list[str]:
         """Every name that is called, in here and inside."""
-        return [self.name, *(name for x in (*self.inside, *self.arguments.values()) if isinstance(x, C) for name in x.names())]
+        calls = [x for x in (*self.inside, *self.arguments.values()) if isinstance(x, C)]
+        return [self.name, *(name for x in calls for name in x.names())]
 
 
 def is_link(x: Any) -> bool:

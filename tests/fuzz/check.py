@@ -1,6 +1,7 @@
 """What must hold of a case: the numbers are the interpreter's, and the contracts."""
 
 import contextlib
+import pickle
 from typing import Any
 
 import jax
@@ -26,7 +27,8 @@ class Disagreement(AssertionError):
 
 def flat(case: Case, tree: Any) -> dict[str, np.ndarray]:
     """The arrays of a JAX tree by path, in float64."""
-    return {path: np.asarray(x, np.float64) for path, x in zip(leaves_of(case.tree), jax.tree.leaves(tree), strict=True)}
+    leaves = zip(leaves_of(case.tree), jax.tree.leaves(tree), strict=True)
+    return {path: np.asarray(x, np.float64) for path, x in leaves}
 
 
 def surroundings(case: Case) -> Any:
@@ -116,14 +118,15 @@ def check_numbers(case: Case, log: Any = None) -> int:
             p = flat(case, params)
             updates, state = tx.update(g, state, params)
             check_kind(kind, state, n)
-            expected, bounds = follow.of(lambda machine, g=flat(case, g), p=p: machine.step(g, p))
+            flat_g = flat(case, g)
+            expected, bounds = follow.of(lambda machine, g=flat_g, p=p: machine.step(g, p))
             compare(case, f"update at step {n}", updates, expected, bounds)
             if not determined(bounds, expected):
                 return n
             params = gx.apply_updates(params, updates)
             p = flat(case, params)
             for which, ours in (("deployed", gx.eval_params), ("ahead", gx.gradient_params)):
-                expected, bounds = follow.of(lambda machine, p=p, which=which: getattr(machine.root, which)(p, machine.count))
+                expected, bounds = follow.of(lambda machine, p=p, which=which: machine.point(which, p))
                 compare(case, f"{ours.__name__} at step {n}", ours(tx, params, state), expected, bounds, p)
             check_hyperparameters(case, gx.hyperparameters(tx, state), follow.all[0].numbers(), follow.eps)
     return len(case.steps)
@@ -147,8 +150,6 @@ def check_kind(kind: Any, state: Any, n: int) -> None:
 
 def check_value(case: Case) -> None:
     """It prints as the call that makes it again, and comes out of a pickle as it went in."""
-    import pickle
-
     with surroundings(case):
         tx = built(case.tx)
         try:

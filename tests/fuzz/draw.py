@@ -1,10 +1,11 @@
-"""Random cases: what may stand where, with which numbers. Everything shrinks towards the first of what it is drawn from."""
+"""Random cases: what may stand where, with which numbers; all shrinks towards the first of what it is drawn from."""
 
 from typing import Any
 
 from hypothesis import strategies as st
 
 from tests.fuzz.case import C, Case, Leaf, leaves_of
+from tests.fuzz.machine import spliced
 
 KINDS = {  # what a number may be
     "rate": [0.1, 0.5, 0.03, 1.0, 0.0],
@@ -50,7 +51,12 @@ LINKS: dict[str, dict[str, Any]] = {  # the arguments of a link; those after "?"
     "scale_by_rss": {"?initial_accumulator_value": "eps", "?eps": "eps", "?eps_in_sqrt": "bool"},
     "scale_by_mean_squares": {"?eps": "eps", "?eps_in_sqrt": "bool"},
     "scale_by_stddev": {"?decay": "decay", "eps": [1e-3, 0.1], "?eps_in_sqrt": "bool", "?bias_correction": "bool"},
-    "scale_by_max_rms": {"?decay": "decay", "?eps": "eps", "?maximum": ["corrected", "raw"], "?bias_correction": "bool"},
+    "scale_by_max_rms": {
+        "?decay": "decay",
+        "?eps": "eps",
+        "?maximum": ["corrected", "raw"],
+        "?bias_correction": "bool",
+    },
     "scale_by_infinity_norm": {"?decay": "decay", "?eps": "eps"},
     "scale_by_belief": {"?b1": "decay", "?b2": "decay", "eps": [1e-3, 0.1], "?nesterov": "bool"},
     "keep_params_nonnegative": {},
@@ -58,7 +64,7 @@ LINKS: dict[str, dict[str, Any]] = {  # the arguments of a link; those after "?"
     "average_params": {"t0": [1.0, 0.0, 2.0]},
     "swa_params": {"?start": [0, 1, 2], "?every": "period"},
     "tail_ema_params": {"start": [0, 1, 2], "?decay": "decay", "?share": "rate"},
-}  # fmt: skip
+}
 ADAM = {"learning_rate": "rate", "?b1": "decay", "?b2": "decay", "?eps": "eps"}
 RECIPES: dict[str, dict[str, Any]] = {
     "sgd": {"learning_rate": "rate", "?momentum": "decay", "?nesterov": "bool"},
@@ -71,11 +77,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     "adabelief": {"learning_rate": "rate", "?b1": "decay", "?b2": "decay", "eps": [1e-3, 0.1], "?nesterov": "bool"},
     "yogi": {"learning_rate": "rate", "?b1": "decay", "?b2": "decay", "?eps": [1e-3, 0.1]},
     "adagrad": {"learning_rate": "rate", "?initial_accumulator_value": "eps", "?eps": "eps", "?eps_in_sqrt": "bool"},
-    "rmsprop": {"learning_rate": "rate", "?decay": "decay", "?eps": "eps", "?momentum": "decay", "?nesterov": "bool", "?eps_in_sqrt": "bool"},
+    "rmsprop": {
+        "learning_rate": "rate",
+        "?decay": "decay",
+        "?eps": "eps",
+        "?momentum": "decay",
+        "?nesterov": "bool",
+        "?eps_in_sqrt": "bool",
+    },
     "lion": {"learning_rate": "rate", "?b1": "decay", "?b2": "decay", "?weight_decay": "rate"},
     "signum": {"learning_rate": "rate", "?beta": "decay"},
     "nesterov": {"learning_rate": "rate", "?momentum": "decay"},
-}  # fmt: skip
+}
 WRAPPERS: dict[str, dict[str, Any]] = {
     "accumulate": {"every": [2, 3, 1], "?use_grad_mean": "bool"},
     "guard_nonfinite": {"?policy": ["skip", "rollback"]},
@@ -94,7 +107,7 @@ WRAPPERS: dict[str, dict[str, Any]] = {
     "own_clock": {},
     "measured": {},
     "quantized": {"bits": [32], "?rounding": ["nearest"]},
-}  # fmt: skip
+}
 SCHEDULED = {"rate", "decay", "eps", "limit", "factor"}
 STEPS = [1.0, 2.0, 3.0, 5.0]
 
@@ -107,18 +120,56 @@ def schedules(draw, kind: str, depth: int = 1):
     forms = {
         "constant_schedule": {"value": of},
         "linear_schedule": {"init_value": of, "end_value": of, "transition_steps": length, "transition_begin": length},
-        "polynomial_schedule": {"init_value": of, "end_value": of, "power": st.sampled_from([1.0, 2.0, 0.5]), "transition_steps": length},
+        "polynomial_schedule": {
+            "init_value": of,
+            "end_value": of,
+            "power": st.sampled_from([1.0, 2.0, 0.5]),
+            "transition_steps": length,
+        },
         "cosine_decay_schedule": {"init_value": of, "decay_steps": length, "alpha": share},
-        "exponential_decay": {"init_value": of, "transition_steps": length, "decay_rate": share, "staircase": st.booleans()},
-        "inverse_time_decay": {"init_value": of, "transition_steps": length, "decay_rate": share, "staircase": st.booleans()},
-        "piecewise_constant_schedule": {"init_value": of, "boundaries_and_scales": st.sampled_from([((1, 0.5),), ((1, 0.5), (3, 0.1))])},
-        "warmup_cosine_decay_schedule": {"init_value": of, "peak_value": of, "warmup_steps": length, "decay_steps": st.sampled_from([6.0, 9.0])},
+        "exponential_decay": {
+            "init_value": of,
+            "transition_steps": length,
+            "decay_rate": share,
+            "staircase": st.booleans(),
+        },
+        "inverse_time_decay": {
+            "init_value": of,
+            "transition_steps": length,
+            "decay_rate": share,
+            "staircase": st.booleans(),
+        },
+        "piecewise_constant_schedule": {
+            "init_value": of,
+            "boundaries_and_scales": st.sampled_from([((1, 0.5),), ((1, 0.5), (3, 0.1))]),
+        },
+        "warmup_cosine_decay_schedule": {
+            "init_value": of,
+            "peak_value": of,
+            "warmup_steps": length,
+            "decay_steps": st.sampled_from([6.0, 9.0]),
+        },
         "warmup_constant_schedule": {"init_value": of, "peak_value": of, "warmup_steps": length},
-        "warmup_stable_decay_schedule": {"init_value": of, "peak_value": of, "warmup_steps": length, "stable_steps": length, "decay_steps": length, "cooldown": st.sampled_from(["linear", "cosine", "sqrt", "square"])},
+        "warmup_stable_decay_schedule": {
+            "init_value": of,
+            "peak_value": of,
+            "warmup_steps": length,
+            "stable_steps": length,
+            "decay_steps": length,
+            "cooldown": st.sampled_from(["linear", "cosine", "sqrt", "square"]),
+        },
         "inverse_sqrt_schedule": {"init_value": of, "peak_value": of, "warmup_steps": length},
         "sqrt_cooldown_schedule": {"value": of, "total_steps": st.sampled_from([5.0, 6.0]), "cooldown_steps": length},
-    }  # fmt: skip
-    algebra = ["then", "stretch", "multiply", "function", "divide", *(["add"] if kind != "decay" else []), *(["subtract", "negate"] if kind == "factor" else [])]  # fmt: skip
+    }
+    algebra = [
+        "then",
+        "stretch",
+        "multiply",
+        "function",
+        "divide",
+        *(["add"] if kind != "decay" else []),
+        *(["subtract", "negate"] if kind == "factor" else []),
+    ]
     name = draw(st.sampled_from([*forms, *(algebra if depth else [])]))
     if name in forms:
         return C(name, **{key: draw(x) for key, x in forms[name].items()})
@@ -214,8 +265,16 @@ def nodes(draw, place: Place):
 def chains(draw, place: Place):
     """A chain; some of its links have names."""
     plain = [draw(nodes(place.deeper())) for _ in range(draw(st.integers(1, 4)))]
-    named = {"named": draw(nodes(place.deeper()))} if draw(st.integers(0, 3)) == 3 else {}
-    return C("chain", *plain, **named)
+    name = draw(st.sampled_from(["first", "second", "third"]))
+    named = {name: draw(nodes(place.deeper()))} if draw(st.integers(0, 3)) == 3 else {}
+    seen, kept = set(named), []
+    for link in plain:  # a name that is in another chain here may not be given again: that link stands alone
+        own = {key for key, _ in spliced([(None, link)]) if key}
+        kept.append(link.links[0][1] if own & seen else link)
+        seen |= {key for key, _ in spliced([(None, kept[-1])]) if key}
+    if len({key for link in kept for key, _ in spliced([(None, link)]) if key}) + len(named) < len(seen):
+        return C("identity")
+    return C("chain", *kept, **named)
 
 
 SHAPES = [(), (3,), (2, 3), (0,)]
@@ -226,8 +285,22 @@ DTYPES = {"float64": ["float64"], "float32": ["float32"], "mixed": ["float32", "
 def trees(draw, dtypes: list[str]):
     """A tree of parameters: a leaf, or a dict, a list or a tuple of a few things, some of them None."""
     leaf = st.builds(Leaf, st.sampled_from(SHAPES), st.sampled_from(dtypes))
-    inner = st.one_of(leaf, st.none(), st.lists(leaf, min_size=1, max_size=2), st.tuples(leaf, leaf), st.fixed_dictionaries({"w": leaf, "b": leaf}))  # fmt: skip
-    found = draw(st.one_of(st.fixed_dictionaries({"w": leaf}), st.fixed_dictionaries({"w": leaf, "b": inner}), st.tuples(leaf, inner), st.lists(leaf, min_size=1, max_size=3), leaf))  # fmt: skip
+    inner = st.one_of(
+        leaf,
+        st.none(),
+        st.lists(leaf, min_size=1, max_size=2),
+        st.tuples(leaf, leaf),
+        st.fixed_dictionaries({"w": leaf, "b": leaf}),
+    )
+    found = draw(
+        st.one_of(
+            st.fixed_dictionaries({"w": leaf}),
+            st.fixed_dictionaries({"w": leaf, "b": inner}),
+            st.tuples(leaf, inner),
+            st.lists(leaf, min_size=1, max_size=3),
+            leaf,
+        )
+    )
     return found
 
 

@@ -25,6 +25,12 @@ def over(a, b):
         return np.where((a == 0) & (b == 0), 0.0, a / np.where((a == 0) & (b == 0), 1.0, b))
 
 
+def divided(a, b):
+    """a/b as the formula says, NaN where both are 0: whoever asks for ε = 0 has it."""
+    with np.errstate(all="ignore"):
+        return a / b
+
+
 def shrunk(u, most, size):
     return u if not size > most else u * (most / size)
 
@@ -170,7 +176,7 @@ def apply_every(u, g, p, t, state, k=1.0):
 
 def scale_by_rms(u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, initial_scale=0.0, bias_correction=True):
     v = averaged(state, "v", decay, g * g, initial_scale)
-    return over(u, sqrt((v / (1 - decay**t) if bias_correction else v) + eps_root) + eps)
+    return divided(u, sqrt((v / (1 - decay**t) if bias_correction else v) + eps_root) + eps)
 
 
 def scale_by_rss(u, g, p, t, state, initial_accumulator_value=0.1, eps=1e-7, eps_in_sqrt=True):
@@ -184,42 +190,38 @@ def scale_by_mean_squares(u, g, p, t, state, eps=1e-7, eps_in_sqrt=True):
     return np.where(r > 0, over(u, sqrt(r + eps) if eps_in_sqrt else sqrt(r) + eps), 0.0)
 
 
-def scale_by_stddev(
-    u, g, p, t, state, decay=0.9, eps=1e-8, initial_scale=0.0, eps_in_sqrt=True, bias_correction=False
-):
+def scale_by_stddev(u, g, p, t, state, decay=0.9, eps=1e-8, initial_scale=0.0, eps_in_sqrt=True, bias_correction=False):
     m, v = averaged(state, "m", decay, g), averaged(state, "v", decay, g * g, initial_scale)
     if bias_correction:
         m, v = m / (1 - decay**t), v / (1 - decay**t)
     variance = np.maximum(JITTER.of(v) - JITTER.of(m * m), 0.0)
-    return over(u, sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps)
+    return divided(u, sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps)
 
 
-def scale_by_max_rms(
-    u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, maximum="corrected", bias_correction=True
-):
+def scale_by_max_rms(u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, maximum="corrected", bias_correction=True):
     v, correction = averaged(state, "v", decay, g * g), 1 - decay**t if bias_correction else 1.0
     inside, outside = (correction, 1.0) if maximum == "corrected" else (1.0, correction)
     state["max"] = np.maximum(state.get("max", 0.0), v / inside)
-    return over(u, sqrt(state["max"] / outside + eps_root) + eps)
+    return divided(u, sqrt(state["max"] / outside + eps_root) + eps)
 
 
 def scale_by_infinity_norm(u, g, p, t, state, decay=0.999, eps=1e-8):
     state["v"] = np.maximum(decay * state.get("v", 0.0), np.abs(g) + eps)
-    return over(u, state["v"])
+    return divided(u, state["v"])
 
 
 def scale_by_belief(u, g, p, t, state, b1=0.9, b2=0.999, eps=1e-16, eps_root=1e-16, nesterov=False):
     m = averaged(state, "m", b1, u)
     s = state["s"] = b2 * state.get("s", 0.0) + (1 - b2) * (u - m) ** 2 + eps_root
     ahead = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * u / (1 - b1**t)
-    return over(ahead if nesterov else m / (1 - b1**t), sqrt(s / (1 - b2**t)) + eps)
+    return divided(ahead if nesterov else m / (1 - b1**t), sqrt(s / (1 - b2**t)) + eps)
 
 
 def scale_by_yogi(u, g, p, t, state, b1=0.9, b2=0.999, eps=1e-3):
     m = averaged(state, "m", b1, u, 1e-6)
     v = state.get("v", np.full_like(u, 1e-6))
     v = state["v"] = v - (1 - b2) * sign(v - u * u) * u * u
-    return over(m / (1 - b1**t), sqrt(v / (1 - b2**t)) + eps)
+    return divided(m / (1 - b1**t), sqrt(v / (1 - b2**t)) + eps)
 
 
 # The end of a chain ---------------------------------------------------------------------------------------------------
@@ -257,13 +259,33 @@ def tail_ema_params(u, g, p, t, state, start, decay=0.99, share=1.0):
     return u
 
 
-LINKS = {name: x for name, x in globals().items() if callable(x) and getattr(x, "__code__", None) and x.__code__.co_varnames[:5] == ("u", "g", "p", "t", "state")}  # fmt: skip
+SIGNALS = ("u", "g", "p", "t", "state")
+LINKS = {name: x for name, x in globals().items() if hasattr(x, "__code__") and x.__code__.co_varnames[:5] == SIGNALS}
 CONDITIONS = frozenset(
-    "scale scale_by_learning_rate scale_by_sign clip clip_by_block_rms clip_by_leaf_norm clip_by_global_norm normalize "
-    "add_decayed_weights add_corrected_decay centralize zero_nans scale_by_trust_ratio scale_by_param_block_norm "
-    "scale_by_param_block_rms grokfast identity set_to_zero freeze scale_by_falling_rate".split()
+    [
+        "scale",
+        "scale_by_learning_rate",
+        "scale_by_sign",
+        "clip",
+        "clip_by_block_rms",
+        "clip_by_leaf_norm",
+        "clip_by_global_norm",
+        "normalize",
+        "add_decayed_weights",
+        "add_corrected_decay",
+        "centralize",
+        "zero_nans",
+        "scale_by_trust_ratio",
+        "scale_by_param_block_norm",
+        "scale_by_param_block_rms",
+        "grokfast",
+        "identity",
+        "set_to_zero",
+        "freeze",
+        "scale_by_falling_rate",
+    ]
 )
-AVERAGES = frozenset("ema_params average_params swa_params tail_ema_params".split())
+AVERAGES = frozenset(["ema_params", "average_params", "swa_params", "tail_ema_params"])
 
 
 # All leaves -----------------------------------------------------------------------------------------------------------
@@ -284,4 +306,3 @@ def set_to_zero(u):
 
 
 WHOLE = {"clip_by_global_norm": clip_by_global_norm, "normalize": normalize, "set_to_zero": set_to_zero}
-

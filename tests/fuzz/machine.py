@@ -1,7 +1,7 @@
 """The interpreter: machines with memory that take one step after another, in float64, by loops over leaves.
 
-A machine gets the two signals and the step now in force (0 is the first), and keeps what it remembers. Signals, gradients
-and parameters are dicts by path.
+A machine gets the two signals and the step now in force (0 is the first), and keeps what it remembers. Signals,
+gradients and parameters are dicts by path.
 """
 
 from typing import Any
@@ -31,6 +31,9 @@ def zeros(tree: Tree) -> Tree:
     return each(np.zeros_like, tree)
 
 
+STRUCTURE = ("num_betas", "bits")
+
+
 class Machine:
     """What all machines can do; ``frozen`` are the paths that do not move, ``conditions`` is as in a chain."""
 
@@ -50,7 +53,7 @@ class Machine:
     def named(self, prefix: str, now: int) -> Any:
         """The numbers by their dotted names, at the step that this machine takes next."""
         for key, x in self.call.numbers.items():
-            if not isinstance(x, bool | str | tuple):
+            if key not in STRUCTURE and not isinstance(x, bool | str | tuple):
                 yield f"{prefix}.{key}", value(x, now)
 
     def ahead(self, p: Tree, now: int) -> Tree:
@@ -125,8 +128,8 @@ class Chain(Machine):
 
     def __init__(self, call: C, params: Tree, inside: Any = None, scope: bool = False):
         super().__init__(call, params)
-        calls = call.links if inside is None else [(None, link) for link in inside]
-        self.scope, self.names = scope, None if inside is not None else key_names(call.links)
+        calls = spliced(call.links) if inside is None else [(None, link) for link in inside]
+        self.scope, self.names = scope, None if inside is not None else key_names(calls)
         self.frozen = frozen_by([link for _, link in calls], params)
         params = {path: x for path, x in params.items() if path not in self.frozen}
         self.links = [scoped(link, params) if name else machine(link, params) for name, link in calls]
@@ -185,14 +188,12 @@ def scoped(call: C, params: Tree) -> Machine:
     return Chain(call, params, [call], scope=True)
 
 
-def spliced(call: C) -> C:
-    """A chain whose unnamed chains are its own links."""
-    inside = [x for link in call.inside for x in (spliced(link).inside if is_plain_chain(link) else (link,))]
-    return C("chain", *inside, **call.arguments)
-
-
-def is_plain_chain(call: C) -> bool:
-    return call.name == "chain" and not call.arguments
+def spliced(calls: Any) -> list[tuple[str | None, C]]:
+    """The links of a chain, with those of chains among them that have no name."""
+    found = []
+    for key, call in calls:
+        found += spliced(call.links) if call.name == "chain" and not key else [(key, call)]
+    return found
 
 
 def machine(call: C, params: Tree) -> Machine:
@@ -206,7 +207,7 @@ def machine(call: C, params: Tree) -> Machine:
     if call.name in RECIPES:
         return Chain(call, params, RECIPES[call.name](**call.arguments), scope=True)
     if call.name == "chain":
-        return Chain(spliced(call), params)
+        return Chain(call, params)
     if call.name == "freeze":
         return Freeze(call, params)
     return WRAPPERS[call.name](call, params)
@@ -223,6 +224,10 @@ class Interpreter:
         u = self.root.step(g, g, p, self.count)
         self.count += 1
         return u
+
+    def point(self, which: str, p: Tree) -> Tree:
+        """Where the next gradient is taken (``ahead``), or what is deployed."""
+        return getattr(self.root, which)(p, self.count)
 
     def numbers(self) -> dict[str, float]:
         """Every number that was given, by its dotted name, at the next step."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-DECAYS = frozenset("decay b1 b2 momentum beta".split())
+DECAYS = frozenset(["decay", "b1", "b2", "momentum", "beta"])
 
 
 class JITTER:

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis.errors import FlakyFailure
 
 from tests.fuzz.case import Case
 from tests.fuzz.check import Disagreement, check
@@ -61,7 +60,9 @@ def kind_of(error: Exception) -> str:
     return error.contract if isinstance(error, Disagreement) else f"{type(error).__name__}"
 
 
-def fuzz(many: int | None = None, minutes: float | None = None, start: int = 0, tell: Any = None, draw: Any = None) -> Log:
+def fuzz(
+    many: int | None = None, minutes: float | None = None, start: int = 0, tell: Any = None, draw: Any = None
+) -> Log:
     """Run ``many`` cases, or for some minutes; the same seed draws the same cases."""
     log, began, batch, told = Log(), time.perf_counter(), 0, (0.0, 0)
 
@@ -71,7 +72,7 @@ def fuzz(many: int | None = None, minutes: float | None = None, start: int = 0, 
         return BATCH if many is None else min(BATCH, many - log.cases)
 
     while left() > 0:
-        one_batch(log, left(), start * 1_000_003 + batch, draw or cases())
+        one_batch(log, left(), start * 1_000_003 + batch, cases() if draw is None else draw)
         log.seconds = time.perf_counter() - began
         batch += 1
         news = log.seconds > told[0] + 60 or len(log.failures) > told[1]
@@ -113,11 +114,7 @@ def one_batch(log: Log, size: int, number: int, draw: Any) -> None:
     )  # fmt: skip
     try:
         seed(number)(quiet(given(draw)(one)))()
-    except Exception as error:
+    except Exception:
         if smallest is None:
             raise
-        del error
         log.failures.append(smallest)
-
-
-__all__ = ["FlakyFailure", "Log", "fuzz"]

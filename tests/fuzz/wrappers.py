@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.case import C
-from tests.fuzz.links import norm, over
-from tests.fuzz.machine import Machine, Tree, each, key_names, machine, only, zeros
+from tests.fuzz.links import norm
+from tests.fuzz.machine import Machine, Tree, each, machine, zeros
 from tests.fuzz.rounding import JITTER, jittered
+from tests.fuzz.side_by_side import Fork, Graft, Groups, Masked
 
 
 def whole_norm(tree: Tree) -> Any:
@@ -321,90 +322,11 @@ def unflat(vector: Tree, tree: Tree) -> Tree:
     return {path: part.reshape(x.shape) for (path, x), part in zip(tree.items(), parts, strict=True)}
 
 
-class Groups(Machine):
-    """Leaves by label, each group with a machine of its own; both signals are restricted."""
-
-    def __init__(self, call: C, params: Tree):
-        super().__init__(call, params)
-        labels = dict(call.numbers["labels"])
-        of = {path: labels.get(path, labels.get("*")) for path in params}
-        groups = [(tuple(path for path in params if of[path] == label), link) for label, link in call.links]
-        self.groups = [(paths, machine(link, only(params, paths))) for paths, link in groups]
-        self.names = [name for name, _ in call.links]
-        self.frozen = frozenset(path for _, one in self.groups for path in one.frozen)
-        self.conditions = all(one.conditions for _, one in self.groups)
-
-    def step(self, u, g, p, now):
-        made = dict(u)
-        for paths, one in self.groups:
-            v = only(u, paths)
-            made |= one.step(v, v if u is g else only(g, paths), only(p, paths), now)
-        return made
-
-    def ahead(self, p, now):
-        return p | {path: x for paths, one in self.groups for path, x in one.ahead(only(p, paths), now).items()}
-
-    def deployed(self, p, now):
-        return p | {path: x for paths, one in self.groups for path, x in one.deployed(only(p, paths), now).items()}
-
-    def named(self, prefix, now):
-        for name, (_, one) in zip(self.names, self.groups, strict=True):
-            yield from one.named(f"{prefix}.{name}", now)
-
-
-class Masked(Groups):
-    """One group; the rest passes."""
-
-    def __init__(self, call: C, params: Tree):
-        Machine.__init__(self, call, params)
-        paths = tuple(path for path in params if path in call.numbers["mask"])
-        one = machine(call.links[0][1], only(params, paths))
-        self.groups, self.frozen, self.conditions, self.names = [(paths, one)], one.frozen, one.conditions, ["inner"]
-
-
-class Fork(Machine):
-    """Branches of the same signals; a function joins what they make."""
-
-    def __init__(self, call: C, params: Tree):
-        super().__init__(call, params)
-        self.branches = [machine(link, params) for _, link in call.links]
-        self.frozen = frozenset.intersection(*(b.frozen for b in self.branches))
-        self.conditions = all(b.conditions for b in self.branches)
-
-    def step(self, u, g, p, now):
-        made = [b.step(u, g, p, now) for b in self.branches]
-        return jittered(each(JOINS[self.call.numbers["join"]], *made) if self.call.name == "fork" else self.graft(*made))
-
-    def graft(self, d, m):
-        return each(lambda d, m: over(d * norm(m), norm(d)) if norm(d) else np.zeros_like(d), d, m)
-
-    def ahead(self, p, now):
-        for b in self.branches:
-            p = b.ahead(p, now)
-        return p
-
-    def deployed(self, p, now):
-        for b in self.branches:
-            p = b.deployed(p, now)
-        return p
-
-    def named(self, prefix, now):
-        keys = key_names(self.call.links) if self.call.name == "fork" else ["direction", "magnitude"]
-        for key, b in zip(keys, self.branches, strict=True):
-            yield from b.named(f"{prefix}.{key}", now)
-
-
-def summed(*branches: Any) -> Any:
-    return sum(branches[1:], branches[0])
-
-
-JOINS = {"summed": summed}
-
 WRAPPERS = {
     "accumulate": Accumulate, "guard_nonfinite": Guard, "apply_if_finite": ApplyIfFinite, "lookahead": Lookahead,
     "schedule_free": ScheduleFree, "mechanize": Mechanize, "master_weights": MasterWeights, "cautious": Cautious,
     "conditionally_transform": Conditionally, "conditionally_mask": Conditionally, "ema_nesterov": EmaNesterov,
     "restart": Restart, "kahan": Kahan, "radial_brake": RadialBrake, "flatten": Flatten, "own_clock": OwnClock,
     "measured": Transparent, "quantized": Around, "with_state_dtype": Around, "partition": Groups, "masked": Masked,
-    "fork": Fork, "graft": Fork,
+    "fork": Fork, "graft": Graft,
 }  # fmt: skip
