@@ -36,7 +36,7 @@ def shrunk(u, most, size):
 
 
 def averaged(state, name, decay, x, start=0.0):
-    state[name] = decay * state.get(name, start * np.ones_like(x)) + (1 - decay) * x
+    state[name] = JITTER.mixed(decay, state.get(name, start * np.ones_like(x)), x)
     return state[name]
 
 
@@ -98,7 +98,7 @@ def scale_by_param_block_rms(u, g, p, t, state, min_scale=1e-3):
 
 
 def grokfast(u, g, p, t, state, decay=0.98, lamb=2.0):
-    state["m"] = decay * state["m"] + (1 - decay) * u if "m" in state else u
+    state["m"] = JITTER.mixed(decay, state["m"], u) if "m" in state else u
     return u + lamb * state["m"]
 
 
@@ -156,8 +156,8 @@ def mix_with_gradient(u, g, p, t, state, share=0.7):
 
 def lion_momentum(u, g, p, t, state, b1=0.9, b2=0.99):
     m = state.get("m", np.zeros_like(u))
-    state["m"] = b2 * m + (1 - b2) * u
-    return b1 * m + (1 - b1) * u
+    state["m"] = JITTER.mixed(b2, m, u)
+    return JITTER.mixed(b1, m, u)
 
 
 def with_gradient_signs(u, g, p, t, state):
@@ -212,7 +212,7 @@ def scale_by_infinity_norm(u, g, p, t, state, decay=0.999, eps=1e-8):
 
 def scale_by_belief(u, g, p, t, state, b1=0.9, b2=0.999, eps=1e-16, eps_root=1e-16, nesterov=False):
     m = averaged(state, "m", b1, u)
-    s = state["s"] = b2 * state.get("s", 0.0) + (1 - b2) * (u - m) ** 2 + eps_root
+    s = state["s"] = JITTER.mixed(b2, state.get("s", np.zeros_like(u)), (u - m) ** 2) + eps_root
     ahead = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * u / (1 - b1**t)
     return divided(ahead if nesterov else m / (1 - b1**t), sqrt(s / (1 - b2**t)) + eps)
 
@@ -255,7 +255,7 @@ def swa_params(u, g, p, t, state, start=0.0, every=1.0):
 
 def tail_ema_params(u, g, p, t, state, start, decay=0.99, share=1.0):
     new = p + u
-    state["average"] = new if t <= start else decay * state["average"] + (1 - decay) * new
+    state["average"] = new if t <= start else JITTER.mixed(decay, state["average"], new)
     return u
 
 

@@ -26,6 +26,11 @@ class JITTER:
         return x * (1 + cls.unit * cls.rng.uniform(-1, 1, np.shape(x)))
 
     @classmethod
+    def mixed(cls, decay: Any, average: Any, x: Any) -> Any:
+        """βm + (1 − β)x. The form m + (1 − β)(x − m), which does not drift, rounds as m does, however small β is."""
+        return decay * average + (1 - decay) * x + (cls.of(average) - average)
+
+    @classmethod
     def number(cls, name: str, x: Any) -> Any:
         """An argument of a call; a decay is kept as two float32, so 1 − β is off by 2⁻⁴⁸ even in float64."""
         lost = 2.0**-48 * cls.rng.uniform(-1, 1) if cls.unit and name in DECAYS and x else 0.0

@@ -2,9 +2,12 @@
 
 import collections
 import dataclasses
+import gc
+import os
 import time
 from typing import Any
 
+import jax
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzz.case import Case
@@ -13,6 +16,16 @@ from tests.fuzz.draw import cases
 
 BATCH = 50
 COMPILED = 25  # one case of so many is compiled too
+LIMIT = 1.5e9  # bytes of this process, from which on it forgets what is compiled
+
+
+def resident() -> float:
+    """Bytes that this process has in memory; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return float(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0.0
 
 
 @dataclasses.dataclass
@@ -75,6 +88,9 @@ def fuzz(
         one_batch(log, left(), start * 1_000_003 + batch, cases() if draw is None else draw)
         log.seconds = time.perf_counter() - began
         batch += 1
+        if resident() > LIMIT:  # an hour of cases leaves much behind
+            jax.clear_caches()
+            gc.collect()
         news = log.seconds > told[0] + 60 or len(log.failures) > told[1]
         if tell is not None and (news or left() <= 0):
             tell(log)
