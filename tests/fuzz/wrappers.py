@@ -270,9 +270,10 @@ class Restart(Around):
     paced = True
 
     def around(self, u, p, now, every):
-        if (now + 1) % max(int(np.ceil(every)), 1) == 0:
-            self.inner, self.count = machine(self.call.links[0][1], p), 0
-        return self.go(u, p, now)
+        u = self.go(u, p, now)
+        if (now + 2) % max(int(np.ceil(every)), 1) == 0:
+            self.inner, self.count = machine(self.call.links[0][1], each(np.add, p, u)), 0
+        return u
 
 
 class Kahan(Around):
