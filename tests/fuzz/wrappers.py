@@ -289,7 +289,7 @@ class RadialBrake(Around):
             w = x + d
             before, after = norm(x), norm(w)
             to = before + (outward if after > before else inward) * (after - before)
-            return minus(w * (to / after) if after > 0 else w, x)
+            return minus(w * (to / after) if after > 0 else w, x) + (JITTER.of(d) - d)
 
         return each(braked, p, self.go(u, p, now))
 
