@@ -85,7 +85,8 @@ def compare(case: Case, what: str, found: Any, expected: Any, bounds: Any, size:
         with np.errstate(all="ignore"):
             wrong = ~((np.abs(found[path] - x) <= bound) | (np.isnan(x) & np.isnan(found[path])) | (found[path] == x))
         if wrong.any():
-            text = f"leaf {path!r}: found {found[path][wrong][:3]}, expected {x[wrong][:3]}, within {bound[wrong][:3]}"
+            found, x, bound = (each[wrong].tolist()[:3] for each in (found[path], x, bound))
+            text = f"leaf {path!r}: found {found}, expected {x}, within {bound}"
             raise Disagreement(what.split(" at ")[0], f"{what}: {text}")
 
 

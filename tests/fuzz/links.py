@@ -36,7 +36,9 @@ def shrunk(u, most, size):
 
 
 def averaged(state, name, decay, x, start=0.0):
-    state[name] = JITTER.mixed(decay, state.get(name, start * np.ones_like(x)), x)
+    """βm + (1 − β)x, computed as gradtx promises, m + (1 − β)(x − m): its rounding is that of the old average."""
+    m = state.get(name, start * np.ones_like(x))
+    state[name] = m + (1 - decay) * JITTER.of(x - m) if JITTER.unit else decay * m + (1 - decay) * x
     return state[name]
 
 

@@ -270,9 +270,10 @@ class Restart(Around):
     paced = True
 
     def around(self, u, p, now, every):
-        if (now + 1) % max(int(np.ceil(every)), 1) == 0:
-            self.inner, self.count = machine(self.call.links[0][1], p), 0
-        return self.go(u, p, now)
+        u = self.go(u, p, now)
+        if (now + 2) % max(int(np.ceil(every)), 1) == 0:
+            self.inner, self.count = machine(self.call.links[0][1], each(np.add, p, u)), 0
+        return u
 
 
 class Kahan(Around):
@@ -288,7 +289,7 @@ class RadialBrake(Around):
             w = x + d
             before, after = norm(x), norm(w)
             to = before + (outward if after > before else inward) * (after - before)
-            return minus(w * (to / after) if after > 0 else w, x)
+            return minus(w * (to / after) if after > 0 else w, x) + (JITTER.of(d) - d)
 
         return each(braked, p, self.go(u, p, now))
 
