@@ -356,6 +356,17 @@ def test_a_restart_begins_at_the_parameters_of_the_next_update_and_takes_no_step
     assert updates_along(gradtx.restart(inner, 1), [1.0] * 3) == [-1.0, -1.0, -1.0]
 
 
+@pytest.mark.parametrize("r", [None, 0.0])
+def test_the_average_of_schedule_free_without_the_rate_counts_the_steps_of_a_rate_of_zero(r):
+    rate = gradtx.linear_schedule(0.0, 1.0, 1)
+    tx, x = gradtx.schedule_free(gradtx.sgd(1.0), rate, weight_lr_power=0.0, r=r), jnp.full(1, 8.0)
+    state = tx.init(x)
+    for deployed in (7.0, 6.5, 6.0):  # the plain mean of 7, 6 and 5
+        update, state = tx.update(jnp.ones(1), state, x)
+        x = gradtx.apply_updates(x, update)
+        np.testing.assert_allclose(gradtx.eval_params(tx, x, state), [deployed], rtol=1e-6)
+
+
 def updates_along(tx, gradients):
     x, found = jnp.full(1, 8.0), []
     state = tx.init(x)
