@@ -314,10 +314,12 @@ class Flatten(Around):
 
 
 def flat(tree: Tree) -> Tree:
-    return {"": np.concatenate([x.ravel() for x in tree.values()])}
+    return {"": np.concatenate([x.ravel() for x in tree.values()])} if tree else {}
 
 
 def unflat(vector: Tree, tree: Tree) -> Tree:
+    if not tree:
+        return {}
     ends = np.cumsum([x.size for x in tree.values()])[:-1]
     parts = np.split(vector[""], ends)
     return {path: part.reshape(x.shape) for (path, x), part in zip(tree.items(), parts, strict=True)}
