@@ -35,6 +35,11 @@ def shrunk(u, most, size):
     return u if not size > most else u * (most / size)
 
 
+def lost(decay, t):
+    """1 − βᵗ with all its digits, which the difference from 1 has not."""
+    return JITTER.of(-np.expm1(t * np.log1p(decay - 1)))
+
+
 def averaged(state, name, decay, x, start=0.0):
     """βm + (1 − β)x, computed as gradtx promises, m + (1 − β)(x − m): its rounding is that of the old average."""
     m = state.get(name, start * np.ones_like(x))
@@ -123,20 +128,20 @@ def scale_by_ewma(u, g, p, t, state, decay=0.9, initial="zero"):
 
 
 def bias_correction(u, g, p, t, state, decay=0.9):
-    return u / (1 - decay**t)
+    return u / lost(decay, t)
 
 
 def root_bias_correction(u, g, p, t, state, decay=0.999):
-    return u * sqrt(1 - decay**t)
+    return u * sqrt(lost(decay, t))
 
 
 def nesterov_bias_correction(u, g, p, t, state, decay=0.9):
-    return decay * u / (1 - decay ** (t + 1)) + (1 - decay) * g / (1 - decay**t)
+    return decay * u / lost(decay, t + 1) + (1 - decay) * g / lost(decay, t)
 
 
 def ema(u, g, p, t, state, decay, debias=True):
     m = averaged(state, "m", decay, u)
-    return m / (1 - decay**t) if debias else m
+    return m / lost(decay, t) if debias else m
 
 
 def trace(u, g, p, t, state, decay, nesterov=False):
@@ -178,7 +183,7 @@ def apply_every(u, g, p, t, state, k=1.0):
 
 def scale_by_rms(u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, initial_scale=0.0, bias_correction=True):
     v = averaged(state, "v", decay, g * g, initial_scale)
-    return divided(u, sqrt((v / (1 - decay**t) if bias_correction else v) + eps_root) + eps)
+    return divided(u, sqrt((v / lost(decay, t) if bias_correction else v) + eps_root) + eps)
 
 
 def scale_by_rss(u, g, p, t, state, initial_accumulator_value=0.1, eps=1e-7, eps_in_sqrt=True):
@@ -195,13 +200,13 @@ def scale_by_mean_squares(u, g, p, t, state, eps=1e-7, eps_in_sqrt=True):
 def scale_by_stddev(u, g, p, t, state, decay=0.9, eps=1e-8, initial_scale=0.0, eps_in_sqrt=True, bias_correction=False):
     m, v = averaged(state, "m", decay, g), averaged(state, "v", decay, g * g, initial_scale)
     if bias_correction:
-        m, v = m / (1 - decay**t), v / (1 - decay**t)
+        m, v = m / lost(decay, t), v / lost(decay, t)
     variance = np.maximum(JITTER.of(v) - JITTER.of(m * m), 0.0)
     return divided(u, sqrt(variance + eps) if eps_in_sqrt else sqrt(variance) + eps)
 
 
 def scale_by_max_rms(u, g, p, t, state, decay=0.999, eps=1e-8, eps_root=0.0, maximum="corrected", bias_correction=True):
-    v, correction = averaged(state, "v", decay, g * g), 1 - decay**t if bias_correction else 1.0
+    v, correction = averaged(state, "v", decay, g * g), lost(decay, t) if bias_correction else 1.0
     inside, outside = (correction, 1.0) if maximum == "corrected" else (1.0, correction)
     state["max"] = np.maximum(state.get("max", 0.0), v / inside)
     return divided(u, sqrt(state["max"] / outside + eps_root) + eps)
@@ -215,15 +220,15 @@ def scale_by_infinity_norm(u, g, p, t, state, decay=0.999, eps=1e-8):
 def scale_by_belief(u, g, p, t, state, b1=0.9, b2=0.999, eps=1e-16, eps_root=1e-16, nesterov=False):
     m = averaged(state, "m", b1, u)
     s = state["s"] = JITTER.mixed(b2, state.get("s", np.zeros_like(u)), (u - m) ** 2) + eps_root
-    ahead = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * u / (1 - b1**t)
-    return divided(ahead if nesterov else m / (1 - b1**t), sqrt(s / (1 - b2**t)) + eps)
+    ahead = b1 * m / lost(b1, t + 1) + (1 - b1) * u / lost(b1, t)
+    return divided(ahead if nesterov else m / lost(b1, t), sqrt(s / lost(b2, t)) + eps)
 
 
 def scale_by_yogi(u, g, p, t, state, b1=0.9, b2=0.999, eps=1e-3):
     m = averaged(state, "m", b1, u, 1e-6)
     v = state.get("v", np.full_like(u, 1e-6))
     v = state["v"] = v - (1 - b2) * sign(v - u * u) * u * u
-    return divided(m / (1 - b1**t), sqrt(v / (1 - b2**t)) + eps)
+    return divided(m / lost(b1, t), sqrt(v / lost(b2, t)) + eps)
 
 
 # The end of a chain ---------------------------------------------------------------------------------------------------
@@ -234,7 +239,7 @@ def keep_params_nonnegative(u, g, p, t, state):
 
 
 def ema_params(u, g, p, t, state, decay=0.999, bias_correction=False):
-    share = (1 - decay) / (1 - decay**t) if bias_correction else 1 - decay
+    share = (1 - decay) / lost(decay, t) if bias_correction else 1 - decay
     state["average"] = state["average"] + share * (p + u - state["average"])
     return u
 

@@ -33,7 +33,7 @@ class JITTER:
     @classmethod
     def number(cls, name: str, x: Any) -> Any:
         """An argument of a call; a decay is kept as two float32, so 1 − β is off by 2⁻⁴⁸ even in float64."""
-        lost = 2.0**-48 * cls.rng.uniform(-1, 1) if cls.unit and name in DECAYS and x else 0.0
+        lost = 2.0**-48 * cls.rng.choice([-1.0, 1.0]) if cls.unit and name in DECAYS and x else 0.0
         return cls.of(x) + lost if lost else cls.of(x)
 
 
