@@ -4,6 +4,7 @@ A machine gets the two signals and the step now in force (0 is the first), and k
 gradients and parameters are dicts by path.
 """
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from tests.fuzz import links
 from tests.fuzz.case import C
 from tests.fuzz.recipes import RECIPES
-from tests.fuzz.rounding import JITTER, jittered
+from tests.fuzz.rounding import DECAYS, JITTER, jittered
 from tests.fuzz.schedules import value
 
 Tree = dict[str, np.ndarray]
@@ -73,10 +74,14 @@ class Link(Machine):
         self.formula, self.conditions = links.LINKS[call.name], call.name in links.CONDITIONS
         self.average = call.name in links.AVERAGES
         self.mask = call.numbers.get("mask")
+        names = inspect.signature(self.formula).parameters.items()
+        self.decays = {
+            name: x.default for name, x in names if name in DECAYS and x.default is not inspect.Parameter.empty
+        }
         self.kept: Any = {path: {"average": x} if self.average else {} for path, x in params.items()}
 
     def step(self, u, g, p, now):
-        given = self.numbers(now)
+        given = {name: JITTER.number(name, x) for name, x in self.decays.items()} | self.numbers(now)
         given.pop("mask", None)
         made = {}
         for path in u:
