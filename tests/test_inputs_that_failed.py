@@ -337,3 +337,41 @@ def distance(params, batch):
 def test_a_sweep_takes_transformations_whose_numbers_are_not_seen(standard, population, losses):
     made = sweep.run(distance, jnp.zeros(2), population(), jnp.ones((8, 2)), steps=5, progress=False)
     np.testing.assert_allclose(made.final_loss, losses, rtol=1e-5)
+
+
+# What the fuzz found --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        gradtx.master_weights(gradtx.sgd(1.0)),
+        gradtx.schedule_free(gradtx.sgd(1.0), 1.0, b1=0.0),
+        gradtx.lookahead(gradtx.sgd(1.0), 1, 1.0),
+    ],
+    ids=["master_weights", "schedule_free", "lookahead"],
+)
+def test_a_restart_begins_at_the_parameters_of_the_next_update_and_takes_no_step_back(inner):
+    assert updates_along(gradtx.restart(inner, 2), [1.0] * 6)[1::2] == [-1.0, -1.0, -1.0]
+    assert updates_along(gradtx.restart(inner, 1), [1.0] * 3) == [-1.0, -1.0, -1.0]
+
+
+@pytest.mark.parametrize("r", [None, 0.0])
+def test_the_average_of_schedule_free_without_the_rate_counts_the_steps_of_a_rate_of_zero(r):
+    rate = gradtx.linear_schedule(0.0, 1.0, 1)
+    tx, x = gradtx.schedule_free(gradtx.sgd(1.0), rate, weight_lr_power=0.0, r=r), jnp.full(1, 8.0)
+    state = tx.init(x)
+    for deployed in (7.0, 6.5, 6.0):  # the plain mean of 7, 6 and 5
+        update, state = tx.update(jnp.ones(1), state, x)
+        x = gradtx.apply_updates(x, update)
+        np.testing.assert_allclose(gradtx.eval_params(tx, x, state), [deployed], rtol=1e-6)
+
+
+def updates_along(tx, gradients):
+    x, found = jnp.full(1, 8.0), []
+    state = tx.init(x)
+    for gradient in gradients:
+        update, state = tx.update(jnp.array([gradient]), state, x)
+        x = gradtx.apply_updates(x, update)
+        found.append(float(update[0]))
+    return found

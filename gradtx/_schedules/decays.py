@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gradtx._schedules.schedule import ascending, schedule
 from gradtx._value.errors import TransformationError
+from gradtx._value.floating import power as _power
 from gradtx._value.marks import Kept, NonNegative, Numbers
 
 Interpolation = Annotated[Literal["linear", "cosine"], Kept("structure")]
@@ -49,12 +50,6 @@ def _blend(start: Any, end: Any, way: Any) -> Any:
     """A value between two others: the sum of what each contributes, so that a small one keeps its digits at its end."""
     gone, left = way
     return start * left + end * gone
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    """base^exponent for base ≥ 0, with derivative 0 at 0, where that of a power below 1 is infinite."""
-    positive = base > 0
-    return jnp.where(positive, jnp.where(positive, base, 1) ** exponent, jnp.where(exponent == 0, 1.0, 0.0))
 
 
 def _periods(step: Any, begin: Any, length: Any, staircase: bool) -> Any:

@@ -37,6 +37,16 @@ def _root_jvp(primals: Any, tangents: Any) -> Any:
     return y, jnp.where(y > 0, 0.5 / jnp.where(y > 0, y, 1), 0) * dx
 
 
+def power(base: Any, exponent: Any) -> Any:
+    """base^exponent for base ≥ 0, with derivative 0 at 0, where that of a power below 1 is infinite; 0⁰ is 1.
+
+    >>> float(power(4.0, 0.5)), float(power(0.0, 0.5)), float(power(0.0, 0.0)), float(jax.grad(power)(0.0, 0.5))
+    (2.0, 0.0, 1.0, 0.0)
+    """
+    positive = base > 0
+    return jnp.where(positive, jnp.where(positive, base, 1) ** exponent, jnp.where(exponent == 0, 1.0, 0.0))
+
+
 def plus(x: Any, number: Any) -> Any:
     """``x + number``; ``x`` itself where the number is Python's 0, which saves every leaf an operation.
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
@@ -44,7 +45,8 @@ def restart(inner: Link, every: NonNegative) -> Late:
             return old if jnp.issubdtype(old.dtype, jax.dtypes.prng_key) else fresh.astype(old.dtype)
 
         def fresh() -> Any:
-            return jax.tree.map(anew, after, inner.init(params))
+            moved = trees.map(lambda p, u: p + u.astype(p.dtype), params, new)  # where the next update starts
+            return jax.tree.map(anew, after, inner.init(moved))
 
         return new, state | {"inner": cond(due, fresh, lambda: after)}
 

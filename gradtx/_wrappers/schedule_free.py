@@ -13,7 +13,7 @@ from gradtx._rules.restrict import fill
 from gradtx._rules.transformation import transformation
 from gradtx._rules.vectors import like
 from gradtx._value.errors import TransformationError
-from gradtx._value.floating import real_dtype
+from gradtx._value.floating import power, real_dtype
 from gradtx._value.marks import Decay, Dtype, Link, NonNegative
 
 
@@ -57,7 +57,7 @@ def schedule_free(
     def averaged(step: Any, updates: Tree, state: Any, params: Tree, by_age: Any) -> Any:
         new, inner = step(updates)
         max_lr = jnp.maximum(state["max_lr"], jnp.asarray(learning_rate).astype(state["max_lr"].dtype))
-        weight = by_age * jnp.where(max_lr > 0, jnp.where(max_lr > 0, max_lr, 1) ** weight_lr_power, 0)
+        weight = by_age * power(max_lr, weight_lr_power)
         total = state["weight_sum"] + weight
         c = jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0)
         z = trees.map(lambda z, u: z + u, state["z"], new)

@@ -11,7 +11,7 @@ from gradtx._rules.around import around
 from gradtx._rules.protocol import Late, Tree
 from gradtx._rules.transformation import transformation
 from gradtx._rules.vectors import dot, like, one_norm, precision
-from gradtx._value.floating import ewma
+from gradtx._value.floating import ewma, power
 from gradtx._value.marks import Decay, Link, NonNegative
 
 
@@ -62,7 +62,7 @@ def schedule_free_plus(
         rate = learning_rate * jnp.where(under > 0, gap / jnp.where(under > 0, under, 1), 0)
 
         largest = jnp.maximum(state["max_lr"], rate)
-        weight = time**r * jnp.where(largest > 0, jnp.where(largest > 0, largest, 1) ** weight_lr_power, 0)
+        weight = time**r * power(largest, weight_lr_power)
         averaging = time > average_from
         total = state["weight_sum"] + jnp.where(averaging, weight, 0)
         share = jnp.where(averaging, jnp.where(total > 0, weight / jnp.where(total > 0, total, 1), 0), 1)
