@@ -22,7 +22,8 @@ CHECKED = ("docstrings", "seen", "formulas.tokens", "formulas.write")  # of what
 NAMES = sorted(path.relative_to(PAGES).as_posix() for path in PAGES.rglob("*.md"))
 TAKES_LONG = {  # pages whose blocks, and pictures whose training, need five seconds and more
     "sweeps/laptop.md", "sweeps/own-models.md", "sweeps/studies.md", "sweeps/tuning.md",
-    "choose_deterministic", "choose_matrices", "choose_noisy", "choose_sparse", "choose_without_rate", "coordinate_check",
+    "choose_deterministic", "choose_matrices", "choose_noisy", "choose_sparse", "choose_without_rate",
+    "coordinate_check",
 }  # fmt: skip
 
 

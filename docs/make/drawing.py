@@ -94,6 +94,7 @@ def named_in(markdown: str) -> Iterator[str]:
 
 def _print_of(name: str) -> str:
     found = hashlib.sha256()
-    for path in (FOLDER / f"{name}.py", Path(__file__), *sorted((ROOT / "gradtx").rglob("*.py"))):
+    shared = sorted((*HERE.glob("*.py"), *(ROOT / "gradtx").rglob("*.py")))
+    for path in (FOLDER / f"{name}.py", *shared):
         found.update(path.read_bytes())
     return found.hexdigest()[:16]
