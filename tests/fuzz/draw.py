@@ -27,7 +27,7 @@ LINKS: dict[str, dict[str, Any]] = {  # the arguments of a link; those after "?"
     "clip_by_global_norm": {"max_norm": "limit"},
     "normalize": {},
     "add_decayed_weights": {"weight_decay": "rate", "?mask": "mask"},
-    "add_corrected_decay": {"weight_decay": "rate", "learning_rate": "rate", "max_learning_rate": "limit"},
+    "add_corrected_decay": {"weight_decay": "rate", "learning_rate": "rate", "max_learning_rate": [1.0, 0.1, 3.0]},
     "centralize": {},
     "zero_nans": {},
     "scale_by_trust_ratio": {"?min_norm": "eps", "?trust_coefficient": "limit", "?eps": "eps"},
@@ -50,7 +50,12 @@ LINKS: dict[str, dict[str, Any]] = {  # the arguments of a link; those after "?"
     "scale_by_rms": {"?decay": "decay", "?eps": "eps", "?eps_root": "eps", "?bias_correction": "bool"},
     "scale_by_rss": {"?initial_accumulator_value": "eps", "?eps": "eps", "?eps_in_sqrt": "bool"},
     "scale_by_mean_squares": {"?eps": "eps", "?eps_in_sqrt": "bool"},
-    "scale_by_stddev": {"?decay": "decay", "eps": [1e-3, 0.1], "?eps_in_sqrt": "bool", "?bias_correction": "bool"},
+    "scale_by_stddev": {
+        "?decay": [0.5, 0.9, 0.99],
+        "eps": [1e-3, 0.1],
+        "?eps_in_sqrt": "bool",
+        "?bias_correction": "bool",
+    },
     "scale_by_max_rms": {
         "?decay": "decay",
         "?eps": "eps",
