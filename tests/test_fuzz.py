@@ -8,6 +8,8 @@ import gradtx as gx
 from tests.fuzz import C, Case, Leaf, build, replay
 from tests.fuzz.run import fuzz
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_transformations_are_the_interpreters(seed):

@@ -375,3 +375,22 @@ def updates_along(tx, gradients):
         x = gradtx.apply_updates(x, update)
         found.append(float(update[0]))
     return found
+
+
+def test_what_conditions_does_so_also_where_a_condition_is_pythons():
+    tx = gradtx.chain(
+        gradtx.conditionally_mask(gradtx.scale(2.0), lambda step: step % 2 == 1), gradtx.nesterov_lookahead(0.5)
+    )
+    params = jnp.zeros(1)
+    plain = tx.update(jnp.ones(1), tx.init(params), params)[0]
+    with jax.disable_jit():
+        assert tx.update(jnp.ones(1), tx.init(params), params)[0] == plain == 0
+
+
+def test_an_average_at_every_one_and_a_half_steps_is_at_every_second():
+    params = jnp.zeros(1)
+    half, whole = gradtx.swa_params(0.5, 1.5), gradtx.swa_params(1, 2)
+    states = [half.init(params), whole.init(params)]
+    for n in range(6):
+        states = [tx.update(jnp.full(1, n), state, params)[1] for tx, state in zip((half, whole), states, strict=True)]
+        assert states[0] == states[1]

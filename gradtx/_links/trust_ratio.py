@@ -17,7 +17,7 @@ def scale_by_trust_ratio(
 
         u ← ηr uₜ,   ηr = η max(‖θ‖, m)/(max(‖uₜ‖, m) + ε)
 
-    η is ``trust_coefficient``, m ``min_norm``, ε ``eps``; where one of the two norms is 0, the factor is 1. Norms are
+    η is ``trust_coefficient``, m ``min_norm``, ε ``eps``; where one of the two maxima is 0, the factor is 1. Norms are
     accumulated in float32 at least. Measures ``ratio``, the factor of a leaf. Source: You, Gitman & Ginsburg 2017,
     eq. 6; You et al. 2020, Algorithm 2. State: none. Raises `TransformationError`: no ``params``.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
@@ -222,7 +223,10 @@ class _Wrapper:
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
         context.measured(self.measure, updates, new, after)
-        return signals.then(new, conditions=bool(conditions) and all(conditions)), after
+        if not conditions:  # under `jax.disable_jit` a condition runs one branch: what would the step be?
+            context = context._replace(probe=None)
+            jax.eval_shape(lambda: step(updates)[0])
+        return signals.then(new, conditions=all(conditions)), after
 
     def _wide(self, updates: Tree, params: Tree) -> Tree:
         """The updates in the precision of the result, so that the branches of a `jax.lax.cond` agree."""

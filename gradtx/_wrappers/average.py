@@ -66,9 +66,9 @@ def swa_params(start: NonNegative = 0.0, every: NonNegative = 1.0) -> Rule:
 
         aₙ = aₙ₋₁ + (θₜ − aₙ₋₁)/n  at t = s + nk, n = 1, 2 ...;   θₜ = θₜ₋₁ + uₜ;   before the first of them a is θₜ
 
-    s is ``start``, k ``every``, such as the steps of an epoch, or of a cycle of the rate. It stands last in its chain;
-    `gradtx.eval_params` returns a. Source: Izmailov et al. 2018, Algorithm 1. State: ``average``, like the parameters.
-    Raises `TransformationError`: no ``params``.
+    s is ``start``, k ``every``, such as the steps of an epoch, or of a cycle of the rate, both rounded up to whole
+    numbers. It stands last in its chain; `gradtx.eval_params` returns a. Source: Izmailov et al. 2018, Algorithm 1.
+    State: ``average``, like the parameters. Raises `TransformationError`: no ``params``.
 
     >>> tx, x = swa_params(every=2), jnp.zeros(1)
     >>> state = tx.init(x)
@@ -80,8 +80,8 @@ def swa_params(start: NonNegative = 0.0, every: NonNegative = 1.0) -> Rule:
     """
 
     def formula(u, average, *, param, t):
-        theta, past = param + u, t - start
-        period = jnp.maximum(jnp.asarray(every).astype(t.dtype), 1)
+        theta, past = param + u, t - jnp.ceil(start).astype(t.dtype)
+        period = jnp.maximum(jnp.ceil(every).astype(t.dtype), 1)
         n = jnp.floor(past / period)
         due = (n >= 1) & (past == n * period)
         taken = jnp.where(due, average + (theta - average) / jnp.maximum(n, 1).astype(jnp.real(u).dtype), average)

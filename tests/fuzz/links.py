@@ -91,9 +91,8 @@ def zero_nans(u, g, p, t, state):
 
 
 def scale_by_trust_ratio(u, g, p, t, state, min_norm=0.0, trust_coefficient=1.0, eps=0.0):
-    if norm(p) == 0 or norm(u) == 0:
-        return u
-    return u * trust_coefficient * max(norm(p), min_norm) / (max(norm(u), min_norm) + eps)
+    of_param, of_update = max(norm(p), min_norm), max(norm(u), min_norm)
+    return u * trust_coefficient * of_param / (of_update + eps) if of_param > 0 and of_update > 0 else u
 
 
 def scale_by_param_block_norm(u, g, p, t, state, min_scale=1e-3):
