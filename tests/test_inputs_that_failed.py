@@ -390,7 +390,8 @@ def test_what_conditions_does_so_also_where_a_condition_is_pythons():
 def test_an_average_at_every_one_and_a_half_steps_is_at_every_second():
     params = jnp.zeros(1)
     half, whole = gradtx.swa_params(0.5, 1.5), gradtx.swa_params(1, 2)
-    states = [half.init(params), whole.init(params)]
+    one, other = half.init(params), whole.init(params)
     for n in range(6):
-        states = [tx.update(jnp.full(1, n), state, params)[1] for tx, state in zip((half, whole), states, strict=True)]
-        assert states[0] == states[1]
+        u = jnp.full(1, float(n))
+        one, other = half.update(u, one, params)[1], whole.update(u, other, params)[1]
+        assert one == other
