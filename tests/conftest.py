@@ -37,7 +37,9 @@ OPTIMIZED = {  # where bits or programs are compared: compiled as users do, what
     "test_models", "test_noise", "test_noise_of_sweeps", "test_own_step", "test_processes",
     "test_progress_on_disk", "test_search", "test_selection", "test_sweep", "test_theory", "test_tracing", "test_tune",
 }  # fmt: skip
-QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+QUICK = {"xla_backend_optimization_level": 0}
+if jax.__version_info__ < (0, 11):
+    QUICK["xla_cpu_use_fusion_emitters"] = False  # later compilers do not have the choice
 everywhere = bool(os.environ.get("GRADTX_TESTS_OPTIMIZED"))
 options = compiler.get_compile_options
 now = {}

@@ -20,7 +20,7 @@ from gradtx._report.canvas import NEAT, pyplot
 from gradtx._report.races import DASHES
 
 Tree = Any
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 @dataclass(frozen=True)

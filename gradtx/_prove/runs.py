@@ -13,7 +13,7 @@ from gradtx._rules.functions import apply_updates
 Array = Any
 
 # Each of these programs runs once, for milliseconds: the compiler's last passes would take most of the time.
-LITTLE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+LITTLE = {"xla_backend_optimization_level": 0}
 quickly = functools.partial(jax.jit, compiler_options=LITTLE)
 
 
