@@ -20,6 +20,8 @@ import jax
 import pytest
 from jax._src import compiler
 
+from tests.memory import resident
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -78,15 +80,6 @@ def compilation_of_users(request, little_compilation):
 
 
 # Memory ---------------------------------------------------------------------------------------------------------------
-
-
-def resident() -> float:
-    """Bytes that this process has in memory; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm") as file:
-            return float(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0.0
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._interop import optax_types as T
-from gradtx._interop.pieces import Layout, Piece, is_node
+from gradtx._interop.pieces import IS_FIRST, Layout, Piece, is_node, said
 from gradtx._numeric.newton_schulz import SCHEDULES
 from gradtx._value.errors import TransformationError
 
@@ -22,16 +22,9 @@ def _one(layout: Layout) -> Make:
     return lambda tx, inside: layout
 
 
-def said(number: Any) -> Piece:
-    """A number of the call, which Optax keeps in the state and we do not."""
-    return Piece((), lambda: jnp.asarray(number), lambda x: ())
-
-
 def _dog(tx: Any, inside: Any) -> Layout:
     from_rate = tx.given["kind"].value == "learning_rate"  # else nothing depends on which step is the first
-    counted = Piece(("count",), lambda count: count == 0, lambda first: (jnp.where(first, 0, 1).astype(jnp.int32),))
-    first = counted if from_rate else Piece((), lambda: jnp.zeros([], bool), lambda x: ())
-    return T.DoGState(first, "init_params", "max_dist", "sum_sq_norm_grads")
+    return T.DoGState(IS_FIRST if from_rate else said(False), "init_params", "max_dist", "sum_sq_norm_grads")
 
 
 def _galore(tx: Any, inside: Any) -> Layout:
@@ -46,8 +39,10 @@ def _mechanic(tx: Any, inside: Any) -> Layout:
 
 def _muon(tx: Any, inside: Any) -> Layout:
     given = tx.given["ns_coeffs"]
-    rows = SCHEDULES.get(str(given), given) if isinstance(given, str) else given
-    return T.MuonState("count", "scale_by_ewma.mu", said(rows[0] if len(set(rows)) == 1 else rows))
+    if isinstance(given, str):  # Optax has three numbers where all steps have the same
+        rows = SCHEDULES[given]
+        given = rows[0] if len(set(rows)) == 1 else rows
+    return T.MuonState("count", "scale_by_ewma.mu", said(given))
 
 
 def with_averages(state: Any, params: Any) -> Any:

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx._interop import optax_types as T
 from gradtx._interop.contrib_layouts import WRAPPED
-from gradtx._interop.pieces import Layout, Piece, moved, with_nodes, without_nodes
+from gradtx._interop.pieces import IS_FIRST, Layout, Piece, moved, said, with_nodes, without_nodes
 from gradtx._rules.transformation import GradientTransformation, opened
 from gradtx._schedules.schedule import at_step, is_scheduled
 from gradtx._value.decay import SplitDecay
@@ -167,7 +168,7 @@ def _sam(tx: GradientTransformation) -> Layout:
     opaque = tx.given["opaque_mode"].value
     if not (opaque or tx.given["moves_params"].value):
         return ""
-    turn = Piece((), lambda: jnp.zeros([], jnp.int32), lambda x: ()) if opaque else "steps_since_sync"
+    turn = said(np.int32(0)) if opaque else "steps_since_sync"
     states = inside(tx.given["optimizer"]), inside(tx.given["adv_optimizer"], "adv")
     return T.SAMState(turn, *states, None if opaque else "cache")
 
@@ -240,8 +241,7 @@ def _fromage(tx: GradientTransformation) -> Layout:
 
 
 def _optimistic(tx: GradientTransformation) -> Layout:
-    first = Piece(("count",), lambda count: count == 0, lambda first: (jnp.where(first, 0, 1).astype(jnp.int32),))
-    return T.ScaleByOptimisticGradientState(first, "previous_gradient")
+    return T.ScaleByOptimisticGradientState(IS_FIRST, "previous_gradient")
 
 
 def _of_one(name: str) -> Piece:

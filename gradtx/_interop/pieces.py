@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from gradtx._interop.optax_types import MaskedNode
 
@@ -34,6 +35,15 @@ class Piece:
     def moved(self, where: Callable[[str], str]) -> "Piece":
         """The same piece at other paths."""
         return Piece(tuple(map(where, self.paths)), self.out, self.back, whole=self.whole)
+
+
+def said(number: Any) -> Piece:
+    """A number of the call, or one that nothing depends on, which Optax keeps in the state and we do not."""
+    return Piece((), lambda: jnp.asarray(number), lambda x: ())
+
+
+IS_FIRST = Piece(("count",), lambda count: count == 0, lambda first: (jnp.where(first, 0, 1).astype(jnp.int32),))
+"""Whether the step is the first, which our count says."""
 
 
 def moved(layout: Layout, where: Callable[[str], str]) -> Layout:

@@ -5,6 +5,7 @@ gradients and parameters are dicts by path.
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def zeros(tree: Tree) -> Tree:
 STRUCTURE = ("num_betas", "bits")
 
 
-class Machine:
+class Machine(ABC):
     """What all machines can do; ``frozen`` are the paths that do not move, ``conditions`` is as in a chain."""
 
     frozen: frozenset[str] = frozenset()
@@ -48,8 +49,9 @@ class Machine:
         """The arguments of the call, with schedules at the step."""
         return {key: JITTER.number(key, value(x, now)) for key, x in self.call.numbers.items()}
 
+    @abstractmethod
     def step(self, u: Tree, g: Tree, p: Tree, now: int) -> Tree:
-        raise NotImplementedError
+        """The update, from the update and the gradient that come in."""
 
     def named(self, prefix: str, now: int) -> Any:
         """The numbers by their dotted names, at the step that this machine takes next."""

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import gc
-import os
 import time
 from typing import Any
 
@@ -13,19 +12,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.fuzz.case import Case
 from tests.fuzz.check import Disagreement, check
 from tests.fuzz.draw import cases
+from tests.memory import resident
 
 BATCH = 50
 COMPILED = 25  # one case of so many is compiled too
 LIMIT = 1.5e9  # bytes of this process, from which on it forgets what is compiled
-
-
-def resident() -> float:
-    """Bytes that this process has in memory; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm") as file:
-            return float(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return 0.0
 
 
 @dataclasses.dataclass
