@@ -429,3 +429,10 @@ def test_a_state_of_every_optimizer_of_both_comes_and_goes(row):
     state = row.tx.init(params)
     assert jax.tree.structure(to_optax_state(row.tx, params, state)) == jax.tree.structure(theirs)
     assert jax.tree.structure(from_optax_state(row.tx, params, theirs)) == jax.tree.structure(state)
+
+
+def test_coefficients_that_are_arrays_go_along():
+    rows = jnp.array([[2.0, -1.5, 0.5], [1.5, -0.5, 0.0]])
+    tx, params = gx.scale_by_muon(rows, weight_dimension_numbers=gx.MuonDimensionNumbers()), {"w": jnp.eye(2)}
+    on_device = jax.device_put(tx)
+    np.testing.assert_array_equal(to_optax_state(on_device, params, on_device.init(params)).ns_coeffs, rows)
