@@ -213,6 +213,11 @@ class _Wrapper:
         own = {name: as_wide(entry, updates) for name, entry in state.items() if name != "inner"}
         with entries_of(state):
             new, after = self.update(step, updates, {**own, "inner": before}, **given)
+            if not conditions:  # under `jax.disable_jit` a condition ran one branch: what does the step do in another?
+                measuring, context = context, context.unseen()
+                with jax.disable_jit(False):
+                    jax.eval_shape(lambda: self.update(step, updates, {**own, "inner": before}, **given)[0])
+                context = measuring
         check_like(new, updates)
         if "inner" not in after:
             raise TransformationError(
@@ -223,9 +228,6 @@ class _Wrapper:
         own = {name: narrowed(x, state[name]) if name in state else x for name, x in after.items() if name != "inner"}
         after = {**inner, **own}
         context.measured(self.measure, updates, new, after)
-        if not conditions:  # under `jax.disable_jit` a condition runs one branch: what would the step be?
-            context = context._replace(probe=None)
-            jax.eval_shape(lambda: step(updates)[0])
         return signals.then(new, conditions=all(conditions)), after
 
     def _wide(self, updates: Tree, params: Tree) -> Tree:

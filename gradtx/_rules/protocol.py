@@ -93,6 +93,10 @@ class Context(NamedTuple):
         """The context of a link of that name."""
         return self._replace(path=(*self.path, name))
 
+    def unseen(self) -> "Context":
+        """The context of a trial, whose measurements are lost."""
+        return self._replace(probe=self.probe and self.probe._replace(found={}))
+
     def own_key(self) -> Any:
         """The key of this link at this step."""
         return key_at(self.key, self.path)
