@@ -2,10 +2,12 @@
 
 Two layers of a transformer, 256 wide, on this CPU, in float32. rollfast (JAX, of these rules it has PSGD) and
 pytorch_optimizer (PyTorch, not compiled) are measured where they are installed, with settings of the same work: bases
-and roots every 10 steps, 5 Newton-Schulz iterations in float32 or what the library fixes, factors fitted at every step.
-Contestants of a rule take turns. A step is the mean over 20, so that a refresh is in it.
+and roots every 10 steps, 5 Newton-Schulz iterations, factors fitted at every step and by triangular solves. Contestants
+of a rule take turns. A step is the mean over 20, so that a refresh is in it.
 """
 
+import functools
+import math
 import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -53,33 +55,56 @@ def steps_of_torch(make: Callable[[list[Any]], Any], params: Tree) -> Steps:
     return run
 
 
+def in_gradtx() -> dict[str, Any]:
+    """The rules."""
+    often = {"preconditioner_update_probability": 1.0}
+    muon = functools.partial(gradtx.muon, 1e-2, muon_weight_dimension_numbers=gradtx.MuonDimensionNumbers())
+    roots = gradtx.scale_by_shampoo(precondition_frequency=EVERY)
+    return {
+        "Muon": muon(),
+        "Muon, products in bfloat16": muon(ns_dtype="bfloat16"),
+        "SOAP": gradtx.soap(1e-3, precondition_frequency=EVERY),
+        "Shampoo, neither momentum nor grafting": gradtx.chain(roots, gradtx.scale_by_learning_rate(1e-3)),
+        "PSGD-Kron, triangles": gradtx.psgd_kron(1e-3, **often),
+        "PSGD-Kron, long axes diagonal": gradtx.psgd_kron(1e-3, **often, max_skew_triangular=1.0),
+    }
+
+
+def in_rollfast() -> dict[str, Any]:
+    """Those that rollfast has."""
+    from rollfast import kron  # pyright: ignore[reportMissingImports]
+
+    make = functools.partial(kron, 1e-3, preconditioner_update_probability=1.0, preconditioner_mode="EQ")
+    return {
+        "PSGD-Kron, triangles": make(max_skew_triangular=math.inf),
+        "PSGD-Kron, long axes diagonal": make(max_skew_triangular=1.0),
+    }
+
+
+def in_pytorch_optimizer() -> dict[str, Callable[[list[Any]], Any]]:
+    """Those that pytorch_optimizer has; its Newton-Schulz iteration is in bfloat16."""
+    import pytorch_optimizer as po  # pyright: ignore[reportMissingImports]
+
+    return {
+        "Muon, products in bfloat16": lambda w: po.Muon([{"params": w, "use_muon": True}], lr=1e-2),
+        "SOAP": lambda w: po.SOAP(w, lr=1e-3, precondition_frequency=EVERY),
+        "Shampoo, neither momentum nor grafting": lambda w: po.Shampoo(w, lr=1e-3, preconditioning_compute_steps=EVERY),
+        "PSGD-Kron, triangles": lambda w: po.Kron(w, lr=1e-3, pre_conditioner_update_probability=1.0),
+    }
+
+
 def contestants(params: Tree) -> dict[str, dict[str, Steps]]:
     """For each rule its libraries; the first is gradtx."""
-    dimensions = gradtx.MuonDimensionNumbers()
-    ours = {
-        "Muon": gradtx.muon(1e-2, muon_weight_dimension_numbers=dimensions),
-        "SOAP": gradtx.soap(1e-3, precondition_frequency=EVERY),
-        "Shampoo": gradtx.shampoo(1e-3, precondition_frequency=EVERY),
-        "PSGD-Kron": gradtx.psgd_kron(1e-3, preconditioner_update_probability=1.0),
+    found: dict[str, dict[str, Steps]] = {
+        name: {"gradtx": steps_of(gradtx, tx, params)} for name, tx in in_gradtx().items()
     }
-    found: dict[str, dict[str, Steps]] = {name: {"gradtx": steps_of(gradtx, tx, params)} for name, tx in ours.items()}
     theirs = optax.contrib.muon(1e-2, muon_weight_dimension_numbers=optax.contrib.MuonDimensionNumbers())
     found["Muon"]["Optax"] = steps_of(optax, theirs, params)
     if find_spec("rollfast"):
-        from rollfast import kron  # pyright: ignore[reportMissingImports]
-
-        tx = kron(1e-3, preconditioner_update_probability=1.0)
-        found["PSGD-Kron"]["rollfast"] = steps_of(optax, tx, params)
+        for name, tx in in_rollfast().items():
+            found[name]["rollfast"] = steps_of(optax, tx, params)
     if find_spec("pytorch_optimizer"):
-        import pytorch_optimizer as po  # pyright: ignore[reportMissingImports]
-
-        makes: dict[str, Callable[[list[Any]], Any]] = {
-            "Muon": lambda weights: po.Muon([{"params": weights, "use_muon": True}], lr=1e-2),
-            "SOAP": lambda weights: po.SOAP(weights, lr=1e-3, precondition_frequency=EVERY),
-            "Shampoo": lambda weights: po.Shampoo(weights, lr=1e-3, preconditioning_compute_steps=EVERY),
-            "PSGD-Kron": lambda weights: po.Kron(weights, lr=1e-3, pre_conditioner_update_probability=1.0),
-        }
-        for name, make in makes.items():
+        for name, make in in_pytorch_optimizer().items():
             found[name]["pytorch_optimizer"] = steps_of_torch(make, params)
     return found
 

@@ -363,6 +363,17 @@ def test_blocks_that_do_not_fit_are_located(blocks):
 # PSGD -----------------------------------------------------------------------------------------------------------------
 
 
+def rested(draw, shape, **options):
+    """PSGD's factors after many gradients ``draw(z)``, z normal, with steps that get shorter."""
+    tx = gx.scale_by_kron(1.0, gx.exponential_decay(0.3, 1000, 0.1, end_value=1e-3), seed=1, **options)
+
+    def step(state, key):
+        return tx.update(draw(jax.random.normal(key, shape)), state)[1], None
+
+    keys, state = jax.random.split(jax.random.key(0), 4000), tx.init(jnp.zeros(shape))
+    return [np.asarray(q) for q in jax.jit(lambda s: jax.lax.scan(step, s, keys)[0])(state)["q"]]
+
+
 def test_psgd_rests_at_the_inverse_root_of_the_hessian():
     """Gradients whose covariance is H = H₁ ⊗ H₂, as near the minimum of a quadratic: P → H^(−1/2)."""
     rng, shape = np.random.default_rng(0), (3, 2)
@@ -370,20 +381,35 @@ def test_psgd_rests_at_the_inverse_root_of_the_hessian():
     for n in shape:
         q = np.linalg.qr(rng.normal(size=(n, n)))[0]
         roots.append(q @ np.diag(np.linspace(0.5, 2.0, n)) @ q.T)
-    rate = gx.exponential_decay(0.3, 1000, 0.1, end_value=1e-3)
-    tx = gx.scale_by_kron(1.0, rate, seed=1)
-
-    def step(state, key):
-        z = jax.random.normal(key, shape)
-        return tx.update(roots[0] @ z @ roots[1], state)[1], None
-
-    state = tx.init(jnp.zeros(shape))
-    state = jax.jit(lambda s: jax.lax.scan(step, s, jax.random.split(jax.random.key(0), 4000))[0])(state)
-    p = functools.reduce(np.kron, [np.asarray(q.T @ q) for q in state["q"]])
+    factors = rested(lambda z: roots[0] @ z @ roots[1], shape)
+    p = functools.reduce(np.kron, [q.T @ q for q in factors])
     expected = np.linalg.inv(functools.reduce(np.kron, roots))
     assert np.linalg.norm(p - expected) < 0.06 * np.linalg.norm(expected)
     assert np.linalg.norm(np.eye(6) - expected) > 0.4 * np.linalg.norm(expected)  # where it began
-    assert all(np.all(np.tril(q, -1) == 0) for q in state["q"])
+    assert all(np.all(np.tril(q, -1) == 0) for q in factors)
+
+
+def test_psgd_keeps_a_diagonal_for_axes_that_are_long_for_their_array():
+    params = {"wide": jnp.zeros((2, 6)), "square": jnp.zeros((4, 4)), "vector": jnp.zeros(3)}
+    shapes = {
+        None: {"wide": [(2, 2), (6, 6)], "square": [(4, 4), (4, 4)], "vector": [(3,)]},
+        3.0: {"wide": [(2, 2), (6, 6)], "square": [(4, 4), (4, 4)], "vector": [(3,)]},  # 6² is 3 times 12 entries
+        1.0: {"wide": [(2, 2), (6,)], "square": [(4, 4), (4, 4)], "vector": [(3,)]},
+        0.5: {"wide": [(2, 2), (6,)], "square": [(4,), (4,)], "vector": [(3,)]},
+    }
+    for skew, expected in shapes.items():
+        state = gx.psgd_kron(0.1, max_skew_triangular=skew).init(params)
+        found = gx.tree.get(state, "q")
+        assert {name: [q.shape for q in found[name]] for name in params} == expected
+
+
+def test_psgd_with_a_triangle_and_a_diagonal_rests_where_updates_are_white():
+    """Columns that are independent and of different lengths, with one covariance H along them: P → H^(−1/2) ⊗ σ⁻¹."""
+    mixing, sigma = np.array([[1.5, 0.0], [0.6, 0.8]]), np.array([0.5, 1.0, 2.0])
+    rows, columns = rested(lambda z: mixing @ z @ np.diag(sigma), (2, 3), max_skew_triangular=1.0)
+    values, vectors = np.linalg.eigh(mixing @ mixing.T)
+    expected = np.kron(vectors @ np.diag(values**-0.5) @ vectors.T, np.diag(1 / sigma))
+    assert np.linalg.norm(np.kron(rows.T @ rows, np.diag(columns**2)) - expected) < 0.06 * np.linalg.norm(expected)
 
 
 def test_psgd_is_fitted_as_often_as_it_is_asked_and_leaf_by_leaf():

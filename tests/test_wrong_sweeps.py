@@ -1,5 +1,8 @@
 """What a newcomer may get wrong in a sweep: the error says where, what was found, and what to do."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -83,3 +86,37 @@ def test_seeds_may_come_from_a_generator():
 def test_an_array_is_a_value_like_any_other_for_a_function_of_the_user():
     population = sweep.sample(lambda knots: gradtx.sgd(float(knots[0])), 2, seed=0, knots=np.array([0.5, 0.1]))
     assert population.lane(1).learning_rate == 0.5
+
+
+def test_a_decorated_function_is_asked_for_its_own_arguments():
+    @functools.wraps(gradtx.sgd)
+    def factory(rate):
+        return gradtx.sgd(rate)
+
+    def noisy(params, batch, key):
+        return loss(params, batch) + jax.random.normal(key)
+
+    @functools.wraps(noisy)
+    def quiet(params, batch):
+        return noisy(params, batch, jax.random.key(0))
+
+    @functools.wraps(noisy)
+    def train(tx):
+        return tx.update(jnp.ones(()), tx.init(jnp.ones(())))[0]
+
+    population = sweep.grid(functools.partial(factory), rate=[0.1, 0.5])
+    assert [float(population.lane(n).learning_rate) for n in range(2)] == [np.float32(0.1), 0.5]
+    with pytest.raises(gradtx.TransformationError, match="it takes no 'learning_rate'"):
+        sweep.grid(factory, learning_rate=[0.1])
+    assert run(loss=quiet, evaluate=functools.wraps(noisy)(lambda params: {"a": 1.0})).table()[0]["a"] == 1
+    injected = gradtx.inject_hyperparams(factory)(rate=0.5)
+    assert injected.init(START).hyperparams == {"rate": 0.5}
+    assert list(tune.hypergradients(train, gradtx.sgd(0.1)).gradient.values()) == [-1]
+
+
+def test_a_decorator_that_hands_all_on_is_asked_for_what_it_wraps():
+    def noisy(params, batch, key):
+        return loss(params, batch) + 0 * jax.random.normal(key)
+
+    counted = functools.wraps(noisy)(lambda *args, **kwargs: noisy(*args, **kwargs))
+    assert run(loss=counted).loss.tolist() == run(loss=noisy).loss.tolist()

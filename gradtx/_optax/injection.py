@@ -13,6 +13,7 @@ from gradtx._interop.optax_types import InjectStatefulHyperparamsState, WrappedS
 from gradtx._optax.base import GradientTransformationExtraArgs
 from gradtx._rules.clock import following
 from gradtx._rules.foreign import takes_keywords
+from gradtx._value.signatures import signature_of
 
 
 class WrappedSchedule(NamedTuple):
@@ -44,7 +45,7 @@ def inject_hyperparams(
     ``state.hyperparams``, but for those in ``static_args``; at each update the transformation is made from them.
     """
     static = {static_args} if isinstance(static_args, str) else set(static_args)
-    signature = inspect.signature(inner_factory)
+    signature = signature_of(inner_factory)
     absent = static - set(signature.parameters)
     if absent:
         raise ValueError(f"static_args: {inner_factory} has no argument {sorted(absent)[0]!r}")

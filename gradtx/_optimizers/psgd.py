@@ -46,6 +46,7 @@ def scale_by_kron(
     seed: Seed = 0,
     *,
     max_size_triangular: int = 8192,
+    max_skew_triangular: float | None = None,
     min_ndim_triangular: int = 2,
     weight_dimension_numbers: Any = None,
 ) -> Rule:
@@ -60,8 +61,10 @@ def scale_by_kron(
     to 0.03. Each leaf draws for itself, so the work spreads over the steps.
 
     Axes longer than ``max_size_triangular``, and those of arrays with fewer than ``min_ndim_triangular`` axes, have a
-    diagonal. ``weight_dimension_numbers`` is that of `scale_by_shampoo`. Source: Li 2015; Li 2022 (the group of
-    Kronecker products). State: ``q``, for each parameter a tuple with a matrix, or a diagonal, for every axis.
+    diagonal. So have axes whose squared length is more than ``max_skew_triangular`` times the entries of the array:
+    with 1 the longer axis of each matrix that is not square, which saves most of the work. ``weight_dimension_numbers``
+    is that of `scale_by_shampoo`. Source: Li 2015; Li 2022 (the group of Kronecker products). State: ``q``, for each
+    parameter a tuple with a matrix, or a diagonal, for every axis.
 
     >>> tx = scale_by_kron(1.0, 0.5)
     >>> q = tx.update(jnp.array([0.0, 100.0]), tx.init(jnp.zeros(2)))[1]["q"][0]
@@ -76,7 +79,8 @@ def scale_by_kron(
         for side in sides:
             stack = leaves[side.leaf].parts[side.part]
             n, dtype = stack.shape[1 + side.axis], stack.dtype
-            flat = n > max_size_triangular or side.rank < min_ndim_triangular
+            long = max_skew_triangular is not None and n**2 > max_skew_triangular * math.prod(stack.shape[1:])
+            flat = long or n > max_size_triangular or side.rank < min_ndim_triangular
             real = jnp.real(stack).dtype
             one = jnp.ones((len(stack), n), real) if flat else identities(len(stack), n, dtype)
             made.append(one * like(preconditioner_init_scale, one) ** (1 / side.rank))
@@ -167,6 +171,7 @@ def psgd_kron(
     seed: Seed = 0,
     *,
     max_size_triangular: int = 8192,
+    max_skew_triangular: float | None = None,
     min_ndim_triangular: int = 2,
     mask: Any = None,
     weight_dimension_numbers: Any = None,
@@ -183,12 +188,13 @@ def psgd_kron(
     >>> bool(u[0, 0] < 0), bool(jnp.sqrt(jnp.mean(u**2)) <= 0.551)
     (True, True)
     """
-    how = {"max_size_triangular": max_size_triangular, "min_ndim_triangular": min_ndim_triangular}
+    most = {"max_size_triangular": max_size_triangular, "max_skew_triangular": max_skew_triangular}
+    how = most | {"min_ndim_triangular": min_ndim_triangular, "weight_dimension_numbers": weight_dimension_numbers}
     numbers = (preconditioner_update_probability, preconditioner_lr, preconditioner_init_scale)
     return chain(
         scale_by_ewma(b1),
         bias_correction(b1),
-        scale_by_kron(*numbers, seed=seed, weight_dimension_numbers=weight_dimension_numbers, **how),
+        scale_by_kron(*numbers, seed=seed, **how),
         clip_by_block_rms(1.1),
         add_decayed_weights(weight_decay, mask=mask),
         scale_by_learning_rate(learning_rate),

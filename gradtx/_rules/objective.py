@@ -1,6 +1,5 @@
 """Objectives: ``value_fn`` in the form that rules call, a real function of the parameters alone."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from gradtx._rules.protocol import Context, Late, Make, Rule, Signals, State, Tr
 from gradtx._rules.vectors import precision
 from gradtx._value.errors import TransformationError
 from gradtx._value.floating import wide
+from gradtx._value.signatures import signature_of
 
 OWN = ("value", "grad", "value_fn", "obj_fn", "grad_fn", "logits_fn")  # keywords that are never passed to value_fn
 
@@ -90,6 +90,6 @@ def _objective(value_fn: Callable[..., Any], params: Tree, extra: Mapping[str, A
 
 def _names(value_fn: Callable[..., Any]) -> list[str]:
     try:
-        return list(inspect.signature(value_fn).parameters)[1:]
+        return list(signature_of(value_fn).parameters)[1:]
     except ValueError:  # it is written in C and has no signature
         return []

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from gradtx._value.signatures import signature_of
+
 
 def asks_for(function: Callable[..., Any], name: str, after: int = 1) -> bool:
     """Whether a function has a parameter of that name, which stands after so many others or is keyword-only."""
@@ -13,7 +15,7 @@ def asks_for(function: Callable[..., Any], name: str, after: int = 1) -> bool:
 def parameter_of(function: Callable[..., Any], name: str, after: int) -> inspect.Parameter | None:
     """The parameter that `asks_for` finds."""
     try:
-        found = list(inspect.signature(function).parameters.values())
+        found = list(signature_of(function).parameters.values())
     except (TypeError, ValueError):
         return None
     by_keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -24,7 +26,7 @@ def parameter_of(function: Callable[..., Any], name: str, after: int) -> inspect
 def takes_any(function: Callable[..., Any]) -> bool:
     """Whether a function takes any keyword, as far as can be told."""
     try:
-        found = inspect.signature(function).parameters.values()
+        found = signature_of(function).parameters.values()
     except (TypeError, ValueError):
         return True
     return any(p.kind == p.VAR_KEYWORD for p in found)

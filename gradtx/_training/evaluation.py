@@ -1,6 +1,5 @@
 """Metrics of a model that the user measures: numbers by name, such as a held-out accuracy."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 from gradtx._training.asked import asks_for
 from gradtx._training.objective import Carried, Objective
 from gradtx._value.errors import TransformationError, in_words
+from gradtx._value.signatures import signature_of
 
 Tree = Any
 Evaluate = Callable[..., Mapping[str, Any]]
@@ -55,7 +55,7 @@ def _check_arguments(who: str, evaluate: Evaluate, objective: Objective) -> None
     """Raise unless it can be called with a model and nothing else."""
     asked = objective.state_form is not None and asks_for(evaluate, "model_state")
     try:
-        signature = inspect.signature(evaluate)
+        signature = signature_of(evaluate)
     except (TypeError, ValueError):  # its signature is unknown
         return
     try:

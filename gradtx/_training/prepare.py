@@ -15,6 +15,7 @@ from gradtx._training.model import Form, Opened, is_initializer, made_of, opened
 from gradtx._training.objective import Carried, Loss, Objective
 from gradtx._tree.paths import path_name
 from gradtx._value.errors import TransformationError, in_words, within
+from gradtx._value.signatures import signature_of
 
 Tree = Any
 
@@ -153,7 +154,7 @@ def check_objective(who: str, objective: Objective, params: Tree, carried: Carri
 def _check_arguments(who: str, objective: Objective, batches: int, more: Mapping[str, Any]) -> None:
     """Raise unless the loss can be called with the model, the batch if there is one, and what comes by keyword."""
     try:
-        signature = inspect.signature(objective.loss)
+        signature = signature_of(objective.loss)
     except (TypeError, ValueError):  # its signature is unknown
         return
     names = [*(name for name in more if name != "key"), *(["key"] if objective.keyed else [])]

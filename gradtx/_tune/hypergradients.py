@@ -1,6 +1,5 @@
 """Derivatives of the loss at the end of a training with respect to every number of the transformation."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from gradtx._training.step import as_transformation
 from gradtx._tune.numbers import as_vector, at_vector, chosen
 from gradtx._tune.training import Training
 from gradtx._value.errors import TransformationError
+from gradtx._value.signatures import signature_of
 
 FEW = 2  # with so many numbers forward mode is cheaper than reverse mode
 Mode = Literal["forward", "reverse"]
@@ -81,7 +81,7 @@ def hypergradients(
 def _check_train(who: str, train: Train, args: tuple[Any, ...], numbers: Mapping[str, Any]) -> None:
     """Raise unless it can be called with a transformation, and with what is handed on."""
     try:
-        inspect.signature(train).bind(None, *args, **numbers)
+        signature_of(train).bind(None, *args, **numbers)
     except TypeError as error:
         what = f"found {train!r}" if not callable(train) else str(error)
         raise TransformationError(

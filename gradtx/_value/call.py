@@ -232,11 +232,19 @@ class Call(Made):
         given = [name for name in names if name is not None]
         twice = next((name for name in given if given.count(name) > 1), None)
         if twice is not None:
-            raise TransformationError(f"{self.name}: two links are named {twice!r}")
+            raise TransformationError(
+                f"{self.name}: two links are named {twice!r}, with those of a {self.name} inside counted: rename one"
+            )
         return within(self.name, _named)(Links(names, values))
 
     def rebuild(self, given: dict[str, Any]) -> Any:
         return self.cls._make(self, given)
+
+
+def call_of(factory: Any) -> Call | None:
+    """The call of one of our factories; None for anything else, also for a function that decorates a factory."""
+    call = getattr(factory, "call", None)
+    return call if isinstance(call, Call) and call.function is factory else None
 
 
 def _named(links: Links | Mapping[str, Any]) -> Links:

@@ -13,10 +13,11 @@ from gradtx._rules.checks import as_state
 from gradtx._rules.protocol import Context, Late, Make, Place, Points, Rule, Signals, State, Tree
 from gradtx._rules.transformation import GradientTransformation, transformation
 from gradtx._schedules.schedule import at_step, is_scheduled
-from gradtx._value.call import Call
+from gradtx._value.call import Call, call_of
 from gradtx._value.decay import SplitDecay
 from gradtx._value.errors import TransformationError, within
 from gradtx._value.marks import Dtype, Link, Static
+from gradtx._value.signatures import signature_of
 
 
 class InjectHyperparamsState(NamedTuple):
@@ -124,7 +125,7 @@ def inject_hyperparams(
     Array(0.5, dtype=float32)
     """
     static = (static_args,) if isinstance(static_args, str) else tuple(static_args)
-    signature = inspect.signature(inner_factory)
+    signature = signature_of(inner_factory)
     absent = [name for name in static if name not in signature.parameters]
     if absent:
         raise TransformationError(f"inject_hyperparams: static_args: {inner_factory} has no argument {absent[0]!r}")
@@ -135,12 +136,8 @@ def inject_hyperparams(
         given = bound.arguments
         stateful = {name: x for name, x in given.items() if name not in static and _is_stateful(x)}
         given.update({name: jnp.asarray(x(x.init()), float) for name, x in stateful.items()})
-        args, kwargs = bound.args, bound.kwargs
-        call = getattr(inner_factory, "call", None)
-        if isinstance(call, Call):
-            inner = call(*args, **kwargs)
-        else:
-            inner = _as_value(inner_factory, static, signature, args, kwargs)
+        call = call_of(inner_factory)
+        inner = call(*bound.args, **bound.kwargs) if call else _as_value(inner_factory, static, bound)
         names = tuple(name for name in _numbers_of(inner, None) if name not in static)
         return with_hyperparams(inner, names, stateful=stateful or None, dtype=hyperparam_dtype)
 
@@ -151,11 +148,9 @@ inject_stateful_hyperparams = inject_hyperparams
 """Optax's other name of `inject_hyperparams`."""
 
 
-def _as_value(function: Any, static: tuple[str, ...], signature: inspect.Signature, args: Any, kwargs: Any) -> Any:
+def _as_value(function: Any, static: tuple[str, ...], bound: inspect.BoundArguments) -> Any:
     """The call of a plain function as a transformation: its numbers and schedules are numbers, the rest is static."""
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    given = bound.arguments
+    given, signature = bound.arguments, bound.signature
     kinds = inspect.Parameter
     numbers = [name for name, x in given.items() if name not in static and _is_number(x)]
     order = [*numbers, *(name for name in given if name not in numbers)]

@@ -1,6 +1,5 @@
 """Populations: the points of a sweep, and the transformations made from them, stacked."""
 
-import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,8 +11,10 @@ import numpy as np
 
 from gradtx._rules.functions import hyperparameters
 from gradtx._rules.transformation import GradientTransformation
+from gradtx._value.call import call_of
 from gradtx._value.drawn import table, titled
 from gradtx._value.errors import TransformationError, in_words, suggest, within
+from gradtx._value.signatures import signature_of
 from gradtx._value.whole import whole_number
 from gradtx.sweep._distributions import Distribution
 from gradtx.sweep._engine.room import check_room
@@ -336,14 +337,14 @@ def _takes(factory: Any, name: str) -> bool:
     if isinstance(factory, GradientTransformation):
         return name in factory._known()
     try:
-        return name in inspect.signature(factory).parameters
+        return name in signature_of(factory).parameters
     except (TypeError, ValueError):
         return False
 
 
 def _takes_one_number(factory: Any, name: str) -> bool:
     """Whether a parameter of that name is one number, as far as is known: a function of the user does not say."""
-    call = getattr(factory, "call", None)
+    call = call_of(factory)
     return call is not None and name in call.parameters and call.parameters[name].kind == "number"
 
 
@@ -361,7 +362,7 @@ def _made(factory: Any, point: Point) -> Any:
 def _check_arguments(factory: Any, point: Point) -> None:
     """Raise where a function of the user does not take the names of a point; a factory of ours says so itself."""
     try:
-        signature = None if hasattr(factory, "call") else inspect.signature(factory)
+        signature = None if call_of(factory) else signature_of(factory)
     except (TypeError, ValueError):  # its signature is unknown
         return
     if signature is None:

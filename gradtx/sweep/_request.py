@@ -1,6 +1,5 @@
 """All arguments of `run` as one value, which is checked and turned into a plan."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
@@ -16,6 +15,7 @@ from gradtx._training.evaluation import Evaluate, metrics_of
 from gradtx._training.feed import Feed, check_fed, is_source, longest_for
 from gradtx._training.prepare import Prepared, check_objective, prepared
 from gradtx._value.errors import TransformationError, suggest
+from gradtx._value.signatures import signature_of
 from gradtx._value.whole import whole_number
 from gradtx.sweep._choice.direction import ranking
 from gradtx.sweep._choice.evolution import Evolution
@@ -236,7 +236,7 @@ class Request:
         """Raise `TransformationError` unless the loss takes the numbers of the population."""
         if not self.population.numbers or takes_any(self.loss):
             return
-        found = inspect.signature(self.loss).parameters
+        found = signature_of(self.loss).parameters
         named = [n for n, p in list(found.items())[2:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         wrong = next((name for name in self.population.numbers if name not in named), None)
         if wrong is not None:

@@ -269,6 +269,11 @@ def nodes(draw, place: Place):
     return C("partition", **groups, labels=(*((path, "first") for path in chosen), ("*", "rest")))
 
 
+def names_in(link) -> set:
+    """The names that a link brings to the chain in which it stands."""
+    return {key for key, _ in spliced([(None, link)]) if key}
+
+
 @st.composite
 def chains(draw, place: Place):
     """A chain; some of its links have names."""
@@ -276,12 +281,11 @@ def chains(draw, place: Place):
     name = draw(st.sampled_from(["first", "second", "third"]))
     named = {name: draw(nodes(place.deeper()))} if draw(st.integers(0, 3)) == 3 else {}
     seen, kept = set(named), []
-    for link in plain:  # a name that is in another chain here may not be given again: that link stands alone
-        own = {key for key, _ in spliced([(None, link)]) if key}
-        kept.append(link.links[0][1] if own & seen else link)
-        seen |= {key for key, _ in spliced([(None, kept[-1])]) if key}
-    if len({key for link in kept for key, _ in spliced([(None, link)]) if key}) + len(named) < len(seen):
-        return C("identity")
+    for link in plain:  # a name that is in another chain here may not be given again: then a link of it stands alone
+        while seen & names_in(link):
+            link = link.links[0][1]
+        seen |= names_in(link)
+        kept.append(link)
     return C("chain", *kept, **named)
 
 

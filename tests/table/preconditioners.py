@@ -60,6 +60,7 @@ STEP = gx.chain(gx.add_decayed_weights(0.1), gx.scale_by_learning_rate(0.1))
 FEW = [
     Row("psgd_kron", gx.psgd_kron(0.1), tolerance=OF_ROOTS),
     Row("scale_by_kron at every step", gx.scale_by_kron(1.0), tolerance=OF_ROOTS),
+    Row("scale_by_kron, long axes diagonal", gx.scale_by_kron(1.0, max_skew_triangular=1.0), tolerance=OF_ROOTS),
     Row(
         "came",
         gx.came(0.1, 0.8, 0.95, 0.99, weight_decay=0.1),
