@@ -395,3 +395,28 @@ def test_an_average_at_every_one_and_a_half_steps_is_at_every_second():
         u = jnp.full(1, float(n))
         one, other = half.update(u, one, params)[1], whole.update(u, other, params)[1]
         assert one == other
+
+
+@pytest.mark.parametrize(
+    ("tx", "begins"),
+    [(gradtx.average_params(5.0), 2), (gradtx.swa_params(1, 1), 2), (gradtx.ema_params(0.9, bias_correction=True), 1)],
+)
+def test_an_average_begins_with_the_very_parameters(tx, begins):
+    draw = np.random.default_rng(0).normal
+    state = tx.init(jnp.zeros(64))
+    for scale in (1e6, 1.0)[-begins:]:  # those of the second step are others than the first step has left
+        params, update = (jnp.asarray(draw(scale=scale, size=64), jnp.float32) for _ in range(2))
+        _, state = tx.update(update, state, params)
+    assert (gradtx.eval_params(tx, params, state) == gradtx.apply_updates(params, update)).all()
+
+
+@pytest.mark.parametrize("join", ["fork", "graft"])
+def test_branches_that_leave_a_leaf_alone_join_with_those_that_do_not_also_in_bfloat16(join):
+    params = {"w": jnp.ones(3, jnp.bfloat16), "b": jnp.ones(3, jnp.bfloat16)}
+    branches = gradtx.scale(2.0), gradtx.masked(gradtx.scale(2.0), mask={"w": False, "b": True})
+    tx = gradtx.fork(lambda a, b: a + b, *branches) if join == "fork" else gradtx.graft(*branches)
+    updates, _ = tx.update(params, tx.init(params), params)
+    assert {name: (u.dtype, float(u[0])) for name, u in updates.items()} == {
+        "w": (jnp.bfloat16, 3.0 if join == "fork" else 1.0),
+        "b": (jnp.bfloat16, 4.0 if join == "fork" else 2.0),
+    }

@@ -108,7 +108,8 @@ def test_a_decorated_function_is_asked_for_its_own_arguments():
     assert [float(population.lane(n).learning_rate) for n in range(2)] == [np.float32(0.1), 0.5]
     with pytest.raises(gradtx.TransformationError, match="it takes no 'learning_rate'"):
         sweep.grid(factory, learning_rate=[0.1])
-    assert run(loss=quiet, evaluate=functools.wraps(noisy)(lambda params: {"a": 1.0})).table()[0]["a"] == 1
+    one = functools.wraps(noisy)(lambda params: {"error": 1.0})
+    assert run(loss=quiet, evaluate=one).table()[0]["error"] == 1
     injected = gradtx.inject_hyperparams(factory)(rate=0.5)
     assert injected.init(START).hyperparams == {"rate": 0.5}
     assert list(tune.hypergradients(train, gradtx.sgd(0.1)).gradient.values()) == [-1]

@@ -27,6 +27,7 @@ from gradtx._rules.protocol import (
 )
 from gradtx._rules.restrict import any_frozen, none_touches
 from gradtx._value.errors import TransformationError, within
+from gradtx._value.floating import real_dtype, wide
 from gradtx._value.named_links import Links
 
 
@@ -180,11 +181,17 @@ def _parallel(links: Sequence[NamedRule], join: Callable[..., Any]) -> Rule:
         outs = [branch.updates for branch, _ in made]
         if is_packed(signals.updates):
             trees.map(lambda *leaves: check_elementwise(join, *leaves), *outs)
-        joined = trees.map(join, *outs)
+        joined = trees.map(lambda *leaves: join(*_alike(leaves)), *outs)
         conditions = all(branch.updates is branch.gradient for branch, _ in made)
         return signals.then(joined, conditions=conditions), {k: v for _, entries in made for k, v in entries.items()}
 
     return Rule(init, update, **common)
+
+
+def _alike(leaves: Sequence[jax.Array]) -> list[jax.Array]:
+    """The leaves in the precision of the widest; a branch that leaves one alone has it as it came, in bfloat16 say."""
+    real = real_dtype(*(x.dtype for x in leaves))
+    return [wide(x, real) for x in leaves]
 
 
 def _join(links: Sequence[NamedRule], join: Callable[..., Any]) -> LeafRule:

@@ -1,4 +1,7 @@
-"""Averages of the parameters themselves."""
+"""Averages of the parameters themselves.
+
+Where an average begins it is the parameters bit for bit. The sum ``a + (θ − a)`` is not, if they come from far away.
+"""
 
 import jax.numpy as jnp
 
@@ -26,8 +29,8 @@ def average_params(t0: NonNegative = 1e6) -> Rule:
     """
 
     def formula(u, average, *, param, t):
-        average = average + (param + u - average) / jnp.maximum(1, t - 1 - t0)
-        return u, average
+        theta, n = param + u, jnp.maximum(1, t - 1 - t0)
+        return u, jnp.where(n > 1, average + (theta - average) / n, theta)
 
     return per_leaf(formula, eval_params=lambda param, average: average, average=copied)
 
@@ -52,7 +55,8 @@ def ema_params(decay: Decay = 0.999, *, bias_correction: bool = False) -> Rule:
         return u, ewma(decay, average, param + u)
 
     def corrected(u, average, *, param, weight):
-        return u, average + (param + u - average) * weight.astype(jnp.real(u).dtype)
+        theta = param + u
+        return u, jnp.where(weight < 1, average + (theta - average) * weight.astype(jnp.real(u).dtype), theta)
 
     if bias_correction:
         once = {"weight": lambda t: (1 - decay) / (1 - decay**t)}
@@ -84,8 +88,8 @@ def swa_params(start: NonNegative = 0.0, every: NonNegative = 1.0) -> Rule:
         period = jnp.maximum(jnp.ceil(every).astype(t.dtype), 1)
         n = jnp.floor(past / period)
         due = (n >= 1) & (past == n * period)
-        taken = jnp.where(due, average + (theta - average) / jnp.maximum(n, 1).astype(jnp.real(u).dtype), average)
-        return u, jnp.where(n < 1, theta, taken)
+        taken = jnp.where(due, average + (theta - average) / jnp.maximum(n, 2).astype(jnp.real(u).dtype), average)
+        return u, jnp.where((n < 1) | (due & (n == 1)), theta, taken)
 
     return per_leaf(formula, eval_params=lambda param, average: average, average=copied)
 
