@@ -277,10 +277,17 @@ class Restart(Around):
 
 
 class Kahan(Around):
-    """Kahan 1965: in float64 nothing is lost; the step is one from a sum that is rounded."""
+    """Kahan 1965: what a sum gains by rounding, which is much where it is large, is taken from the next."""
+
+    keeps = ("lost",)
+
+    def start(self, params):
+        self.lost = each(np.zeros_like, params)
 
     def around(self, u, p, now):
-        return each(lambda x, d: minus(x + d, x), p, self.go(u, p, now))
+        u, lost = self.go(u, p, now), self.lost
+        self.lost = each(lambda x, d: minus(x + d, x) - d, p, u)
+        return each(lambda x, d, c: minus(x + d, x) - c, p, u, lost)
 
 
 class RadialBrake(Around):
