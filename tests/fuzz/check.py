@@ -43,9 +43,9 @@ def surroundings(case: Case) -> Any:
 class Followers:
     """The interpreter, and the same with roundings: they say what a number is, and how well it is determined."""
 
-    def __init__(self, case: Case, params: dict[str, np.ndarray]):
+    def __init__(self, case: Case, params: dict[str, np.ndarray], runs: int):
         self.eps = max([np.finfo("float64").eps, *(unit(leaf.dtype) for leaf in leaves_of(case.tree).values())])
-        self.all = [Interpreter(case.tx, params) for _ in range(1 + RUNS)]
+        self.all = [Interpreter(case.tx, params) for _ in range(1 + runs)]
         self.rng = np.random.default_rng([case.seed, 2])
 
     def of(self, function: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -84,6 +84,7 @@ def compare(case: Case, what: str, found: Any, expected: Any, bounds: Any, size:
         bound = bounds[path] + coarse(leaf.dtype) * (np.abs(x) + (0 if size is None else np.abs(size[path]))) + tiny
         with np.errstate(all="ignore"):
             wrong = ~((np.abs(found[path] - x) <= bound) | (np.isnan(x) & np.isnan(found[path])) | (found[path] == x))
+            wrong &= np.isfinite(found[path]) | (bound < np.abs(x))  # a divisor that rounding may make 0
         if wrong.any():
             found, x, bound = (each[wrong].tolist()[:3] for each in (found[path], x, bound))
             text = f"leaf {path!r}: found {found}, expected {x}, within {bound}"
@@ -106,13 +107,13 @@ def determined(bounds: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
     return True
 
 
-def check_numbers(case: Case, log: Any = None) -> int:
+def check_numbers(case: Case, runs: int = RUNS) -> int:
     """The updates, step by step, and the points, are the interpreter's; returns how many steps said something."""
     with surroundings(case), jax.disable_jit():
         tx = built(case.tx)
         start = rounded(case, parameters(case))
         params = arrays(case, start)
-        state, follow = tx.init(params), Followers(case, start)
+        state, follow = tx.init(params), Followers(case, start, runs)
         kind = jax.tree.map(lambda x: (x.shape, x.dtype), state)
         for n, _ in enumerate(case.steps):
             g = arrays(case, gradients(case, n))
@@ -165,7 +166,7 @@ def check_value(case: Case) -> None:
             raise Disagreement("hash", f"{tx!r}")
 
 
-def check_compiled(case: Case) -> None:
+def check_compiled(case: Case, runs: int = RUNS) -> None:
     """Compiled in a scan it takes the same steps."""
     with surroundings(case):
         tx = built(case.tx)
@@ -185,7 +186,7 @@ def check_compiled(case: Case) -> None:
             return jax.lax.scan(body, (params, state), stacked)
 
         _, (updates, at) = run(tx, params, state, stacked)
-        follow = Followers(case, start)
+        follow = Followers(case, start, runs)
         for n in range(len(case.steps)):
             g, p = (flat(case, jax.tree.map(lambda x, n=n: x[n], tree)) for tree in (stacked, at))
             expected, bounds = follow.of(lambda machine, g=g, p=p: machine.step(g, p))
@@ -197,7 +198,15 @@ def check_compiled(case: Case) -> None:
 def check(case: Case, compiled: bool = False) -> int:
     """All that must hold."""
     check_value(case)
-    steps = check_numbers(case)
+    steps = surely(check_numbers, case)
     if compiled:
-        check_compiled(case)
+        surely(check_compiled, case)
     return steps
+
+
+def surely(numbers: Any, case: Case) -> Any:
+    """A check of numbers; where it fails, once more with many runs: the roundings of a few may lie on one side."""
+    try:
+        return numbers(case)
+    except Disagreement:
+        return numbers(case, 16 * RUNS)
