@@ -1,7 +1,7 @@
 """Optimizers on a character transformer, each tuned with the same budget: ``python -m benchmarks.char_model``.
 
 The model and the text are those of ``examples/char_model.py``. Each optimizer gets as many random draws of a learning
-rate and a weight decay, from ranges of its own as wide as the others'. Then five seeds train it with the best draw, at
+rate and a weight decay, from ranges of its own as wide as the others'. Then a few seeds train it with the best draw, at
 several lengths (`gradtx.sweep.horizons`). A run's loss is that on held-out text, at the parameters to deploy. The
 steps to the loss that AdamW ends with are read off between the lengths; a difference from AdamW at full length is
 tested over the seeds, in pairs.
@@ -21,7 +21,7 @@ import gradtx
 from benchmarks.curves import draw
 from examples.char_model import adamw, corpus, loss, muon, rate, stack, transformer
 
-STEPS, DRAWS, SEEDS, BATCH = 240, 12, 5, 16
+STEPS, DRAWS, SEEDS, BATCH = 240, 8, 3, 16
 PICTURE = Path(__file__).parent / "char_model.png"
 MODULES = (
     "argparse", "ast", "asyncio.base_events", "calendar", "collections", "configparser", "csv", "dataclasses",

@@ -13,6 +13,7 @@ from gradtx._links.norm_growth import limit_norm_growth
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
 from gradtx._rules.around import around
+from gradtx._rules.decompositions import singular_vectors
 from gradtx._rules.fields import zeros
 from gradtx._rules.kronecker import adjoint
 from gradtx._rules.loops import cond
@@ -83,7 +84,7 @@ def scale_by_apollo(
             return None
         x, _ = turned(jax.lax.stop_gradient(u), axes)
         if projection == "svd":
-            new = adjoint(jnp.linalg.svd(x, full_matrices=False)[0][..., :most])
+            new = adjoint(singular_vectors(x)[0][..., :most])
         else:
             new = jax.random.normal(key, old.shape, old.dtype) / math.sqrt(max(old.shape[-2], 1))
         return new.astype(old.dtype)

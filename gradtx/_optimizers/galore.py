@@ -11,6 +11,7 @@ from gradtx._links.moments import bias_correction, scale_by_ewma
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._links.second_moments import scale_by_rms
 from gradtx._rules.around import around
+from gradtx._rules.decompositions import singular_vectors
 from gradtx._rules.fields import zeros
 from gradtx._rules.loops import cond
 from gradtx._rules.matrices import as_matrices, axes_of_leaves
@@ -82,7 +83,7 @@ def scale_by_galore(
         if axes is None:
             return None
         x, _ = as_matrices(jax.lax.stop_gradient(u), axes)
-        left, _, right = jnp.linalg.svd(x, full_matrices=False)
+        left, right = singular_vectors(x)
         return (left if on_the_left(x) else jnp.conj(jnp.swapaxes(right, -1, -2)))[..., :most]
 
     def down(u: jax.Array, axes: Any, p: Any) -> jax.Array:

@@ -12,6 +12,7 @@ from gradtx._links.decay import add_decayed_weights
 from gradtx._links.moments import bias_correction, scale_by_ewma
 from gradtx._links.scaling import scale_by_learning_rate
 from gradtx._rules.blocks import Blocks
+from gradtx._rules.decompositions import solve_adjoint
 from gradtx._rules.fields import narrowed
 from gradtx._rules.kronecker import (
     adjoint,
@@ -138,8 +139,7 @@ def _solved(q: jax.Array, b: jax.Array, axis: int) -> jax.Array:
     """Q⁻ᴴb along an axis."""
     if q.ndim == 2:
         return along(b, axis, 1 / q)
-    flat = unfolded(b, axis)
-    made = jax.lax.linalg.triangular_solve(q, flat, left_side=True, lower=False, transpose_a=True, conjugate_a=True)
+    made = jax.vmap(solve_adjoint)(q, unfolded(b, axis))
     moved = jnp.moveaxis(b, 1 + axis, 1).shape
     return jnp.moveaxis(made.reshape(moved), 1, 1 + axis)
 

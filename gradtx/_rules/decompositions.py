@@ -1,7 +1,7 @@
-"""Decompositions of stacks of matrices that also end on CPUs with few threads.
+"""Decompositions and solutions of stacks of matrices that also end on CPUs with few threads.
 
-There a batched decomposition of jaxlib 0.10 waits for threads of the pool that runs it, and may wait for ever. So on
-CPUs a stack is decomposed one matrix after the other, which takes as long; elsewhere all at once.
+There a batched call of LAPACK, in jaxlib 0.10, waits for threads of the pool that runs it, and two such calls may wait
+for each other, for ever. So on CPUs a stack is worked on one matrix after the other, which takes as long.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 
 
-def _one_by_one(decompose: Callable[[jax.Array], Any]) -> Callable[[jax.Array], Any]:
-    """A decomposition of one matrix, whose `jax.vmap` is a loop on CPUs."""
-    sequential = jax.custom_batching.sequential_vmap(decompose)
+def _one_by_one(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Work on one matrix, whose `jax.vmap` is a loop on CPUs."""
+    sequential = jax.custom_batching.sequential_vmap(work)
 
-    def chosen(x: jax.Array) -> Any:
-        return jax.lax.platform_dependent(x, cpu=sequential, default=decompose)
+    def chosen(*matrices: jax.Array) -> Any:
+        return jax.lax.platform_dependent(*matrices, cpu=sequential, default=work)
 
     return chosen
 
@@ -30,8 +30,18 @@ def _orthonormal(x: jax.Array) -> jax.Array:
     return jnp.linalg.qr(x)[0]
 
 
-def _right_vectors(x: jax.Array) -> jax.Array:
-    return jnp.linalg.svd(x, full_matrices=False)[2]
+def _singular_vectors(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    left, _, right = jnp.linalg.svd(x, full_matrices=False)
+    return left, right
+
+
+def _solve(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.linalg.solve(a, b)
+
+
+def _solve_adjoint(upper: jax.Array, b: jax.Array) -> jax.Array:
+    how = {"left_side": True, "lower": False, "transpose_a": True, "conjugate_a": True}
+    return jax.lax.linalg.triangular_solve(upper, b, **how)
 
 
 eigh = _one_by_one(_eigh)
@@ -40,5 +50,11 @@ eigh = _one_by_one(_eigh)
 orthonormal = _one_by_one(_orthonormal)
 """Q of the QR decomposition of one matrix."""
 
-right_vectors = _one_by_one(_right_vectors)
-"""Vᴴ of the singular value decomposition of one matrix."""
+singular_vectors = jnp.vectorize(_one_by_one(_singular_vectors), signature="(m,n)->(m,k),(k,n)")
+"""U and Vᴴ of the singular value decomposition of a matrix, or of each one in a stack."""
+
+solve = _one_by_one(_solve)
+"""A⁻¹b, for a matrix and a vector."""
+
+solve_adjoint = _one_by_one(_solve_adjoint)
+"""R⁻ᴴB, for an upper triangular matrix and a matrix."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx import tree as trees
 from gradtx._rules.around import around
 from gradtx._rules.blocks import Blocks
-from gradtx._rules.decompositions import right_vectors
+from gradtx._rules.decompositions import singular_vectors
 from gradtx._rules.kronecker import Basis, Side, cut, filed, identities, sides_of, stacked
 from gradtx._rules.loops import cond
 from gradtx._rules.protocol import Late, Tree
@@ -79,4 +79,4 @@ def in_singular_basis(
 
 def _right_vectors(x: jax.Array) -> jax.Array:
     """What the columns of each matrix are multiplied by, conjugated, to become orthogonal."""
-    return jnp.swapaxes(jax.vmap(right_vectors)(x), -1, -2)
+    return jnp.swapaxes(singular_vectors(x)[1], -1, -2)
