@@ -420,3 +420,26 @@ def test_branches_that_leave_a_leaf_alone_join_with_those_that_do_not_also_in_bf
         "w": (jnp.bfloat16, 3.0 if join == "fork" else 1.0),
         "b": (jnp.bfloat16, 4.0 if join == "fork" else 2.0),
     }
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_link_that_hands_on_the_update_as_it_is_ends_what_conditions(compiled):
+    passes = gradtx.tail_ema_params(start=0.0)
+    params, gradient = jnp.full(1, 0.5), jnp.ones(1)
+    found = []
+    for first in (passes, gradtx.guard_nonfinite(passes), gradtx.chain(passes, gradtx.fork(lambda u: u, passes))):
+        tx = gradtx.chain(first, gradtx.scale(2.0), gradtx.scale_by_rss(0.0, 0.0))  # which reads the gradient, 1
+        with jax.disable_jit(not compiled):
+            found.append(float(tx.update(gradient, tx.init(params), params)[0][0]))
+    assert found == [2.0, 2.0, 2.0]
+
+
+def test_a_restart_keeps_what_is_measured_inside():
+    tx = gradtx.measured(gradtx.restart(gradtx.chain(gradtx.clip(1.0), gradtx.trace(0.5)), every=2))
+    params = jnp.zeros(2)
+    state = tx.init(params)
+    for size in (3.0, 0.5):
+        _, state = tx.update(jnp.array([size, 0.0]), state, params)
+        rates = [float(x) for name, x in gradtx.measurements(state).items() if name.endswith("clip.rate")]
+        assert rates == [0.5 if size > 1 else 0.0]
+    assert gradtx.tree.get(state, "trace").tolist() == [0.5, 0.0]  # anew after the first step; else 1.0

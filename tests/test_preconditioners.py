@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -426,3 +427,29 @@ def test_psgd_is_fitted_as_often_as_it_is_asked_and_leaf_by_leaf():
         counts = {name: int(np.sum(q[0])) for name, q in fitted.items()}
         assert all(low <= count <= high for count in counts.values())
     assert np.any(fitted["w"][0] != fitted["v"][0])
+
+
+# Stacks of matrices on CPUs -------------------------------------------------------------------------------------------
+
+DECOMPOSING = {
+    "conda": gx.conda(0.1),
+    "galore": gx.galore(0.1, 2),
+    "psgd_kron": gx.psgd_kron(0.1),
+    "shampoo": gx.shampoo(0.1),
+    "soap": gx.soap(0.1),
+    "splus": gx.splus(0.1),
+    "scale_by_newton": gx.scale_by_newton(),
+}
+
+
+@pytest.mark.parametrize("name", DECOMPOSING)
+def test_no_call_of_lapack_has_a_stack_of_matrices(name):
+    """Two that run at once wait for each other, for ever, on a CPU with two threads (jaxlib 0.10)."""
+    tx, params = DECOMPOSING[name], {"stack": jnp.ones((2, 3, 4)), "wide": jnp.ones((3, 4)), "tall": jnp.ones((4, 3))}
+    extra = {"value_fn": lambda p: gx.tree.norm(p) ** 2} if name == "scale_by_newton" else {}
+    lanes = jax.tree.map(lambda p: jnp.stack([p, p]), params)
+    update = jax.jit(jax.vmap(lambda g, s, p: tx.update(g, s, p, **extra)))
+    text = update.lower(lanes, jax.vmap(tx.init)(lanes), lanes).as_text()
+    found = re.findall(r"custom_call @lapack_\w+\(.*?: \(tensor<([^>]*)>", text)
+    assert found
+    assert all(shape.count("x") == 2 for shape in found)

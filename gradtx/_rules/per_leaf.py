@@ -150,10 +150,10 @@ def fuse(neighbours: Sequence[NamedRule]) -> LeafRule:
     formulas = [(name, len(link.fields), link.conditions, within(name, link.formula)) for name, link in links]
 
     def formula(u: jax.Array, state: tuple[Any, ...], around: Surroundings) -> tuple[jax.Array, tuple[Any, ...]]:
-        rest, made, shared, gradient = list(state), [], around.gradient is u, around.gradient
+        rest, made, shared, gradient = list(state), [], around.shared, around.gradient
         for name, width, conditions, link in formulas:
             own, rest = tuple(rest[:width]), rest[width:]
-            u, own = link(u, own, around._replace(gradient=gradient, path=(*around.path, name)))
+            u, own = link(u, own, around._replace(gradient=gradient, shared=shared, path=(*around.path, name)))
             made += own
             shared = shared and conditions
             gradient = u if shared else gradient
@@ -284,12 +284,13 @@ class _Lifted:
 
         def step(row: Row) -> tuple[jax.Array, tuple[Any, ...]]:
             u, old = wide(row.update, real), tuple(widened_state(x, real) for x in row.state)
-            gradient = u if row.gradient is None else wide(row.gradient, real)
+            shared = row.gradient is None
+            gradient = u if shared else wide(row.gradient, real)
             param = None if row.param is None else wide(row.param, real)
             extra = {
                 name: widened_state(x, real) if x is not context.extra[name] else x for name, x in row.extra.items()
             }
-            around = Surroundings(gradient, param, t, extra, row.key, context.path, (), once, probe, packed)
+            around = Surroundings(gradient, param, t, extra, row.key, context.path, (), once, probe, packed, shared)
             mixed = any(jnp.iscomplexobj(x) for x in (row.update, row.gradient, row.param, *jax.tree.leaves(old)))
             with jax.numpy_dtype_promotion("standard") if mixed else nullcontext():  # complex times real
                 new, made = leaf.formula(u, old, around)

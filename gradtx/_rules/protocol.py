@@ -36,7 +36,10 @@ class Signals(NamedTuple):
 
     def then(self, updates: Tree, *, conditions: bool) -> "Signals":
         """The signals after a link that made ``updates`` of the update."""
-        return Signals(updates, updates if conditions and self.updates is self.gradient else self.gradient)
+        if conditions and self.updates is self.gradient:
+            return Signals(updates, updates)
+        handed_on = updates is self.gradient  # of a link that does not condition: two signals from here on
+        return Signals(trees.map(jnp.copy, updates) if handed_on else updates, self.gradient)
 
 
 class Probe(NamedTuple):
@@ -213,7 +216,11 @@ class LeafRule(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What a formula may ask for by name. ``packed``: the formula is being checked, and must be elementwise."""
+    """What a formula may ask for by name.
+
+    ``packed``: the formula is being checked, and must be elementwise. ``shared``: all links so far condition gradients.
+    Whether two arrays are one object does not tell: a link that does not condition may hand on the update as it is.
+    """
 
     gradient: Any
     param: Any
@@ -225,6 +232,7 @@ class Surroundings(NamedTuple):
     once: Mapping[Path, Any] = {}
     probe: Probe | None = None
     packed: bool = False
+    shared: bool = True
 
     def ask(self, names: "Names") -> dict[str, Any]:
         """What is asked for, by name."""

@@ -1,5 +1,6 @@
 """Restarts: now and then a transformation forgets what it has seen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -41,13 +42,21 @@ def restart(inner: Link, every: NonNegative) -> Late:
         period = jnp.maximum(jnp.ceil(jnp.asarray(every)), 1).astype(jnp.int32)
         due = (t + 1) % period == 0
 
-        def anew(old: Any, fresh: Any) -> Any:
-            return old if jnp.issubdtype(old.dtype, jax.dtypes.prng_key) else fresh.astype(old.dtype)
-
         def fresh() -> Any:
             moved = trees.map(lambda p, u: p + u.astype(p.dtype), params, new)  # where the next update starts
-            return jax.tree.map(anew, after, inner.init(moved))
+            return _anew(after, inner.init(moved))
 
         return new, state | {"inner": cond(due, fresh, lambda: after)}
 
     return around(inner, update, packs=True)
+
+
+def _anew(old: Any, fresh: Any) -> Any:
+    """The fresh state; random keys stay, and so does what others keep there, such as measurements."""
+    if isinstance(old, Mapping) and isinstance(fresh, Mapping):
+        return {name: _anew(entry, fresh[name]) if name in fresh else entry for name, entry in old.items()}
+
+    def leaf(old: Any, fresh: Any) -> Any:
+        return old if jnp.issubdtype(old.dtype, jax.dtypes.prng_key) else fresh.astype(old.dtype)
+
+    return jax.tree.map(leaf, old, fresh)

@@ -53,6 +53,10 @@ class Machine(ABC):
     def step(self, u: Tree, g: Tree, p: Tree, now: int) -> Tree:
         """The update, from the update and the gradient that come in."""
 
+    def onward(self, u: Tree, g: Tree, new: Tree) -> Tree:
+        """The gradient for the next machine, after a step that made ``new`` of the update."""
+        return new if self.conditions and u is g else g
+
     def named(self, prefix: str, now: int) -> Any:
         """The numbers by their dotted names, at the step that this machine takes next."""
         for key, x in self.call.numbers.items():
@@ -149,8 +153,12 @@ class Chain(Machine):
         g = u if one else only(g, u)
         for link in self.links:
             new = link.step(u, g, p, now)
-            u, g = (new, new) if link.conditions and u is g else (new, g)
+            u, g = new, link.onward(u, g, new)
+        self.gradient = g
         return {path: u[path] if path in u else np.zeros_like(x) for path, x in given.items()}
+
+    def onward(self, u, g, new):
+        return super().onward(u, g, new) if self.scope or (u is g and self.conditions) else g | self.gradient
 
     def ahead(self, p, now):
         return through(self.links, "ahead", p, now, self.frozen)

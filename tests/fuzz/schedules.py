@@ -37,11 +37,13 @@ def half_cosine(f: float) -> float:
 
 
 def polynomial(s: float, init_value, end_value, power, transition_steps, transition_begin=0.0) -> float:
-    return end_value + (init_value - end_value) * (1 - fraction(s, transition_begin, transition_steps)) ** power
+    way = (1 - fraction(s, transition_begin, transition_steps)) ** power
+    return init_value * way + end_value * (1 - way)  # a difference of the two would lose the smaller one
 
 
 def linear(s: float, init_value, end_value, transition_steps, transition_begin=0.0) -> float:
-    return init_value + (end_value - init_value) * fraction(s, transition_begin, transition_steps)
+    way = fraction(s, transition_begin, transition_steps)
+    return init_value * (1 - way) + end_value * way
 
 
 def cosine(s: float, init_value, decay_steps, alpha=0.0, exponent=1.0) -> float:

@@ -24,11 +24,17 @@ class Groups(Machine):
         self.conditions = all(one.conditions for _, one in self.groups)
 
     def step(self, u, g, p, now):
-        made = dict(u)
+        made, self.gradient = dict(u), dict(g)
         for paths, one in self.groups:
             v = only(u, paths)
-            made |= one.step(v, v if u is g else only(g, paths), only(p, paths), now)
+            w = v if u is g else only(g, paths)
+            new = one.step(v, w, only(p, paths), now)
+            made |= new
+            self.gradient |= one.onward(v, w, new)
         return made
+
+    def onward(self, u, g, new):
+        return new if u is g and self.conditions else self.gradient
 
     def ahead(self, p, now):
         return p | {path: x for paths, one in self.groups for path, x in one.ahead(only(p, paths), now).items()}
