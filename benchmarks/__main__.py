@@ -37,7 +37,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 def versions() -> str:
     """What was measured, and with what."""
     found = []
-    for name in ("gradtx", "jax", "optax", "libtpu", "jax-cuda12-plugin", "torch"):
+    for name in ("gradtx", "jax", "optax", "libtpu", "jax-cuda12-plugin", "torch", "pytorch_optimizer", "rollfast"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

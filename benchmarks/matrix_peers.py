@@ -23,6 +23,9 @@ from benchmarks.preconditioners import EVERY, layers
 from benchmarks.timing import take_turns
 
 Steps = Callable[[], Any]
+PRODUCTS = (
+    "Products and decompositions of matrices are those of XLA and jaxlib, and in pytorch_optimizer those of PyTorch."
+)
 
 
 def steps_of(library: Any, tx: Any, params: Tree) -> Steps:
@@ -126,7 +129,7 @@ def section() -> list[str]:
     """The lines of the report."""
     params = {name: {k: v for k, v in own.items() if k != "scale"} for name, own in layers(2, 256).items()}
     heading = f"## A step of matrix rules, 2 layers, 256 wide ({os.cpu_count()} cores): times, and ratios to gradtx's\n"
-    return [heading, *table(params)]
+    return [heading, *table(params), "", PRODUCTS]
 
 
 if __name__ == "__main__":
