@@ -23,9 +23,7 @@ from benchmarks.preconditioners import EVERY, layers
 from benchmarks.timing import take_turns
 
 Steps = Callable[[], Any]
-PRODUCTS = (
-    "Products and decompositions of matrices are those of XLA and jaxlib, and in pytorch_optimizer those of PyTorch."
-)
+PRODUCTS = "Products and decompositions of matrices are those of XLA and jaxlib, in pytorch_optimizer those of PyTorch."
 
 
 def steps_of(library: Any, tx: Any, params: Tree) -> Steps:

@@ -19,7 +19,6 @@ from gradtx import tree as trees
 from gradtx._curvature.diagonals import fisher_diag, hessian_diag
 from gradtx._curvature.flat import like, no_tracers, place, prepare, product, unravel_rows
 from gradtx._curvature.lanczos import extremes
-from gradtx._rules.decompositions import eigh
 from gradtx._rules.vectors import dot, matmul, precision, raveled, unraveled
 from gradtx._testing.assertions import expect
 from gradtx._value.errors import TransformationError
@@ -182,7 +181,7 @@ def spectrum(
 @functools.partial(jax.jit, static_argnames=("loss", "k"))
 def _dense(loss: Loss, params: Tree, args: Any, *, k: int | None) -> Spectrum:
     matrix = _hessian(loss, params, args)
-    values, vectors = eigh(matrix)
+    values, vectors = jnp.linalg.eigh(matrix)
     ends = slice(None) if k is None else np.r_[:k, len(values) - k : len(values)]
     values, vectors = values[ends], vectors[:, ends]
     errors = jnp.linalg.norm(matmul(matrix, vectors) - vectors * values[None], axis=0)

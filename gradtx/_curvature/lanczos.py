@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx._rules.decompositions import eigh
 from gradtx._rules.vectors import dot, matmul
 
 CHECK_EVERY = 8  # steps between two looks at the residuals, at least
@@ -65,7 +64,7 @@ def extremes(
         coupled = jnp.where(jnp.arange(1, most) < steps, beside[:-1], 0)
         behind = jnp.where(scale > 0, 4 * scale, 1)  # what is not there yet is sorted behind the rest
         above = jnp.diag(jnp.where(there, diagonal, behind))
-        values, vectors = eigh(above + jnp.diag(coupled, 1) + jnp.diag(coupled, -1))
+        values, vectors = jnp.linalg.eigh(above + jnp.diag(coupled, 1) + jnp.diag(coupled, -1))
         ends = jnp.concatenate([jnp.arange(k), steps - k + jnp.arange(k)])
         values, vectors = values[ends], vectors[:, ends]
         return values, vectors, beside[steps - 1] * jnp.abs(vectors[steps - 1])

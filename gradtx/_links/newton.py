@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from gradtx import tree as trees
-from gradtx._rules.decompositions import solve
 from gradtx._rules.loops import in_shard_map, varying_as, while_loop
 from gradtx._rules.objective import with_objective
 from gradtx._rules.protocol import Rule, Tree
@@ -45,7 +44,7 @@ def scale_by_newton(damping: NonNegative = 0.0, *, has_aux: bool = False) -> Rul
         at, right = ravel_pytree(varying_as(at, right)), ravel_pytree(right)
         hessian = jax.hessian(lambda flat: value_fn(at[1](flat)))(at[0])
         damped = hessian + jnp.asarray(damping).astype(hessian.dtype) * jnp.eye(len(hessian), dtype=hessian.dtype)
-        return trees.cast_like(right[1](solve(damped, right[0])), updates), state
+        return trees.cast_like(right[1](jnp.linalg.solve(damped, right[0])), updates), state
 
     return with_objective(whole_tree(update, packs=True), has_aux=has_aux)
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree as trees
-from gradtx._rules.decompositions import eigh
 from gradtx._rules.loops import scan, while_loop
 from gradtx._rules.vectors import matmul
 from gradtx._value.errors import TransformationError
@@ -104,7 +103,7 @@ def matrix_inverse_pth_root(
     """
     given = jnp.asarray(matrix)
     a = wide(given)
-    values, vectors = eigh(a)
+    values, vectors = jnp.linalg.eigh(a)
     ridge = jnp.asarray(ridge_epsilon).astype(values.dtype) * jnp.maximum(values[-1], 1e-16)
     values = jnp.maximum(values, 0) + ridge
     power = -1 / jnp.asarray(p).astype(values.dtype)

@@ -1,7 +1,8 @@
 """Decompositions and solutions of stacks of matrices that also end on CPUs with few threads.
 
 There a batched call of LAPACK, in jaxlib 0.10, waits for threads of the pool that runs it, and two such calls may wait
-for each other, for ever. So on CPUs a stack is worked on one matrix after the other, which takes as long.
+for each other, for ever. So on CPUs a stack is worked on one matrix after the other, which takes as long. No derivative
+goes backwards through decompositions.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from gradtx._rules.vectors import matmul
 
 
 def _one_by_one(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,13 +38,12 @@ def _singular_vectors(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return left, right
 
 
-def _solve(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.linalg.solve(a, b)
+def _solve_upper(upper: jax.Array, b: jax.Array) -> jax.Array:
+    return jax.lax.linalg.triangular_solve(upper, b, left_side=True, lower=False)
 
 
-def _solve_adjoint(upper: jax.Array, b: jax.Array) -> jax.Array:
-    how = {"left_side": True, "lower": False, "transpose_a": True, "conjugate_a": True}
-    return jax.lax.linalg.triangular_solve(upper, b, **how)
+def _solve_lower(lower: jax.Array, b: jax.Array) -> jax.Array:
+    return jax.lax.linalg.triangular_solve(lower, b, left_side=True, lower=True)
 
 
 eigh = _one_by_one(_eigh)
@@ -53,8 +55,12 @@ orthonormal = _one_by_one(_orthonormal)
 singular_vectors = jnp.vectorize(_one_by_one(_singular_vectors), signature="(m,n)->(m,k),(k,n)")
 """U and Vᴴ of the singular value decomposition of a matrix, or of each one in a stack."""
 
-solve = _one_by_one(_solve)
-"""A⁻¹b, for a matrix and a vector."""
+_upper, _lower = _one_by_one(_solve_upper), _one_by_one(_solve_lower)
 
-solve_adjoint = _one_by_one(_solve_adjoint)
-"""R⁻ᴴB, for an upper triangular matrix and a matrix."""
+
+def solve_adjoint(upper: jax.Array, b: jax.Array) -> jax.Array:
+    """R⁻ᴴB, for an upper triangular matrix and a matrix; it has derivatives in both modes."""
+    lower = jnp.conj(upper.T)
+    return jax.lax.custom_linear_solve(
+        lambda x: matmul(lower, x), b, lambda _, b: _lower(lower, b), transpose_solve=lambda _, b: _upper(lower.T, b)
+    )
