@@ -70,7 +70,8 @@ LOOKS_AT_LEAVES = {
     (
         "scale_by_shampoo", "scale_by_shampoo of averages", "scale_by_shampoo in blocks, in turn", "shampoo",
         "soap", "splus", "conda", "psgd_kron", "adam_mini", "apollo", "in_eigenbasis, KL form, by eigh",
-        "in_singular_basis", "scale_by_kron at every step", "scale_by_kron, long axes diagonal", "scale_by_apollo", "scale_by_mini_rms",
+        "in_singular_basis", "scale_by_kron at every step", "scale_by_kron, long axes diagonal", "scale_by_apollo",
+        "scale_by_mini_rms",
     ),
     "it looks at whole leaves",
 ) | dict.fromkeys(
