@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 import gradtx as gx
 from gradtx._numeric.matrix_powers import matrix_power, newton_root
 from gradtx._rules.blocks import Blocks
+from gradtx._rules.decompositions import solve_adjoint
 from gradtx._rules.turns import in_turn
 from tests import references
 from tests import references_preconditioners as P
@@ -451,3 +453,12 @@ def test_no_call_of_lapack_has_a_stack_of_matrices(name):
     found = re.findall(r"custom_call @lapack_\w+\(.*?: \(tensor<([^>]*)>", text)
     assert found
     assert all(shape.count("x") == 2 for shape in found)
+
+
+def test_triangular_solutions_have_derivatives_in_both_modes_also_stacked():
+    rng = np.random.default_rng(0)
+    upper = jnp.asarray(np.triu(rng.normal(size=(2, 4, 4))) + 4 * np.eye(4), jnp.float32)
+    b = jnp.asarray(rng.normal(size=(2, 4, 3)), jnp.float32)
+    solved = jax.vmap(solve_adjoint)(upper, b)
+    np.testing.assert_allclose(solved, np.linalg.solve(np.swapaxes(upper, 1, 2), b), rtol=1e-5, atol=1e-6)
+    check_grads(lambda upper, b: jax.vmap(solve_adjoint)(jnp.triu(upper), b), (upper, b), 1, atol=1e-2, rtol=1e-2)
