@@ -457,8 +457,9 @@ def test_no_call_of_lapack_has_a_stack_of_matrices(name):
 
 def test_triangular_solutions_have_derivatives_in_both_modes_also_stacked():
     rng = np.random.default_rng(0)
-    upper = jnp.asarray(np.triu(rng.normal(size=(2, 4, 4))) + 4 * np.eye(4), jnp.float32)
-    b = jnp.asarray(rng.normal(size=(2, 4, 3)), jnp.float32)
-    solved = jax.vmap(solve_adjoint)(upper, b)
-    np.testing.assert_allclose(solved, np.linalg.solve(np.swapaxes(upper, 1, 2), b), rtol=1e-5, atol=1e-6)
-    check_grads(lambda upper, b: jax.vmap(solve_adjoint)(jnp.triu(upper), b), (upper, b), 1, atol=1e-2, rtol=1e-2)
+    with jax.enable_x64(True):
+        upper = jnp.asarray(np.triu(rng.normal(size=(2, 4, 4))) + 4 * np.eye(4))
+        b = jnp.asarray(rng.normal(size=(2, 4, 3)))
+        solved = jax.vmap(solve_adjoint)(upper, b)
+        np.testing.assert_allclose(solved, np.linalg.solve(np.swapaxes(upper, 1, 2), b), rtol=1e-13, atol=1e-14)
+        check_grads(lambda upper, b: jax.vmap(solve_adjoint)(jnp.triu(upper), b), (upper, b), 2)

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._value.call import call_of
 from gradtx._value.drawn import line
 from gradtx._value.errors import TransformationError
 from gradtx._value.marks import Interval, NonNegative, Numbers, OfStep, Static
@@ -108,7 +107,7 @@ def as_number_or_schedule(x: Any, interval: Interval | None) -> Any:
     """What may stand before the star: a number, a schedule or another function of the step."""
     if isinstance(x, Schedule):
         return x
-    if isinstance(x, type) or call_of(x):
+    if isinstance(x, type) or (hasattr(x, "call") and hasattr(x, "__name__")):
         raise TransformationError(
             f"expected a number, a schedule or a function of the step, found {x.__name__}: call it?"
         )
