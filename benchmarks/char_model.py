@@ -92,12 +92,12 @@ OPTIMIZERS = {  # and the middle of the range of rates, a decade and a half wide
 }
 
 
-def evaluated(held_out):
+def evaluate(params):
     """The held-out loss of the parameters to deploy."""
-    return lambda params: {"held_out": loss(params, held_out)}
+    return {"held_out": loss(params, data()[1])}
 
 
-def tuned(make, middle, train, held_out, steps, draws):
+def tuned(make, middle, steps, draws):
     """The best of random draws."""
     wide = 10**0.75
     axes = {
@@ -108,29 +108,23 @@ def tuned(make, middle, train, held_out, steps, draws):
     options = {"steps": steps, "batch_size": BATCH, "metric": "held_out", "better": "lower"}
     options |= {"progress": False, "final_loss": False}
     start = transformer(jax.random.key(1000))
-    result = gradtx.sweep.run(loss, start, lanes, train, evaluate=evaluated(held_out), **options)
+    result = gradtx.sweep.run(loss, start, lanes, data()[0], evaluate=evaluate, **options)
     row = result.table()[0]
     return {name: row[name] for name in axes}, row["held_out"]
 
 
-def at_lengths(make, numbers, train, held_out, lengths, seeds):
+def at_lengths(make, numbers, lengths, seeds):
     """The held-out loss for each seed and length."""
+
+    def at(length):  # one function for all seeds, so that the first compiles for them all
+        return make(**numbers, steps=length)
+
+    options = {"lengths": lengths, "batch_size": BATCH, "metric": "held_out", "better": "lower"}
+    options |= {"evaluate": evaluate, "progress": False, "final_loss": False}
     rows = []
     for seed in range(seeds):
-        found = gradtx.sweep.horizons(
-            loss,
-            transformer(jax.random.key(seed)),
-            lambda length: make(**numbers, steps=length),
-            train,
-            lengths=lengths,
-            batch_size=BATCH,
-            seed=seed,
-            evaluate=evaluated(held_out),
-            metric="held_out",
-            better="lower",
-            progress=False,
-            final_loss=False,
-        )
+        start = transformer(jax.random.key(seed))
+        found = gradtx.sweep.horizons(loss, start, at, data()[0], seed=seed, **options)
         rows.append([row["held_out"] for row in found.table()])
     return np.asarray(rows)
 
@@ -157,7 +151,7 @@ def in_eight_bits(found, lengths):
         def coded(make=OPTIMIZERS[name][0], **numbers):
             return gradtx.quantized(make(**numbers))
 
-        mine = at_lengths(coded, numbers, *data(), lengths, len(losses))[:, -1].mean()
+        mine = at_lengths(coded, numbers, lengths, len(losses))[:, -1].mean()
         yield f"| {name} | {mine:.4f} | {losses[:, -1].mean():.4f} | {mine / losses[:, -1].mean():.4f} |"
 
 
@@ -170,15 +164,15 @@ def data():
 
 def race(names, steps=STEPS, draws=DRAWS, seeds=SEEDS):
     """What became of each: its numbers, and its losses by seed and length."""
-    train, held_out = data()
     lengths = [steps * n // 20 for n in (6, 10, 13, 16, 18, 20)]
     found = {}
     for name in names:
         make, middle = OPTIMIZERS[name]
-        numbers, _ = tuned(make, middle, train, held_out, steps, draws)
-        found[name] = numbers, at_lengths(make, numbers, train, held_out, lengths, seeds)
-        print(name, numbers, found[name][1].mean(0).round(4).tolist(), file=sys.stderr, flush=True)
-    return train.size, lengths, found
+        numbers, _ = tuned(make, middle, steps, draws)
+        found[name] = numbers, at_lengths(make, numbers, lengths, seeds)
+        print(name, numbers, found[name][1].round(4).tolist(), file=sys.stderr, flush=True)
+        jax.clear_caches()  # programs of another optimizer; all of them together are more than a process may map
+    return data()[0].size, lengths, found
 
 
 def section(names=tuple(OPTIMIZERS), steps=STEPS, draws=DRAWS, seeds=SEEDS):
