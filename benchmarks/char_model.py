@@ -84,7 +84,7 @@ OPTIMIZERS = {  # and the middle of the range of rates, a decade and a half wide
     "Muon": (muon, 4e-2),
     "SOAP": (soap, 6e-3),
     "Schedule-Free AdamW": (schedule_free, 1e-2),
-    "Shampoo, grafted": (shampoo, 6e-3),
+    "grafted Shampoo": (shampoo, 6e-3),
     "PSGD-Kron": (psgd_kron, 2e-3),
     "Prodigy": (prodigy, 1.0),
     "SOAP-Muon": (soap_muon, 4e-2),
@@ -140,6 +140,18 @@ def steps_to(target, lengths, losses):
     return None
 
 
+def verdict(chances):
+    """Who beats AdamW by more than chance, where each of several comparisons has a p (Holm, 1979, at 5 %)."""
+    won = []
+    for n, (name, (gain, chance)) in enumerate(sorted(chances.items(), key=lambda found: found[1][1])):
+        if chance * (len(chances) - n) > 0.05:
+            break
+        won += [name] if gain < 0 else []
+    rest = [name for name in chances if name not in won]
+    here = "by more than chance (paired t, 5 %, Holm's correction for all comparisons)"
+    return f"Better than AdamW here, {here}: {', '.join(won) or 'none'}. Not better: {', '.join(rest) or 'none'}."
+
+
 def in_eight_bits(found, lengths):
     """What becomes of the loss where the state is kept in codes of 8 bits: the same numbers, seeds and batches."""
     yield "| state in 8 bits | held-out loss | in float32 | ratio |\n|---|---|---|---|"
@@ -188,25 +200,26 @@ def section(names=tuple(OPTIMIZERS), steps=STEPS, draws=DRAWS, seeds=SEEDS):
         f"| steps to {target:.4f}: mean ± deviation |",
         "|---|---|---|---|---|",
     ]
-    curves = {}
+    curves, chances = {}, {}
     for name, (numbers, losses) in found.items():
         last = losses[:, -1]
-        needed = [steps_to(target, lengths, row) for row in losses]
-        reached = [x for x in needed if x is not None]
-        said = (
-            f"{statistics.mean(reached):.0f} ± {statistics.stdev(reached):.0f}" if len(reached) > 1 else "not reached"
-        )
-        if 0 < len(reached) < len(needed):
-            said += f" ({len(reached)} of {len(needed)} seeds)"
-        test = (
-            "" if name == "AdamW" else f"{last.mean() - target:+.4f}, p = {stats.ttest_rel(last, reference).pvalue:.2g}"
-        )
+        reached = [x for row in losses if (x := steps_to(target, lengths, row)) is not None]
+        said = "not reached"
+        if name == "AdamW":
+            said = f"{steps}: all of it"
+        elif len(reached) > 1:
+            said = f"{statistics.mean(reached):.0f} ± {statistics.stdev(reached):.0f}"
+            said += f" ({len(reached)} of {seeds} seeds)" if len(reached) < seeds else ""
+        test = ""
+        if name != "AdamW":
+            gain, chance = chances[name] = last.mean() - target, stats.ttest_rel(last, reference).pvalue
+            test = f"{gain:+.4f}, p = {chance:.2g}"
         given = f"{numbers['learning_rate']:.2g}, {numbers['weight_decay']:.2g}"
         lines.append(f"| {name} | {given} | {last.mean():.4f} ± {last.std(ddof=1):.4f} | {test} | {said} |")
         curves[name] = dict(zip(lengths, losses.mean(0).tolist(), strict=True))
     panel = {"held-out loss at the end of a run": ("steps of the run", "nats a character", curves)}
     draw(panel, PICTURE, scale="linear")
-    return [*lines, "", f"![held-out losses]({PICTURE.name})", "", *in_eight_bits(found, lengths)]
+    return [*lines, "", verdict(chances), "", f"![held-out losses]({PICTURE.name})", "", *in_eight_bits(found, lengths)]
 
 
 def main() -> None:
@@ -215,9 +228,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--only", nargs="+", choices=[*OPTIMIZERS], default=[*OPTIMIZERS])
+    parser.add_argument("--only", nargs="+", choices=[*OPTIMIZERS], default=[*OPTIMIZERS], help="beside AdamW")
     given = parser.parse_args()
-    print("\n".join(section(given.only, given.steps, given.draws, given.seeds)))
+    print("\n".join(section(dict.fromkeys(["AdamW", *given.only]), given.steps, given.draws, given.seeds)))
 
 
 if __name__ == "__main__":
