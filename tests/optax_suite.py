@@ -1,7 +1,7 @@
 """Optax's own tests with gradtx in Optax's places: ``python -m tests.optax_suite <checkout of Optax v0.2.8>``.
 
 The checkout is read, not changed: its test files are copied to a temporary folder, where each name of Optax that
-`gradtx.optax` has is replaced before they are imported. Not collected by pytest: it takes half an hour. What fails must
+`gradtx.optax` has is replaced before they are imported. Not collected by pytest: it takes some minutes. What fails must
 be listed below with a reason.
 """
 
