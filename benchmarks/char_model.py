@@ -1,7 +1,7 @@
 """Optimizers on a character transformer, each tuned with the same budget: ``python -m benchmarks.char_model``.
 
 The model and the text are those of ``examples/char_model.py``. Each optimizer gets as many random draws of a learning
-rate and a weight decay, from ranges of its own as wide as the others'. Then a few seeds train it with the best draw, at
+rate and a weight decay, from ranges of its own as wide as the others'. Then five seeds train it with the best draw, at
 several lengths (`gradtx.sweep.horizons`). A run's loss is that on held-out text, at the parameters to deploy. The
 steps to the loss that AdamW ends with are read off between the lengths; a difference from AdamW at full length is
 tested over the seeds, in pairs.
@@ -98,7 +98,7 @@ def evaluate(params):
 
 
 def tuned(make, middle, steps, draws):
-    """The best of random draws."""
+    """The numbers of the best of random draws."""
     wide = 10**0.75
     axes = {
         "learning_rate": gradtx.sweep.log_uniform(middle / wide, middle * wide),
@@ -110,7 +110,7 @@ def tuned(make, middle, steps, draws):
     start = transformer(jax.random.key(1000))
     result = gradtx.sweep.run(loss, start, lanes, data()[0], evaluate=evaluate, **options)
     row = result.table()[0]
-    return {name: row[name] for name in axes}, row["held_out"]
+    return {name: row[name] for name in axes}
 
 
 def at_lengths(make, numbers, lengths, seeds):
@@ -180,7 +180,7 @@ def race(names, steps=STEPS, draws=DRAWS, seeds=SEEDS):
     found = {}
     for name in names:
         make, middle = OPTIMIZERS[name]
-        numbers, _ = tuned(make, middle, steps, draws)
+        numbers = tuned(make, middle, steps, draws)
         found[name] = numbers, at_lengths(make, numbers, lengths, seeds)
         print(name, numbers, found[name][1].round(4).tolist(), file=sys.stderr, flush=True)
         jax.clear_caches()  # programs of another optimizer; all of them together are more than a process may map

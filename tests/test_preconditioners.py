@@ -434,6 +434,7 @@ def test_psgd_is_fitted_as_often_as_it_is_asked_and_leaf_by_leaf():
 # Stacks of matrices on CPUs -------------------------------------------------------------------------------------------
 
 DECOMPOSING = {
+    "apollo": gx.apollo(0.1, 2, projection="svd"),
     "conda": gx.conda(0.1),
     "galore": gx.galore(0.1, 2),
     "psgd_kron": gx.psgd_kron(0.1),
